@@ -1,0 +1,1 @@
+"""What the parts agree on: columns, tables, settings, intervals, errors. Imports nothing heavy."""

@@ -1,0 +1,50 @@
+"""The only SparkSession, and the project's own code on the executors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyspark.sql import SparkSession
+
+from spark_jobs.contracts.settings import PROJECT, Settings
+
+SHIPPED = ("spark_jobs", "models")
+"""Packages that executors import: they are sent with every application, not expected on the machines."""
+
+
+def ship_code(spark: SparkSession, folder: Path) -> None:
+    """Zips the project's packages and sends them to the executors."""
+    archive = folder / "nightshift.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for package in SHIPPED:
+            for file in sorted((PROJECT / package).rglob("*.py")):
+                packed.write(file, file.relative_to(PROJECT))
+    spark.sparkContext.addPyFile(str(archive))
+
+
+@contextmanager
+def session(name: str, settings: Settings) -> Iterator[SparkSession]:
+    """A Spark session for one job, stopped at its end whatever happens.
+
+    Master, jars and Delta's extension come from `spark-defaults.conf` (see `spark_jobs/setup_spark.py`), so
+    that spark-submit, pytest and the command line run alike.
+    """
+    # another Python on the PATH would break the workers in ways that are hard to read
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    os.environ.setdefault("SPARK_CONF_DIR", str(settings.home / "spark"))
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    spark = SparkSession.builder.appName(f"nightshift {name}").getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    try:
+        with TemporaryDirectory(prefix="nightshift-") as folder:
+            ship_code(spark, Path(folder))
+            yield spark
+    finally:
+        spark.stop()

@@ -1,0 +1,101 @@
+"""The only Delta reads and writes: every table goes through its contract on the way in and out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from spark_jobs.contracts.errors import InputError
+from spark_jobs.contracts.settings import Settings
+from spark_jobs.contracts.tables import Table
+
+if TYPE_CHECKING:
+    import deltalake
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def path(settings: Settings, table: Table) -> Path:
+    """Folder of a table."""
+    return settings.lake / table.name
+
+
+def exists(settings: Settings, table: Table) -> bool:
+    """Whether a table has been written yet."""
+    return (path(settings, table) / "_delta_log").is_dir()
+
+
+def read(spark: SparkSession, settings: Settings, table: Table) -> DataFrame:
+    """A table as a frame, checked against its contract.
+
+    Raises:
+        InputError: the table was never written, or has other columns.
+    """
+    _require(settings, table)
+    frame = spark.read.format("delta").load(str(path(settings, table)))
+    table.check(dict(frame.dtypes), f"Table {path(settings, table)}")
+    return frame
+
+
+def empty_if_missing(spark: SparkSession, settings: Settings, table: Table) -> DataFrame:
+    """A table as a frame; without rows where it was never written."""
+    if exists(settings, table):
+        return read(spark, settings, table)
+    return spark.createDataFrame([], table.ddl)
+
+
+def replace(frame: DataFrame, settings: Settings, table: Table, where: str | None,
+            note: Mapping[str, object] | None = None) -> None:
+    """Replaces, in one commit, the rows where ``where`` holds (all rows for None) by those of ``frame``.
+
+    Every row of ``frame`` must satisfy ``where``: Delta checks it. ``note`` goes into the commit as user
+    metadata. Running it twice leaves the same rows.
+    """
+    frame = frame.select(*table.names)
+    table.check(dict(frame.dtypes), f"Rows for table {table.name}")
+    writer = frame.write.format("delta").mode("overwrite")
+    if table.partition_by:
+        writer = writer.partitionBy(*table.partition_by)
+    if note:
+        writer = writer.option("userMetadata", json.dumps(note, sort_keys=True, default=str))
+    if exists(settings, table) and where:
+        writer = writer.option("replaceWhere", where)
+    with _writing(settings, table):
+        writer.save(str(path(settings, table)))
+
+
+def version(settings: Settings, table: Table) -> int:
+    """Newest version of a table."""
+    return open_table(settings, table).version()
+
+
+def open_table(settings: Settings, table: Table) -> deltalake.DeltaTable:
+    """A table without Spark, for what reads only small tables.
+
+    Raises:
+        InputError: the table was never written.
+    """
+    import deltalake
+
+    _require(settings, table)
+    return deltalake.DeltaTable(path(settings, table))
+
+
+def _require(settings: Settings, table: Table) -> None:
+    if not exists(settings, table):
+        raise InputError(
+            f"Table {path(settings, table)} does not exist: run the step that writes {table.name} first."
+        )
+
+
+@contextmanager
+def _writing(settings: Settings, table: Table) -> Iterator[None]:
+    """One writer a table: on a plain file system two drivers could both report success and lose a commit."""
+    locks = settings.home / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{table.name.replace('/', '-')}.lock"):
+        yield
