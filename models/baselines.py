@@ -27,15 +27,13 @@ def popular(histories: Histories, now: int, n: int) -> Ints:
     return np.tile(padded, (len(histories), 1))
 
 
-def own_repeats(
-    histories: Histories, now: int, n: int, half_life_days: float = REPEAT_HALF_LIFE_DAYS
-) -> Ints:
+def own_repeats(histories: Histories, now: int, n: int, half_life_days: float = REPEAT_HALF_LIFE_DAYS) -> Ints:
     """Each user's items by decayed count ``sum 2 ** (-age / half life)``, then popular ones, [users, n]."""
     past = histories.select((histories.times < now) & (histories.items >= 0))
     items = int(past.items.max(initial=0)) + 1
     decay = np.exp2(-(now - past.times) / DAY / half_life_days)
     keys, pair = np.unique(past.users.astype(np.int64) * items + past.items, return_inverse=True)
-    score = np.bincount(pair, decay, minlength=len(keys))
+    score = np.bincount(pair, decay, minlength=len(keys)).astype(np.float64)
     return _filled(
         ranked_lists(len(histories), keys // items, (keys % items).astype(np.int32), score, n),
         popular_items(histories, now, 2 * n),

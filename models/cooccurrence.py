@@ -62,9 +62,7 @@ def neighbours(histories: Histories, now: int, items: int, settings: PairSetting
     first = np.flatnonzero(np.diff(trips, prepend=-1))
     owner = past.users[first]
     age = (now - past.times[first]) / DAY
-    baskets = sparse.csr_array(
-        (np.ones(len(trips), np.float32), (trips, past.items)), shape=(len(first), items)
-    )
+    baskets = sparse.csr_array((np.ones(len(trips), np.float32), (trips, past.items)), shape=(len(first), items))
     baskets.sum_duplicates()
     baskets.data[:] = 1.0
     size = np.diff(baskets.indptr)
@@ -78,9 +76,7 @@ def neighbours(histories: Histories, now: int, items: int, settings: PairSetting
     return _strongest(_normalised(pairs, bought, settings), settings.neighbours)
 
 
-def _normalised(
-    pairs: sparse.csr_array, bought: NDArray[np.float32], settings: PairSettings
-) -> sparse.csr_array:
+def _normalised(pairs: sparse.csr_array, bought: NDArray[np.float32], settings: PairSettings) -> sparse.csr_array:
     """``count(a, b) / ((bought(a) + prior) * (bought(b) + prior) ** power)`` without the diagonal."""
     entries = pairs.tocoo()
     row, column = entries.coords

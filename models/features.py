@@ -1,4 +1,4 @@
-"""What a shop knows about a user and a candidate item, as one row of numbers a candidate. No loops over users."""
+"""What a shop knows about a user and a candidate item, one row a candidate. No loops over users."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ ATTRIBUTES = ("department", "category", "type", "brand")
 """The catalogue's attributes, in the order of the rows of their codes."""
 RATE_ATTRIBUTE = 2
 """The attribute towards which rates of rarely bought items are pulled: the type."""
+TASTE = HALF_LIVES.index(60.0)
+"""The half-life by which attributes and ranks are weighed."""
 NEVER = np.float32(999.0)
 """Days or trips since something that never happened."""
 PRIOR = 10.0
@@ -78,6 +80,10 @@ FEATURES: tuple[str, ...] = (
 """Name of every column of ``candidate_features``."""
 
 
+SOURCES = ("repeat", "together", "match", "popular")
+"""Where a candidate comes from; an item that several bring keeps the first."""
+
+
 @dataclass(frozen=True)
 class DailyCounts:
     """Purchases of each item on each day: what a group-by over the events gives."""
@@ -93,9 +99,7 @@ class DailyCounts:
         items, days = histories.items[known].astype(np.int64), histories.times[known] // DAY
         base = int(days.max(initial=0)) + 1
         keys, counts = np.unique(items * base + days, return_counts=True)
-        return cls(
-            (keys // base).astype(np.int32), (keys % base).astype(np.int32), counts.astype(np.int32)
-        )
+        return cls((keys // base).astype(np.int32), (keys % base).astype(np.int32), counts.astype(np.int32))
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ class Candidates:
     """Items to rank for each user, in compressed-row form."""
 
     indptr: Longs  # [users + 1]
-    items: Ints  # [candidates]
+    items: Ints  # [candidates], ascending in a user
     sources: NDArray[np.int8]  # [candidates], index into SOURCES
 
     @property
@@ -202,22 +206,29 @@ class _Pairs:
 
     @property
     def counts(self) -> Longs:
+        """Number of events of each pair, [pairs]."""
         return np.diff(np.append(self.starts, len(self.order)))
 
     def sums(self, value: NDArray[Any]) -> Floats:
         """Sums ``value`` [events] over each pair."""
         if not len(self.keys):
             return np.empty(0, dtype=np.float32)
-        return np.add.reduceat(value[self.order], self.starts, dtype=np.float32)
+        totals: Floats = np.add.reduceat(value[self.order], self.starts, dtype=np.float32)
+        return totals
 
     def first(self, value: NDArray[Any]) -> NDArray[Any]:
-        return value[self.order[self.starts]]
+        """``value`` [events] at each pair's oldest event."""
+        firsts: NDArray[Any] = value[self.order[self.starts]]
+        return firsts
 
     def last(self, value: NDArray[Any]) -> NDArray[Any]:
-        return value[self.order[self.starts + self.counts - 1]]
+        """``value`` [events] at each pair's newest event."""
+        lasts: NDArray[Any] = value[self.order[self.starts + self.counts - 1]]
+        return lasts
 
 
 def _pairs(users: Ints, codes: Ints, size: int) -> _Pairs:
+    """Groups events by user and code, of ``size`` codes."""
     key = users.astype(np.int64) * size + codes
     order = np.argsort(key, kind="stable")
     in_order = key[order]
@@ -237,16 +248,12 @@ def find(keys: Longs, wanted: Longs) -> Longs:
     return np.where(hit, place, len(keys))
 
 
-def _gather(value: NDArray[Any], place: Longs, missing: float) -> Floats:
-    """``value[place]`` with ``missing`` one past its end."""
-    return np.append(value, missing).astype(np.float32)[place]
-
-
 @dataclass(frozen=True)
 class _Rhythm:
     """Each event's age and trip, and each user's totals."""
 
     age: Floats  # [events], days
+    trips: Longs  # [events], ascending
     trips_ago: Ints  # [events], 0 is the user's last trip
     decays: Floats  # [half-lives, events]
     totals: Floats  # [half-lives, users]
@@ -264,70 +271,59 @@ def candidate_features(
     """One row of FEATURES for each candidate from what happened before ``now``, [candidates, features]."""
     past = _past(histories, now)
     users, items = candidates.users, candidates.items
-    out = np.empty((len(FEATURES), len(items)), dtype=np.float32)
-    columns = iter(out)
-
-    def put(*values: NDArray[Any]) -> None:
-        for value in values:
-            next(columns)[:] = value
-
-    rhythm = _rhythm(past, now)
     n = stats.codes.shape[1]
+    rhythm = _rhythm(past, now)
     pairs = _pairs(past.users, past.items, n)
     place = find(pairs.keys, users.astype(np.int64) * n + items)
-    table = _own_table(past, pairs, rhythm, stats)
-    missing = _missing_own()
-    for value, absent in zip(table, missing, strict=True):
-        put(_gather(value, place, absent))
-    item_columns = _item_columns(stats)
-    put(*(column[items] for column in item_columns))
-    put(*(column[users] for column in _user_columns(past, pairs, rhythm)))
-    own_30 = _gather(pairs.sums(rhythm.decays[2]), place, 0.0)
-    for codes in stats.codes:
-        put(*_taste(past, rhythm, codes, users, items, own_30))
-    put(*_together(near, users, items, n), match, text)
-    return np.ascontiguousarray(out.T)
+    own = _own_table(pairs, rhythm, stats)[place]
+    decayed = np.append(pairs.sums(rhythm.decays[TASTE]), np.float32(0))[place]
+    return np.hstack(
+        [
+            own,
+            _item_table(stats)[items],
+            _user_table(past, pairs, rhythm)[users],
+            *(_taste(past, rhythm, codes, users, items, decayed) for codes in stats.codes),
+            _together(near, users, items, n),
+            match[:, None],
+            text[:, None],
+        ]
+    ).astype(np.float32, copy=False)
 
 
 def _rhythm(past: Histories, now: int) -> _Rhythm:
     age = ((now - past.times) / DAY).astype(np.float32)
     trips = trip_ids(past)
-    final = trips[np.maximum(past.indptr[1:] - 1, 0)] if len(trips) else past.indptr[1:]
     users = past.users
+    final = np.zeros(len(past), dtype=np.int64)
+    final[users] = trips  # the last of a user's trips stays
     decays = np.stack([np.exp2(-age / np.float32(half_life)) for half_life in HALF_LIVES])
     totals = np.stack([np.bincount(users, decay, minlength=len(past)) for decay in decays])
-    return _Rhythm(age, (final[users] - trips).astype(np.int32), decays, totals.astype(np.float32))
+    return _Rhythm(age, trips, (final[users] - trips).astype(np.int32), decays, totals.astype(np.float32))
 
 
-def _own_table(past: Histories, pairs: _Pairs, rhythm: _Rhythm, stats: ItemStats) -> list[NDArray[Any]]:
-    """The columns of ``_OWN`` for each (user, item) pair of the past, [pairs] each."""
+def _own_table(pairs: _Pairs, rhythm: _Rhythm, stats: ItemStats) -> Floats:
+    """The columns of ``_OWN`` for each (user, item) pair of the past, [pairs + 1, columns]; last: no pair."""
     n = stats.codes.shape[1]
     user, item = pairs.keys // n, pairs.keys % n
     sums = [pairs.sums(decay) for decay in rhythm.decays]
     shares = [s / total[user] for s, total in zip(sums, rhythm.totals, strict=True)]
-    order = np.lexsort((item, -sums[2], user))
-    rank = np.empty(len(user), dtype=np.float32)
-    rank[order] = np.arange(len(user)) - np.searchsorted(user[order], user[order])
     count = pairs.counts.astype(np.float32)
     since, first = pairs.last(rhythm.age), pairs.first(rhythm.age)
     trips_since, trips_first = pairs.last(rhythm.trips_ago), pairs.first(rhythm.trips_ago)
-    span = np.maximum(first - since, 0.0)
+    span = first - since
     again = count > 1
     item_gap = stats.habits.gap[item]
     own_gap = np.where(again, span / np.maximum(count - 1, 1), NEVER)
-    # Own gaps weigh as many observations as there are; the item's usual gap counts as two.
-    usual = (span + 2 * item_gap) / (count + 1)
     previous = pairs.order[np.maximum(pairs.starts + pairs.counts - 2, 0)]
     last_gap = np.where(again, rhythm.age[previous] - since, NEVER)
     week = np.floor(rhythm.age / 7)
-    weeks = [pairs.sums(week == w) for w in range(4)]
-    return [
+    rows = _stack(
         *shares,
-        rank,
+        rank_in_group(user, -sums[TASTE]),
         count,
         count / (trips_first + 1),
         count / np.maximum(first / 7, 1),
-        *weeks,
+        *(pairs.sums(week == w) for w in range(4)),
         pairs.sums((week >= 4) & (week < 8)),
         trips_since == 0,
         since,
@@ -338,22 +334,24 @@ def _own_table(past: Histories, pairs: _Pairs, rhythm: _Rhythm, stats: ItemStats
         since / np.maximum(own_gap, 1),
         since / np.maximum(last_gap, 1),
         since / np.maximum(item_gap, 1),
-        since - usual,
-    ]
+        # Own gaps weigh as many observations as there are, the item's usual gap as two.
+        since - (span + 2 * item_gap) / (count + 1),
+    )
+    return np.vstack([rows, [_missing(name) for name in _OWN]]).astype(np.float32)
 
 
-def _missing_own() -> list[float]:
-    """What the columns of ``_OWN`` say of an item that the user never took."""
-    far = {"own_rank", "days_since", "days_since_first", "trips_since", "own_gap", "own_last_gap", "due_days"}
-    return [float(NEVER) if name in far or "over" in name else 0.0 for name in _OWN]
+def _missing(name: str) -> float:
+    """What a column of ``_OWN`` says of an item that the user never took."""
+    endless = ("own_rank", "trips_since", "own_gap", "own_last_gap", "due_days")
+    return float(NEVER) if name in endless or name.startswith("days_since") else 0.0
 
 
-def _item_columns(stats: ItemStats) -> list[Floats]:
-    """The columns of ``_ITEM``, [items] each."""
+def _item_table(stats: ItemStats) -> Floats:
+    """The columns of ``_ITEM``, [items, columns]."""
     pop, habit = stats.popularity, stats.habits
     types = stats.codes[RATE_ATTRIBUTE]
-    of_type = np.bincount(types, pop.last_91).astype(np.float32)[types]
-    return [
+    of_type = np.bincount(types, pop.last_91)[types]
+    return _stack(
         pop.last_7,
         pop.last_28,
         pop.last_91,
@@ -366,64 +364,72 @@ def _item_columns(stats: ItemStats) -> list[Floats]:
         habit.rebuy,
         habit.rebuy_week,
         habit.gap,
-    ]
+    )
 
 
-def _user_columns(past: Histories, pairs: _Pairs, rhythm: _Rhythm) -> list[NDArray[Any]]:
-    """The columns of ``_USER``, [users] each."""
+def _user_table(past: Histories, pairs: _Pairs, rhythm: _Rhythm) -> Floats:
+    """The columns of ``_USER``, [users, columns]."""
     n = len(past)
-    trips = trip_ids(past)
-    starts = np.flatnonzero(np.diff(trips, prepend=-1))
+    starts = np.flatnonzero(np.diff(rhythm.trips, prepend=-1))
     trip_user, trip_age = past.users[starts], rhythm.age[starts]
-
-    def trips_within(days: int) -> NDArray[Any]:
-        return np.bincount(trip_user[trip_age <= days], minlength=n)
-
-    quarter = trips_within(91)
+    week, month, quarter = (np.bincount(trip_user[trip_age <= days], minlength=n) for days in (7, 28, 91))
     since = np.full(n, NEVER)
     since[trip_user] = trip_age  # the last of a user's trips stays
     recent = rhythm.age <= 91
     events = np.bincount(past.users[recent], minlength=n)
     firsts = pairs.order[pairs.starts]
     new = np.bincount(past.users[firsts[recent[firsts]]], minlength=n)
-    return [
-        trips_within(7),
-        trips_within(28),
+    return _stack(
+        week,
+        month,
         quarter,
         since,
         91 / np.maximum(quarter, 1),
         events / np.maximum(quarter, 1),
         new / np.maximum(events, 1),
-    ]
+    )
 
 
-def _taste(
-    past: Histories, rhythm: _Rhythm, codes: Ints, users: Ints, items: Ints, own: Floats
-) -> list[Floats]:
-    """How the user takes to the candidate's attribute: share, recency, last week, due, the item's part."""
+def _taste(past: Histories, rhythm: _Rhythm, codes: Ints, users: Ints, items: Ints, decayed: Floats) -> Floats:
+    """How the user takes to each candidate's attribute, whose ``codes`` are [items], [candidates, 5].
+
+    Share, days since, events of the last week, due (days since over the usual gap), and the part of it
+    that is the candidate's own ``decayed`` count [candidates].
+    """
     size = int(codes.max(initial=0)) + 1
     pairs = _pairs(past.users, codes[past.items], size)
     place = find(pairs.keys, users.astype(np.int64) * size + codes[items])
-    total = pairs.sums(rhythm.decays[2])
-    since, first = pairs.last(rhythm.age), pairs.first(rhythm.age)
-    gap = (first - since) / np.maximum(pairs.sums(np.ones(len(past.items))) - 1, 1)
-    share = total / rhythm.totals[2][pairs.keys // size]
-    found = _gather(total, place, 0.0)
-    return [
-        _gather(share, place, 0.0),
-        _gather(since, place, float(NEVER)),
-        _gather(pairs.sums(rhythm.age <= 7), place, 0.0),
-        _gather(since / np.maximum(gap, 0.5), place, float(NEVER)),
-        own / np.maximum(found, np.float32(1e-9)),
-    ]
+    total = pairs.sums(rhythm.decays[TASTE])
+    since = pairs.last(rhythm.age)
+    gap = (pairs.first(rhythm.age) - since) / np.maximum(pairs.counts - 1, 1)
+    rows = _stack(
+        total / rhythm.totals[TASTE][pairs.keys // size],
+        since,
+        pairs.sums(rhythm.age <= 7),
+        since / np.maximum(gap, np.float32(0.5)),
+        total,
+    )
+    found = np.vstack([rows, np.array([0, NEVER, 0, NEVER, 0], dtype=np.float32)])[place]
+    found[:, 4] = decayed / np.maximum(found[:, 4], np.float32(1e-9))
+    return found
 
 
-def _together(near: Together, users: Ints, items: Ints, n: int) -> list[Floats]:
-    """Co-occurrence score of each candidate and its place among the user's, NEVER without one."""
+def _together(near: Together, users: Ints, items: Ints, n: int) -> Floats:
+    """Co-occurrence score of each candidate and its rank for the user, NEVER without one, [candidates, 2]."""
     owner = np.repeat(np.arange(len(near.indptr) - 1, dtype=np.int64), np.diff(near.indptr))
-    keys = owner * n + near.items
-    place = find(keys, users.astype(np.int64) * n + items)
-    order = np.lexsort((near.items, -near.scores, owner))
-    rank = np.empty(len(keys), dtype=np.float32)
-    rank[order] = np.arange(len(keys)) - near.indptr[owner[order]]
-    return [_gather(near.scores, place, 0.0), _gather(rank, place, float(NEVER))]
+    place = find(owner * n + near.items, users.astype(np.int64) * n + items)
+    rows = _stack(near.scores, rank_in_group(owner, -near.scores))
+    return np.vstack([rows, np.array([0, NEVER], dtype=np.float32)])[place]
+
+
+def rank_in_group(group: Longs, value: NDArray[Any]) -> Longs:
+    """Place of each row among its ``group`` (ascending) by ``value``, smallest is 0, ties as they come."""
+    order = np.lexsort((value, group))
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[order] = np.arange(len(group)) - np.searchsorted(group, group)
+    return rank
+
+
+def _stack(*columns: NDArray[Any]) -> Floats:
+    """Columns side by side as float32, [rows, columns]."""
+    return np.stack([column.astype(np.float32) for column in columns], axis=1)

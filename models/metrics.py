@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,13 @@ class Relevant:
     def counts(self) -> Longs:
         """Number of relevant items of each user, [users]."""
         return np.diff(self.indptr)
+
+    def take(self, users: NDArray[np.integer[Any]]) -> Relevant:
+        """Only the given users, in the given order."""
+        counts = self.counts[users]
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        index = np.arange(indptr[-1]) + np.repeat(self.indptr[users] - indptr[:-1], counts)
+        return Relevant(indptr, self.items[index])
 
     @classmethod
     def from_histories(cls, future: Histories) -> Relevant:
@@ -87,7 +95,7 @@ def reciprocal_rank(hit: Flags, relevant: Longs) -> Doubles:
 
 def hit_rate(hit: Flags, relevant: Longs) -> Doubles:
     """1 where the list holds any relevant item, [users]."""
-    return _where_relevant(hit.any(axis=1), np.ones(len(hit)), relevant)
+    return _where_relevant(hit.max(axis=1, initial=False), np.ones(len(hit)), relevant)
 
 
 def accuracy(ranked: Ints, relevant: Relevant, n: int) -> dict[str, Doubles]:
@@ -143,12 +151,13 @@ def paired_difference(challenger: Doubles, champion: Doubles) -> Estimate:
     return estimate(challenger - champion)
 
 
-def _where_relevant(value: NDArray[np.generic], norm: NDArray[np.generic], relevant: Longs) -> Doubles:
+def _where_relevant(value: NDArray[Any], norm: NDArray[Any], relevant: Longs) -> Doubles:
     """``value / norm`` [users] where the user has a relevant item, else NaN."""
     return np.where(relevant > 0, _ratio(value, norm), np.nan)
 
 
-def _ratio(value: NDArray[np.generic], norm: NDArray[np.generic]) -> Doubles:
+def _ratio(value: NDArray[Any], norm: NDArray[Any]) -> Doubles:
     """``value / norm``, NaN where the norm is 0."""
     top, bottom = np.asarray(value, np.float64), np.asarray(norm, np.float64)
-    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
+    quotient: Doubles = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
+    return quotient

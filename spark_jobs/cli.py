@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from spark_jobs.contracts.errors import NightshiftError
+from spark_jobs.contracts.errors import ERROR_PREFIX, NightshiftError
 from spark_jobs.contracts.interval import Interval
 from spark_jobs.contracts.settings import Settings, load_settings
 
@@ -51,5 +51,5 @@ def entry(job: Callable[[Settings, Sequence[str] | None], None], argv: Sequence[
     try:
         job(load_settings(), argv)
     except NightshiftError as error:
-        print(f"nightshift: ERROR: {error}", file=sys.stderr, flush=True)
+        print(f"{ERROR_PREFIX} {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)

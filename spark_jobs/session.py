@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from tempfile import TemporaryDirectory
 from pyspark.sql import SparkSession
 
 from spark_jobs.contracts.settings import PROJECT, Settings
+from spark_jobs.environment import spark_environment
 
 SHIPPED = ("spark_jobs", "models")
 """Packages that executors import: they are sent with every application, not expected on the machines."""
@@ -35,11 +35,8 @@ def session(name: str, settings: Settings) -> Iterator[SparkSession]:
     Master, jars and Delta's extension come from `spark-defaults.conf` (see `spark_jobs/setup_spark.py`), so
     that spark-submit, pytest and the command line run alike.
     """
-    # another Python on the PATH would break the workers in ways that are hard to read
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    os.environ.setdefault("SPARK_CONF_DIR", str(settings.home / "spark"))
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    for name, value in spark_environment(settings).items():
+        os.environ.setdefault(name, value)
     spark = SparkSession.builder.appName(f"nightshift {name}").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     try:

@@ -1,4 +1,4 @@
-"""Prepares Spark once: Delta's jars from Maven, one spark-defaults.conf for every start of Spark, a class archive.
+"""Prepares Spark once: Delta's jars from Maven, one spark-defaults.conf for every start, a class archive.
 
     python -m spark_jobs.setup_spark
 
@@ -11,7 +11,6 @@ import argparse
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +20,7 @@ import pyspark
 from spark_jobs.cli import entry, log
 from spark_jobs.contracts.errors import SettingsError
 from spark_jobs.contracts.settings import Settings
+from spark_jobs.environment import environment, spark_defaults
 
 DELTA = "io.delta:delta-spark_4.1_2.13:4.4.0"
 NEEDED = ("delta-spark", "delta-storage")
@@ -38,30 +38,31 @@ spark.stop()
 """Touches the classes that a night uses, so that they are in the archive."""
 
 
-def spark_environment(settings: Settings) -> dict[str, str]:
-    """Environment in which spark-submit finds this Python, this configuration and this machine."""
-    return {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
-        "SPARK_CONF_DIR": str(settings.home / "spark"),
-        "SPARK_LOCAL_IP": os.environ.get("SPARK_LOCAL_IP", "127.0.0.1"),
-    }
+QUIET_LOG = """\
+rootLogger.level = error
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
+"""
+"""log4j2: only errors, so that the jobs' own lines are not lost among Spark's."""
 
 
-def submit(arguments: Sequence[str], environment: dict[str, str]) -> None:
+def submit(settings: Settings, *arguments: str) -> None:
     """Runs spark-submit.
 
     Raises:
         SettingsError: it failed; the message carries the end of what it printed.
     """
     command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment(settings, os.environ), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
         raise SettingsError(
             f"spark-submit failed with exit code {done.returncode}. It needs Java 17 on the PATH or in "
-            f"JAVA_HOME, and Maven Central the first time. The end of its output:\n{done.stderr[-2000:]}"
+            f"JAVA_HOME, and Maven Central the first time. The end of its output:\n{done.stdout[-2000:]}"
         )
 
 
@@ -79,10 +80,7 @@ def resolve_jars(settings: Settings) -> list[Path]:
     with TemporaryDirectory(prefix="nightshift-ivy-") as cache:
         script = Path(cache) / "nothing.py"
         script.write_text("")
-        submit(
-            ["--packages", DELTA, "--conf", f"spark.jars.ivy={cache}", str(script)],
-            spark_environment(settings) | {"SPARK_CONF_DIR": cache},
-        )
+        submit(settings, "--packages", DELTA, "--conf", f"spark.jars.ivy={cache}", str(script))
         for name in NEEDED:
             (jar,) = Path(cache, "jars").glob(f"io.delta_{name}_*.jar" if name == "delta-spark"
                                               else f"io.delta_{name}-*.jar")
@@ -114,22 +112,35 @@ def defaults(settings: Settings, jars: Sequence[Path], java_options: str) -> str
 
 def prepare(settings: Settings) -> None:
     """Fetches the jars, writes spark-defaults.conf and makes the class archive, where they are missing."""
-    folder = settings.home / "spark"
+    conf = spark_defaults(settings)
+    archive = conf.parent / "classes.jsa"
+    (conf.parent / "conf").mkdir(parents=True, exist_ok=True)
+    quiet = conf.parent / "log4j2.properties"
+    write_if_new(quiet, QUIET_LOG)
     jars = resolve_jars(settings)
-    archive = folder / "classes.jsa"
-    conf = folder / "spark-defaults.conf"
     # with C1 alone a small night starts faster than C2 pays back; large machines have the time to compile
     tiers = "-XX:TieredStopAtLevel=1 " if settings.profile == "demo" else ""
     if not archive.exists():
         log.info("Making the class archive that shortens every start of Spark …")
-        conf.write_text(defaults(settings, jars, f"-XX:ArchiveClassesAtExit={archive}"))
         with TemporaryDirectory(prefix="nightshift-warm-up-") as scratch:
             script = Path(scratch) / "warm_up.py"
             script.write_text(WARM_UP.format(folder=scratch))
-            submit([str(script)], spark_environment(settings))
+            options = Path(scratch) / "spark.conf"
+            options.write_text(defaults(settings, jars, f"-XX:ArchiveClassesAtExit={archive}"))
+            submit(settings, "--properties-file", str(options), str(script))
     # -Xshare:auto: an archive of another Java is ignored, not an error
-    conf.write_text(defaults(settings, jars, f"{tiers}-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:cds=off "
-                                             "-Xlog:cds+dynamic=off"))
+    java_options = (f"{tiers}-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:cds=off "
+                    f"-Xlog:cds+dynamic=off -Dlog4j2.configurationFile={quiet.as_uri()}")
+    write_if_new(conf, defaults(settings, jars, java_options))
+
+
+def write_if_new(file: Path, text: str) -> None:
+    """Writes a file in one move, and only when its text changes: a run may be reading it."""
+    if file.exists() and file.read_text() == text:
+        return
+    draft = file.with_suffix(".draft")
+    draft.write_text(text)
+    draft.replace(file)
 
 
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
@@ -137,7 +148,6 @@ def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__,
                             formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     prepare(settings)
-    log.info("Spark is set up in %s.", settings.home / "spark")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -73,6 +73,13 @@ def version(settings: Settings, table: Table) -> int:
     return open_table(settings, table).version()
 
 
+def newest_note(settings: Settings, table: Table) -> dict[str, Any] | None:
+    """The note of a table's newest commit, if it has one."""
+    (commit,) = open_table(settings, table).history(1)
+    note = commit.get("userMetadata")
+    return dict(json.loads(note)) if note else None
+
+
 def open_table(settings: Settings, table: Table) -> deltalake.DeltaTable:
     """A table without Spark, for what reads only small tables.
 
@@ -83,6 +90,19 @@ def open_table(settings: Settings, table: Table) -> deltalake.DeltaTable:
 
     _require(settings, table)
     return deltalake.DeltaTable(path(settings, table))
+
+
+def small_rows(settings: Settings, table: Table, equal: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+    """Rows of a small table, those whose columns have the values of ``equal``; none where it was never written."""
+    if not exists(settings, table):
+        return []
+    import pyarrow.dataset as ds
+
+    wanted = ds.scalar(value=True)
+    for name, value in (equal or {}).items():
+        wanted = wanted & (ds.field(name) == value)
+    rows = open_table(settings, table).to_pyarrow_dataset().to_table(filter=wanted)
+    return list(rows.to_pylist(maps_as_pydicts="strict"))
 
 
 def _require(settings: Settings, table: Table) -> None:

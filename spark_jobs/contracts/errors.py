@@ -1,10 +1,13 @@
-"""The one tree of exceptions. A message names the table or file, what was expected, what was found, what to do.
+"""The one tree of exceptions. A message names the table or file, what was expected and found, what to do.
 
 The exit code tells the scheduler whether trying again can help: Airflow fails a task at once on any code of
 `FINAL_EXIT_CODES` and retries on all others.
 """
 
 from __future__ import annotations
+
+ERROR_PREFIX = "nightshift: ERROR:"
+"""How the last line of a failed job starts."""
 
 
 class NightshiftError(Exception):

@@ -38,6 +38,10 @@ class Ingest(Section):
     max_user_events_per_hour: int = Field(
         default=500, ge=1, description="a user with more in one hour is a bot in that hour"
     )
+    item_text: str = Field(
+        default="{title}, {description}, {product_type}, {category}, {department}, {brand} brand, {size}",
+        description="an item's text: parts between commas; a part that is empty or repeats another is left out",
+    )
 
 
 class Quality(Section):
@@ -49,7 +53,12 @@ class Quality(Section):
     warn_volume_ratio: float = 0.5
     max_null_price_share: float = 0.05
     min_items: int = Field(default=1, description="critical: rows of the catalogue")
-    max_textless_share: float = Field(default=0.05, description="warning: items without any text attribute")
+    max_textless_share: float = Field(
+        default=0.05, description="warning: items without title, description, category and type"
+    )
+    max_quantity: float = Field(default=100_000, description="warning: pieces in one event")
+    max_price: float = Field(default=10_000, description="warning: price of one piece, in the shop's currency")
+    max_late_share: float = Field(default=0.05, description="warning: events of a day before their folder's")
 
 
 class Splits(Section):
@@ -77,8 +86,10 @@ class Training(Section):
     tower_accumulation: int = Field(default=1, description="batches per optimiser step")
     tower_rate: float = 5e-4
     tower_temperature: float = 0.05
+    min_item_events: int = Field(default=1, description="an item with fewer has no learned part of its own")
     vector_size: int = Field(default=64, description="dimension of item and user vectors")
     encoder_length: int = Field(default=100, description="newest events that the user encoder reads")
+    encoder_history: int = Field(default=4000, description="newest events of each user that it is trained on")
     encoder_layers: int = 2
     encoder_heads: int = 2
     encoder_dropout: float = 0.2
@@ -86,10 +97,12 @@ class Training(Section):
     encoder_batch: int = 128
     encoder_rate: float = 2e-3
     encoder_negatives: int = 1024
+    own_dropout: float = Field(default=0.1, description="share of items whose learned part is left out of a step")
     encoder_temperature: float = 0.05
     weight_decay: float = 0.01
     patience: int = Field(default=3, description="evaluations without a better validation metric before stop")
     ranker_windows: int = Field(default=6, description="weekly windows that the ranker is fitted on")
+    ranker_negatives: float = Field(default=0.2, description="share of the candidates not taken that it is fitted on")
     neighbours: int = Field(default=50, description="co-occurrence neighbours kept of each item")
 
 
@@ -167,10 +180,12 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
     "full": {},
     "demo": {
         "training": {
-            "tower_steps": 100,
+            "tower_steps": 40,
             "lora_layers": 2,
             "tower_batch": 96,
-            "encoder_epochs": 4,
+            "min_item_events": 3,
+            "encoder_history": 400,
+            "encoder_epochs": 3,
             "ranker_windows": 4,
         },
         "spark": {"master": "local[2]", "shuffle_partitions": 4, "driver_memory": "3g",

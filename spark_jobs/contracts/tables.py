@@ -64,6 +64,9 @@ class Table:
             )
 
 
+SOURCES = ("repeat", "together", "match", "popular")
+"""Where a recommendation can come from: bought before, bought with, close to the history, popular now."""
+
 RANKED_ITEM = "struct<rank:int,item_id:string,score:double,source:string,because:string>"
 
 EVENTS = Table(
@@ -239,7 +242,8 @@ PUBLICATIONS = Table(
         Column("measures", "map<string,double>", "what the audit measured: coverage, churn, …"),
         Column("published_at", "timestamp", "when the row was written, UTC"),
     ),
-    key=(C.DS, C.RUN_ID),
+    # a run that was held can be published when it is run again, and the other way round
+    key=(C.DS, C.RUN_ID, "status"),
 )
 
 TABLES: dict[str, Table] = {

@@ -1,0 +1,69 @@
+# Nightshift: `make help` lists what there is. Everything that a target writes is below .venv/ and var/.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export NIGHTSHIFT_HOME ?= $(CURDIR)/var
+
+PY := .venv/bin/python
+RUN := $(PY) -m spark_jobs.environment
+REQUIREMENTS := requirements.txt requirements-dev.txt constraints.txt pyproject.toml
+INSTALLED := .venv/.installed
+
+.PHONY: help
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: setup  ## demo: data, a model, two nights through Airflow, then where to look (10 minutes; again: 1)
+	@$(RUN) python -m spark_jobs.demo
+
+.PHONY: night
+night: setup  ## one night through Airflow: make night DS=2017-12-26 [ALLOW_EMPTY=1]
+	@[ -n "$(DS)" ] || { echo "Which night? make night DS=2017-12-26 [ALLOW_EMPTY=1]" >&2; exit 64; }
+	@$(RUN) python -m spark_jobs.airflow_runs night --ds "$(DS)" $(if $(filter 1 true yes,$(ALLOW_EMPTY)),--allow-empty)
+
+.PHONY: model
+model: setup  ## fine-tune and evaluate through Airflow: make model AS_OF=2017-12-23
+	@[ -n "$(AS_OF)" ] || { echo "As of which day? make model AS_OF=2017-12-23" >&2; exit 64; }
+	@$(RUN) python -m spark_jobs.airflow_runs model --as-of "$(AS_OF)"
+
+.PHONY: ui
+ui: setup  ## the Airflow UI on http://127.0.0.1:8080 with the DAGs and the lake; Ctrl-C stops it
+	@$(RUN) python -m spark_jobs.airflow_ui
+
+.PHONY: setup
+setup: $(INSTALLED)  ## .venv, Delta's jars, Airflow's database; the second time takes a second
+	@bash scripts/require_java.sh
+	@$(PY) -m spark_jobs.setup_spark
+	@$(PY) -m spark_jobs.setup_airflow
+
+.PHONY: check
+check: $(INSTALLED)  ## ruff and mypy
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy spark_jobs models dags tests
+
+.PHONY: test
+test: setup  ## all tests, both DAGs end to end among them
+	@$(RUN) pytest
+
+.PHONY: bench-quality
+bench-quality: setup  ## what validation costs over one aggregate pass of the same rows
+	@$(RUN) python -m spark_jobs.quality.bench
+
+.PHONY: env
+env:  ## .env with random secrets for docker compose; an existing one stays
+	@bash scripts/make_env.sh
+
+.PHONY: lock
+lock: $(INSTALLED)  ## constraints.txt from requirements-dev.txt
+	@bash scripts/lock.sh
+
+.PHONY: clean
+clean:  ## deletes var/: tables, models, logs, the demo data
+	rm -rf "$(NIGHTSHIFT_HOME)"
+
+$(INSTALLED): $(REQUIREMENTS) scripts/install.sh
+	@bash scripts/install.sh
+	@touch $@

@@ -1,0 +1,69 @@
+"""
+### Fine-tune the model: a challenger from the newest events, promoted only if it is better
+
+Runs weekly, at midnight UTC before Saturday, or when a night finds no champion. The as-of date is the end of
+the run's data interval: as of `2017-12-23` the model sees events before the 23rd, tests on the last 7 days of
+them, validates on the 7 before and trains on what is older.
+
+| task | does | when it fails |
+| --- | --- | --- |
+| `build_splits` | train, validation and test sequences | |
+| `fine_tune` | item tower, user encoder, ranker | out of memory: lower the batch in the settings |
+| `evaluate` | compares with the champion and the baselines; the champion changes, or not | |
+
+**Run it by hand**: `make model AS_OF=2017-12-23`, or trigger it with the parameter `as_of`. A challenger that
+does not win is no failure: `model_evaluations` shows both.
+
+`fine_tune` runs in the pool and the queue `gpu`, on the GPU where one is visible. With Celery, start a worker
+for it with `airflow celery worker --queues gpu`; the LocalExecutor takes all queues.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, CronDataIntervalTimetable
+
+from spark_jobs.contracts import tables
+from spark_jobs.contracts.pools import GPU, write_pool
+from wiring.failures import RETRIES
+from wiring.jobs import PythonJob, SparkJob
+from wiring.lineage import assets
+from wiring.run import TRAINING, TRAINING_PARAMS
+
+with DAG(
+    "fine_tune_model",
+    doc_md=__doc__,
+    description="A challenger from the newest events, promoted only if it is better",
+    schedule=CronDataIntervalTimetable("0 0 * * SAT", timezone="UTC"),
+    start_date=datetime(2017, 1, 7, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    params=TRAINING_PARAMS,
+    default_args={**RETRIES, "execution_timeout": timedelta(hours=2)},
+    tags=["nightshift", "weekly", "gpu"],
+):
+    build_splits = SparkJob(
+        task_id="build_splits",
+        job="build_splits",
+        arguments=TRAINING,
+        pool=write_pool(tables.SEQUENCES),
+        outlets=assets(tables.SEQUENCES),
+    )
+    fine_tune = PythonJob(
+        task_id="fine_tune",
+        module="models.fine_tune",
+        arguments=TRAINING,
+        pool=GPU,
+        queue="gpu",
+        execution_timeout=timedelta(hours=12),
+    )
+    evaluate = SparkJob(
+        task_id="evaluate",
+        job="evaluate",
+        arguments=TRAINING,
+        pool=write_pool(tables.MODEL_EVALUATIONS),
+        outlets=assets(tables.MODEL_EVALUATIONS),
+    )
+
+    build_splits >> fine_tune >> evaluate

@@ -1,0 +1,122 @@
+"""
+### Nightly recommendations: the day's logs in, the table of every user's top N out
+
+Runs at midnight UTC for the day that just ended. The run of the night `2017-12-23` owns the logs of
+`[2017-12-23, 2017-12-24)`; its recommendations are for the 24th and after.
+
+| task | does | when it fails |
+| --- | --- | --- |
+| `land_events` | finds the day's log files and the catalogue | deliver what the error names, clear the task |
+| `clean_events` | events, rejects with reasons, items | the same, for what only reading shows |
+| `validate` | Great Expectations on events and items | mend the data, or the bound in the settings |
+| `choose_model` | champion, or fine-tune the first one | |
+| `embed_items` | vectors of new and changed texts | |
+| `score_users` | every user's top N, to a staging table | |
+| `publish` | audits, then replaces the date in one commit | the night is **held**: the last one stays |
+| `write_report` | the night's page, also of a failed night | the night's state stays what it is |
+
+**Run one night by hand**: `make night DS=2017-12-26`, or trigger the DAG with the logical date
+`2017-12-27 00:00:01`: a run by hand owns the last whole day before its logical date.
+**Run it again**: clear it. The same logs and the same model give the same table.
+**A day without logs** (the shop was closed) is an error, unless the run's parameter `allow_empty` is set.
+**First load of a history**: trigger the last day of it with `ingest_from` and `ingest_only`.
+
+Exit codes 64–68 of a job mean that a retry would fail in the same way, and fail the task at once; everything
+else is retried. The last error line of the log says what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.providers.standard.operators.python import BranchPythonOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
+
+from spark_jobs.contracts import tables
+from spark_jobs.contracts.pools import write_pool
+from wiring.champion import next_step
+from wiring.failures import RETRIES
+from wiring.jobs import PythonJob, SparkJob
+from wiring.lineage import assets
+from wiring.run import INGESTED, NIGHT, NIGHT_PARAMS
+
+with DAG(
+    "nightly_recommendations",
+    doc_md=__doc__,
+    description="The day's logs in, every user's recommendations out",
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=datetime(2017, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    params=NIGHT_PARAMS,
+    default_args={**RETRIES, "execution_timeout": timedelta(hours=2)},
+    tags=["nightshift", "nightly"],
+):
+    land_events = PythonJob(
+        task_id="land_events",
+        module="spark_jobs.land_events",
+        arguments=INGESTED,
+    )
+    clean_events = SparkJob(
+        task_id="clean_events",
+        job="clean_events",
+        arguments=INGESTED,
+        pool=write_pool(tables.EVENTS),
+        outlets=assets(tables.EVENTS, tables.EVENTS_REJECTED, tables.INGEST_COUNTS, tables.ITEMS,
+                       tables.ITEMS_REJECTED),
+    )
+    validate = SparkJob(
+        task_id="validate",
+        job="validate",
+        arguments=INGESTED,
+        pool=write_pool(tables.QUALITY_RESULTS),
+        outlets=assets(tables.QUALITY_RESULTS),
+    )
+    choose_model = BranchPythonOperator(
+        task_id="choose_model",
+        python_callable=next_step,
+        op_kwargs={"fine_tune": "fine_tune_model", "score": "embed_items"},
+    )
+    fine_tune_model = TriggerDagRunOperator(
+        task_id="fine_tune_model",
+        trigger_dag_id="fine_tune_model",
+        conf={"as_of": "{{ data_interval_end | ds }}"},
+        wait_for_completion=True,
+        deferrable=True,
+        poke_interval=30,
+        fail_when_dag_is_paused=True,
+        retries=0,
+        execution_timeout=timedelta(hours=12),
+    )
+    embed_items = SparkJob(
+        task_id="embed_items",
+        job="embed_items",
+        arguments=NIGHT,
+        pool=write_pool(tables.ITEM_VECTORS),
+        outlets=assets(tables.ITEM_VECTORS),
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+    )
+    score_users = SparkJob(
+        task_id="score_users",
+        job="score_users",
+        arguments=NIGHT,
+        pool=write_pool(tables.RECOMMENDATIONS),
+    )
+    publish = SparkJob(
+        task_id="publish",
+        job="publish",
+        arguments=NIGHT,
+        pool=write_pool(tables.RECOMMENDATIONS),
+        outlets=assets(tables.QUALITY_RESULTS, tables.RECOMMENDATIONS, tables.PUBLICATIONS),
+    )
+    # a teardown runs whatever came before, and leaves the run's state to the others
+    write_report = PythonJob(
+        task_id="write_report",
+        module="spark_jobs.report",
+        arguments=NIGHT,
+        execution_timeout=timedelta(minutes=30),
+    ).as_teardown()
+
+    land_events >> clean_events >> validate >> choose_model >> [fine_tune_model, embed_items]
+    fine_tune_model >> embed_items >> score_users >> publish >> write_report

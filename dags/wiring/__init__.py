@@ -1,0 +1,1 @@
+"""What the DAGs share: operators, assets, retries, parameters. Imports nothing heavy, reads nothing."""

@@ -1,0 +1,118 @@
+"""Operators that run a job: one for Spark applications, one for plain Python processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowException
+
+from spark_jobs.contracts.settings import PROJECT, load_settings
+from spark_jobs.environment import spark_defaults
+from wiring.failures import JobLog
+
+KILL_AFTER_SECONDS = 20
+
+
+def given(arguments: Sequence[str]) -> list[str]:
+    """The arguments without those that rendered to nothing: flags that the run did not ask for."""
+    return [argument for argument in arguments if argument]
+
+
+class SparkJobHook(SparkSubmitHook):
+    """spark-submit whose output and exit code can be looked at afterwards."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.job_log = JobLog()
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code of spark-submit; None when it was not started or still runs."""
+        return self._submit_sp.returncode if self._submit_sp else None
+
+    def _process_spark_submit_log(self, itr: Iterator[Any]) -> None:
+        super()._process_spark_submit_log(self.job_log.follow(itr))
+
+
+class SparkJob(SparkSubmitOperator):
+    """Runs ``spark_jobs/<job>.py`` through spark-submit on the connection `spark_default`."""
+
+    def __init__(self, *, job: str, arguments: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(
+            application=str(PROJECT / "spark_jobs" / f"{job}.py"),
+            application_args=list(arguments),
+            name=f"nightshift {job}",
+            # else the script's folder comes first on sys.path, and its modules hide others of their names
+            env_vars={"PYTHONSAFEPATH": "1"},
+            **kwargs,
+        )
+        self.job = job
+
+    def _get_hook(self) -> SparkJobHook:
+        return SparkJobHook(
+            conn_id=self._conn_id, conf=self.conf, name=self.name, env_vars=self.env_vars,
+            application_args=given(self.application_args or []),
+            properties_file=str(spark_defaults(load_settings())),
+        )
+
+    def execute(self, context: Context) -> None:
+        """Runs the job and waits for it."""
+        hook = self._hook = self._get_hook()
+        try:
+            super().execute(context)
+        except AirflowException:
+            if not hook.exit_code:
+                raise
+            hook.job_log.fail(self.log, f"spark_jobs.{self.job}", hook.exit_code)
+
+
+class PythonJob(BaseOperator):
+    """Runs ``python -m <module>`` in a process of its own, so that Airflow imports nothing of it."""
+
+    template_fields = ("arguments",)
+
+    def __init__(self, *, module: str, arguments: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.module = module
+        self.arguments = list(arguments)
+        self._process: subprocess.Popen[str] | None = None
+
+    def execute(self, context: Context) -> None:
+        """Runs the job and waits for it."""
+        command = [sys.executable, "-m", self.module, *given(self.arguments)]
+        self.log.info("Command: %s", " ".join(command))
+        job_log = JobLog()
+        # a session of its own: killing the task ends the job's children too
+        self._process = subprocess.Popen(
+            command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", start_new_session=True,
+        )
+        assert self._process.stdout
+        try:
+            for line in job_log.follow(self._process.stdout):
+                self.log.info(line.rstrip())
+            code = self._process.wait()
+        finally:
+            # Ctrl-C does not reach the job's session, nor does a timeout
+            self.on_kill()
+        if code:
+            job_log.fail(self.log, self.module, code)
+
+    def on_kill(self) -> None:
+        """Ends the job and everything that it started: first kindly, then not."""
+        process = self._process
+        if not process or process.poll() is not None:
+            return
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(KILL_AFTER_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,72 @@
+"""A folder of safetensors and JSON with a manifest of hashes, written last, that every reader checks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from spark_jobs.contracts.errors import ModelError
+
+MANIFEST = "manifest.json"
+
+
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path, about: Mapping[str, Any]) -> str:
+    """Writes the manifest of all files below ``folder`` and gives its own hash."""
+    files = {
+        str(file.relative_to(folder)): file_hash(file)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != MANIFEST
+    }
+    manifest = folder / MANIFEST
+    manifest.write_text(json.dumps({**about, "files": files}, indent=1, sort_keys=True) + "\n")
+    return file_hash(manifest)
+
+
+def verify(folder: Path, manifest_hash: str | None = None) -> dict[str, Any]:
+    """Checks every file against the manifest and gives the manifest.
+
+    Args:
+        folder: Folder that `write_manifest` closed.
+        manifest_hash: If given, the manifest itself must have this hash.
+
+    Raises:
+        ModelError: names every file that is missing, changed or not listed.
+    """
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise ModelError(f"{folder} has no {MANIFEST}: it is not a complete artifact. Make it again.")
+    if manifest_hash is not None and file_hash(manifest) != manifest_hash:
+        raise ModelError(f"{manifest} is not the manifest that was sent (hash differs). Start the job again.")
+    about: dict[str, Any] = json.loads(manifest.read_text())
+    listed: dict[str, str] = about["files"]
+    found = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} - {MANIFEST}
+    problems = [f"{name} is missing" for name in sorted(set(listed) - found)]
+    problems += [f"{name} is not in the manifest" for name in sorted(found - set(listed))]
+    problems += [
+        f"{name} has changed" for name in sorted(found & set(listed)) if file_hash(folder / name) != listed[name]
+    ]
+    if problems:
+        raise ModelError(f"{folder} does not match its manifest: {'; '.join(problems)}. Make it again.")
+    return about
+
+
+@contextmanager
+def complete_or_absent(folder: Path) -> Iterator[Path]:
+    """A folder to write into that takes the place of ``folder`` only when the block ends well."""
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    yield draft
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)

@@ -1,0 +1,266 @@
+"""Item tower: a pre-trained transformer that turns an item's text into a vector, and its contrastive tuning."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from models.devices import autocast
+from models.histories import Floats, Longs
+from spark_jobs.contracts.errors import ModelError, SettingsError
+from spark_jobs.contracts.settings import Training
+
+log = logging.getLogger("nightshift")
+
+
+def base_model_folder(name: str) -> Path:
+    """Folder of a base model: ``name`` is a folder, or an installed package that carries one.
+
+    Raises:
+        SettingsError: neither holds a ``config.json`` with ``*.safetensors`` beside it.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        spec = importlib.util.find_spec(name.replace("-", "_"))
+        folder = Path(spec.origin).parent if spec and spec.origin else folder
+    for config in sorted(folder.rglob("config.json"), key=lambda path: len(path.parts)):
+        if any(config.parent.glob("*.safetensors")):
+            return config.parent
+    raise SettingsError(
+        f"training.base_model is {name!r}: expected a folder, or an installed Python package, with config.json and "
+        "*.safetensors in it. Nothing is downloaded at run time."
+    )
+
+
+class ItemTower(nn.Module):
+    """Texts in, unit vectors out: the transformer's mean-pooled last layer."""
+
+    def __init__(
+        self, encoder: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
+
+    @classmethod
+    def load(cls, folder: Path, max_tokens: int) -> ItemTower:
+        """Loads a tower from a folder, without network and without code from the folder.
+
+        Raises:
+            ModelError: the folder holds no model that transformers can load.
+        """
+        try:
+            encoder = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{folder} does not hold a model that transformers can load: {error}") from error
+        if tokenizer.pad_token is None:  # decoders often have none
+            tokenizer.pad_token = tokenizer.eos_token
+        return cls(encoder, tokenizer, max_tokens)
+
+    @property
+    def size(self) -> int:
+        """Dimension of the vectors."""
+        return int(self.encoder.config.hidden_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return next(self.encoder.parameters()).device
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, cut at ``max_tokens``; an empty text is its special tokens alone."""
+        if not texts:
+            return []
+        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"]
+        return [each or [int(self.tokenizer.pad_token_id)] for each in ids]
+
+    def forward(self, tokens: Sequence[Sequence[int]]) -> Tensor:
+        """Unit vectors [texts, size] of tokenised texts."""
+        longest = max(map(len, tokens))
+        pad = int(self.tokenizer.pad_token_id)
+        ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in tokens], device=self.device)
+        lengths = torch.tensor([len(row) for row in tokens], device=self.device)
+        mask = (torch.arange(longest, device=self.device) < lengths[:, None]).long()  # [texts, longest]
+        states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [texts, longest, size]
+        weights = mask[:, :, None].to(states.dtype)
+        return F.normalize(((states * weights).sum(1) / weights.sum(1)).float(), dim=1)
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str], batch: int, progress: Callable[[int, int], None] | None = None) -> Floats:
+        """Unit vectors [texts, size], in the order given. Texts of like length share a batch, for speed.
+
+        ``progress`` is told how many of how many texts are done, after every batch.
+        """
+        self.eval()
+        tokens = self.tokens(texts)
+        vectors = np.empty((len(texts), self.size), dtype=np.float32)
+        # ties keep the order of the texts, so that the same texts always share a batch
+        order = np.argsort([len(each) for each in tokens], kind="stable")
+        done = 0
+        for start in range(0, len(order), batch):
+            rows = order[start : start + batch]
+            vectors[rows] = self([tokens[row] for row in rows]).cpu().numpy()
+            done += len(rows)
+            if progress:
+                progress(done, len(order))
+        return vectors
+
+    def save(self, folder: Path) -> None:
+        """Writes the plain transformer (adapters merged before) and its tokenizer: safetensors and JSON."""
+        self.encoder.save_pretrained(str(folder))
+        self.tokenizer.save_pretrained(str(folder))
+
+
+def with_adapters(tower: ItemTower, settings: Training) -> ItemTower:
+    """The tower ready for tuning: LoRA on the linear maps of the last layers, the last layers, or nothing."""
+    layers = int(tower.encoder.config.num_hidden_layers)
+    inside = tuple(f".{layer}." for layer in range(max(0, layers - settings.lora_layers), layers))
+    if settings.tuning == "lora":
+        config = LoraConfig(
+            r=settings.lora_rank,
+            lora_alpha=2 * settings.lora_rank,
+            lora_dropout=0.05,
+            target_modules=[
+                name
+                for name, module in tower.encoder.named_modules()
+                if isinstance(module, nn.Linear) and any(layer in name for layer in inside)
+            ],
+        )
+        tower.encoder = get_peft_model(tower.encoder, config)
+        return tower
+    for name, weight in tower.encoder.named_parameters():
+        weight.requires_grad = settings.tuning == "full" and any(layer in name for layer in inside)
+    return tower
+
+
+def merged(tower: ItemTower) -> ItemTower:
+    """The tower with its adapters merged into the weights, checked to give the same vectors.
+
+    Raises:
+        ModelError: merging changed the vectors by more than rounding.
+    """
+    if not isinstance(tower.encoder, PeftModel):
+        return tower
+    sample = ["fresh whole milk 1 gal", "", "national bread:italian/french pastry"]
+    before = tower.encode(sample, 8)
+    tower.encoder = tower.encoder.merge_and_unload(safe_merge=True)
+    difference = float(np.abs(before - tower.encode(sample, 8)).max())
+    if difference > 1e-4:
+        raise ModelError(f"Merging the adapters changed vectors by {difference:.2e}, expected at most 1e-4.")
+    return tower
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of texts to pull together: what a user had, and what the same user took next."""
+
+    before: Longs  # [pairs], index into the texts
+    after: Longs  # [pairs]
+
+
+def contrastive_loss(before: Tensor, after: Tensor, same: Tensor, temperature: float) -> Tensor:
+    """Symmetric InfoNCE with in-batch negatives (van den Oord et al., 2018; as CLIP does it).
+
+    Args:
+        before: Unit vectors [pairs, size].
+        after: Unit vectors [pairs, size], row by row the positives of ``before``.
+        same: [pairs, pairs], true where ``after[j]`` is as good as ``after[i]``: no negative of i.
+        temperature: Divides the cosines.
+    """
+    logits = before @ after.T / temperature
+    others = same & ~torch.eye(len(before), dtype=torch.bool, device=before.device)
+    logits = logits.masked_fill(others, float("-inf"))
+    labels = torch.arange(len(before), device=before.device)
+    return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+
+
+def _batches(pairs: Pairs, size: int, generator: np.random.Generator) -> Iterator[tuple[Longs, Longs]]:
+    while True:
+        order = generator.permutation(len(pairs.before))
+        for start in range(0, max(1, len(order) - size + 1), size):
+            rows = order[start : start + size]
+            yield pairs.before[rows], pairs.after[rows]
+
+
+def tune(
+    tower: ItemTower,
+    texts: Sequence[str],
+    pairs: Pairs,
+    settings: Training,
+    evaluate: Callable[[], float],
+    report: Callable[[str, int, float], None],
+) -> None:
+    """Tunes the tower on pairs, in place; keeps the weights with the best validation metric.
+
+    Args:
+        tower: Ready for tuning (`with_adapters`).
+        texts: Distinct texts that the pairs point into.
+        pairs: Positives; the other pairs of a batch are the negatives.
+        settings: Steps, batch, rate, accumulation, patience, seed.
+        evaluate: Gives the validation metric of the tower as it is (higher is better).
+        report: Told (name, step, value) of losses and metrics.
+    """
+    trainable = [weight for weight in tower.parameters() if weight.requires_grad]
+    if not trainable or len(pairs.before) < 2:
+        log.info("Item tower: nothing to tune (%s, %d pairs).", settings.tuning, len(pairs.before))
+        return
+    tokens = tower.tokens(texts)
+    optimiser = torch.optim.AdamW(trainable, lr=settings.tower_rate, weight_decay=settings.weight_decay)
+    warm_up = max(1, settings.tower_steps // 10)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min((step + 1) / warm_up, max(0.0, 1 - step / settings.tower_steps))
+    )
+    batches = _batches(pairs, settings.tower_batch, np.random.default_rng(settings.seed))
+    every = max(1, settings.tower_steps // 4)
+    best, kept, worse = evaluate(), [weight.detach().clone() for weight in trainable], 0
+    report("tower_validation", 0, best)
+    for step in range(1, settings.tower_steps + 1):
+        tower.train()
+        total = 0.0
+        for _ in range(settings.tower_accumulation):
+            before, after = next(batches)
+            distinct, where = np.unique(np.concatenate([before, after]), return_inverse=True)
+            with autocast(tower.device):
+                vectors = tower([tokens[text] for text in distinct])
+            left, right = vectors[where[: len(before)]], vectors[where[len(before) :]]
+            same = torch.from_numpy((after[:, None] == after[None]) | (before[:, None] == before[None]))
+            loss = contrastive_loss(left, right, same.to(tower.device), settings.tower_temperature)
+            (loss / settings.tower_accumulation).backward()  # type: ignore[no-untyped-call]
+            total += loss.item() / settings.tower_accumulation
+        nn.utils.clip_grad_norm_(trainable, 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+        schedule.step()
+        report("tower_loss", step, total)
+        if step % every == 0 or step == settings.tower_steps:
+            value = evaluate()
+            report("tower_validation", step, value)
+            log.info(
+                "Item tower: step %d of %d, loss %.3f, validation %.4f",
+                step,
+                settings.tower_steps,
+                total,
+                value,
+            )
+            if value > best:
+                best, kept, worse = value, [weight.detach().clone() for weight in trainable], 0
+            else:
+                worse += 1
+                if worse >= settings.patience:
+                    log.info("Item tower: stopped early at step %d.", step)
+                    break
+    with torch.no_grad():
+        for weight, saved in zip(trainable, kept, strict=True):
+            weight.copy_(saved)

@@ -1,0 +1,126 @@
+"""MLflow: what a training did, which models there are, and which one is the champion."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spark_jobs.contracts.errors import ModelError
+from spark_jobs.contracts.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NAME = "nightshift"
+"""Experiment and registered model."""
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+FLUSH_SECONDS = 5.0
+
+
+def client(settings: Settings) -> MlflowClient:
+    """A client of the tracking and registry store, which is made where it is missing."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    if settings.mlflow_uri.startswith("sqlite:///"):
+        Path(settings.mlflow_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(tracking_uri=settings.mlflow_uri, registry_uri=settings.mlflow_uri)
+
+
+class Tracker:
+    """Curves of one training run, sent to MLflow every few seconds and kept for the report."""
+
+    def __init__(self, mlflow: MlflowClient, run_id: str) -> None:
+        self.curves: dict[str, list[tuple[int, float]]] = {}
+        self._mlflow = mlflow
+        self._run_id = run_id
+        self._unsent: list[Any] = []
+        self._sent_at = time.monotonic()
+
+    def report(self, name: str, step: int, value: float) -> None:
+        """Records one point of a curve."""
+        from mlflow.entities import Metric
+
+        self.curves.setdefault(name, []).append((step, float(value)))
+        self._unsent.append(Metric(name, float(value), int(time.time() * 1000), step))
+        if time.monotonic() - self._sent_at > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends what was recorded since the last time."""
+        if self._unsent:
+            self._mlflow.log_batch(self._run_id, metrics=self._unsent)
+        self._unsent, self._sent_at = [], time.monotonic()
+
+
+def start_run(mlflow: MlflowClient, name: str, parameters: Mapping[str, object], tags: Mapping[str, str]) -> str:
+    """Starts a run with its parameters and gives its id."""
+    from mlflow.entities import Param
+
+    experiment = mlflow.get_experiment_by_name(NAME)
+    experiment_id = experiment.experiment_id if experiment else mlflow.create_experiment(NAME)
+    run_id = mlflow.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id
+    mlflow.log_batch(run_id, params=[Param(key, str(value)) for key, value in parameters.items()])
+    return str(run_id)
+
+
+def register(settings: Settings, mlflow: MlflowClient, model_id: str, run_id: str) -> None:
+    """Registers a published folder as a version, and gives it the alias `challenger`."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        mlflow.get_registered_model(NAME)
+    except MlflowException:
+        mlflow.create_registered_model(NAME, description="Nightly recommender: item tower, user encoder, ranker")
+    version = _version_of(mlflow, model_id)
+    if version is None:
+        made = mlflow.create_model_version(
+            NAME, source=str(settings.models / model_id), run_id=run_id, tags={"model_id": model_id}
+        )
+        version = made.version
+    mlflow.set_registered_model_alias(NAME, CHALLENGER, version)
+
+
+def promote(mlflow: MlflowClient, model_id: str) -> None:
+    """Moves the alias `champion`.
+
+    Raises:
+        ModelError: no version carries that model.
+    """
+    version = _version_of(mlflow, model_id)
+    if version is None:
+        raise ModelError(f"No registered version of {NAME!r} carries model {model_id}: fine-tune it first.")
+    mlflow.set_registered_model_alias(NAME, CHAMPION, version)
+
+
+def find(mlflow: MlflowClient, alias: str) -> str | None:
+    """Id of the model with an alias; None where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(mlflow.get_model_version_by_alias(NAME, alias).tags["model_id"])
+    except MlflowException:
+        return None
+
+
+def folder_of(settings: Settings, alias: str = CHAMPION) -> Path:
+    """Folder of the model with an alias. Check it with `models.artifact.verify` before reading.
+
+    Raises:
+        ModelError: no model has the alias.
+    """
+    found = find(client(settings), alias)
+    if found is None:
+        raise ModelError(
+            f"The registry ({settings.mlflow_uri}) has no {alias} of {NAME!r}: run the DAG fine_tune_model first."
+        )
+    return settings.models / found
+
+
+def _version_of(mlflow: MlflowClient, model_id: str) -> str | None:
+    found = mlflow.search_model_versions(f"name = '{NAME}'")
+    return next((str(each.version) for each in found if each.tags.get("model_id") == model_id), None)

@@ -1,0 +1,113 @@
+"""Airflow's UI, scheduler and workers on this machine until Ctrl-C, which ends everything that was started.
+
+    python -m spark_jobs.airflow_ui
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from spark_jobs.airflow_runs import log_file
+from spark_jobs.cli import entry
+from spark_jobs.contracts.errors import NightshiftError, SettingsError
+from spark_jobs.contracts.settings import Settings
+from spark_jobs.environment import airflow_home, environment
+
+START_SECONDS = 180
+STOP_SECONDS = 20
+
+
+def is_up(url: str) -> bool:
+    """Whether the API server answers."""
+    try:
+        with urlopen(f"{url}/api/v2/monitor/health", timeout=5):
+            return True
+    except (URLError, OSError):
+        return False
+
+
+@contextmanager
+def standalone(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`airflow standalone` in a process group of its own, which ends with it.
+
+    Stopped alone, it would leave scheduler, API server, triggerer and workers running.
+    """
+    with log.open("w") as output:
+        process = subprocess.Popen(["airflow", "standalone"], env=environment(settings, os.environ),
+                                   stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        yield process
+    finally:
+        print("Stopping Airflow …", flush=True)
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process group: first kindly, then not."""
+    for sign, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5)):
+        deadline = time.monotonic() + seconds
+        try:
+            os.killpg(process.pid, sign)
+            while time.monotonic() < deadline:
+                process.poll()  # a dead leader counts as a member until it is waited for
+                os.killpg(process.pid, 0)
+                time.sleep(0.2)
+        except ProcessLookupError:
+            return
+
+
+def wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Waits until the API server answers.
+
+    Raises:
+        NightshiftError: it ended, or took too long.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while not is_up(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise NightshiftError(f"Airflow did not start. The end of its log {log} says why:\n"
+                                  f"{log.read_text(errors='replace')[-1500:]}")
+        time.sleep(1)
+
+
+def interrupt(*_: object) -> NoReturn:
+    """Makes a signal end the program the way Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
+    """Entry point."""
+    argparse.ArgumentParser(description=__doc__,
+                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    made = environment(settings, os.environ)
+    url = f"http://{made['AIRFLOW__API__HOST']}:{made['AIRFLOW__API__PORT']}"
+    if is_up(url):
+        raise SettingsError(f"Something answers on {url} already: stop it, or set AIRFLOW__API__PORT.")
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, interrupt)
+    log = log_file(settings, "ui")
+    print(f"Starting Airflow (log: {log}) …", flush=True)
+    try:
+        with standalone(settings, log) as process:
+            wait_until_up(process, url, log)
+            passwords = airflow_home(settings) / "simple_auth_manager_passwords.json.generated"
+            print(f"Airflow UI: {url}\nUser admin; the password is in {passwords}\nCtrl-C stops everything.",
+                  flush=True)
+            process.wait()
+            raise NightshiftError(f"Airflow ended by itself; its log is {log}")
+    except KeyboardInterrupt:
+        print("Stopped.", flush=True)
+
+
+if __name__ == "__main__":
+    entry(main)

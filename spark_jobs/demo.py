@@ -1,0 +1,117 @@
+"""The whole system once, on the demo data: history, model, two nights; then where to look and what it found.
+
+    python -m spark_jobs.demo        (make run)
+
+All but the demo data goes through Airflow. What is already done, as the tables tell, is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+
+from models.registry import CHAMPION, client, find
+from spark_jobs import demo_data, demo_examples
+from spark_jobs.airflow_runs import model, night, run_dag, run_to_end
+from spark_jobs.cli import entry
+from spark_jobs.contracts.columns import Columns as C
+from spark_jobs.contracts.settings import Settings
+from spark_jobs.contracts.tables import INGEST_COUNTS, PUBLICATIONS, QUALITY_RESULTS, RECOMMENDATIONS
+from spark_jobs.storage import path, small_rows
+
+HISTORY_FROM, HISTORY_TO = date(2017, 1, 1), date(2017, 12, 22)
+AS_OF = date(2017, 12, 23)
+NIGHTS = (date(2017, 12, 23), date(2017, 12, 24))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One part of the demo: how to tell that it is done, and how to do it."""
+
+    title: str
+    is_done: Callable[[Settings], bool]
+    do: Callable[[Settings], None]
+
+
+def has_landed(settings: Settings) -> bool:
+    """Whether the demo's logs lie in the landing folder: their last day comes last."""
+    last = demo_data.END_DAY - timedelta(days=1)
+    return (settings.landing / "events" / f"ds={last}").is_dir()
+
+
+def is_ingested(settings: Settings, ds: date) -> bool:
+    """Whether a day is clean and was validated."""
+    return all(small_rows(settings, table, {C.DS: ds}) for table in (INGEST_COUNTS, QUALITY_RESULTS))
+
+
+def is_published(settings: Settings, ds: date) -> bool:
+    """Whether a night was published."""
+    return bool(small_rows(settings, PUBLICATIONS, {C.DS: ds, "status": "published"}))
+
+
+def has_champion(settings: Settings) -> bool:
+    """Whether a model was promoted."""
+    return find(client(settings), CHAMPION) is not None
+
+
+def land(settings: Settings) -> None:
+    """Writes the demo's logs."""
+    run_to_end(settings, "demo-data", ["python", "-m", "spark_jobs.demo_data"])
+
+
+def steps() -> list[Step]:
+    """What the demo does, in order."""
+    ingest = night(HISTORY_TO, {"ingest_from": str(HISTORY_FROM), "ingest_only": True})
+    nightly = [
+        Step(f"Night {ds}: clean, validate, score, publish", partial(is_published, ds=ds),
+             partial(run_dag, run=night(ds)))
+        for ds in NIGHTS
+    ]
+    return [
+        Step("Demo data: a year of a shop's logs", has_landed, land),
+        Step(f"History up to {HISTORY_TO}: clean and validate", partial(is_ingested, ds=HISTORY_TO),
+             partial(run_dag, run=ingest)),
+        Step(f"Model as of {AS_OF}: split, fine-tune, evaluate", has_champion,
+             partial(run_dag, run=model(AS_OF))),
+        *nightly,
+    ]
+
+
+def do_all(settings: Settings) -> None:
+    """Does what is not done yet, with a line before and after each step."""
+    todo = steps()
+    begun = time.monotonic()
+    for number, step in enumerate(todo, start=1):
+        if step.is_done(settings):
+            print(f"[{number}/{len(todo)}] {step.title}: done before", flush=True)
+            continue
+        print(f"[{number}/{len(todo)}] {step.title}", flush=True)
+        started = time.monotonic()
+        step.do(settings)
+        print(f"[{number}/{len(todo)}] took {time.monotonic() - started:.0f} s", flush=True)
+    print(f"All of it took {time.monotonic() - begun:.0f} s.\n", flush=True)
+
+
+def tell(settings: Settings) -> None:
+    """Says where the results are and shows some of them."""
+    newest = NIGHTS[-1]
+    print(f"Recommendations  {path(settings, RECOMMENDATIONS)}  (Delta; newest night {newest})")
+    print(f"Report           {settings.reports / f'{newest}.html'}")
+    print("Airflow          make ui, then http://127.0.0.1:8080\n")
+    print(demo_examples.examples(settings, newest), flush=True)
+
+
+def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
+    """Entry point."""
+    argparse.ArgumentParser(description=__doc__,
+                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    do_all(settings)
+    tell(settings)
+
+
+if __name__ == "__main__":
+    entry(main)

@@ -1,0 +1,126 @@
+"""The environment in which Airflow, Spark and the jobs run, in one place.
+
+    python -m spark_jobs.environment airflow dags list
+
+runs a command in it. What is already set wins, so that a server keeps its own database, executor and Spark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from spark_jobs.cli import entry
+from spark_jobs.contracts.errors import SettingsError
+from spark_jobs.contracts.settings import PROJECT, Settings
+
+
+def airflow_home(settings: Settings) -> Path:
+    """Airflow's database, logs and generated passwords."""
+    return settings.home / "airflow"
+
+
+def jwt_secret(settings: Settings) -> str:
+    """The secret that Airflow's components sign their calls with; made once, readable by its owner."""
+    file = airflow_home(settings) / "jwt_secret"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48))
+        draft.replace(file)
+    return file.read_text()
+
+
+def _airflow(settings: Settings) -> dict[str, str]:
+    home = airflow_home(settings)
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        # a night is a chain: more workers would only take memory
+        "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__CORE__DEFAULT_TIMEZONE": "utc",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": "8080",
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API_AUTH__JWT_SECRET": jwt_secret(settings),
+        # a task's token must outlive fine-tuning
+        "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": str(24 * 60 * 60),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
+        # as JSON: a URI with brackets does not parse, and the hook would silently use YARN
+        "AIRFLOW_CONN_SPARK_DEFAULT": f'{{"conn_type": "spark", "host": "{settings.spark.master}"}}',
+    }
+
+
+def spark_defaults(settings: Settings) -> Path:
+    """The one file of Spark options, written by `spark_jobs/setup_spark.py`."""
+    return settings.home / "spark" / "spark-defaults.conf"
+
+
+def spark_environment(settings: Settings) -> dict[str, str]:
+    """Variables with which every start of Spark finds this Python, this machine and `spark_defaults`.
+
+    SPARK_CONF_DIR, where Spark would look for the file by itself, is an empty folder: it is the first entry of
+    the class path, and Java keeps no archive of classes when a folder on the class path holds anything.
+    spark-submit is told the file by its caller, a session that Python starts by PYSPARK_SUBMIT_ARGS.
+    """
+    return {
+        "SPARK_CONF_DIR": str(settings.home / "spark" / "conf"),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        # another Python on the PATH would break the workers in ways that are hard to read
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYSPARK_SUBMIT_ARGS": f"--properties-file {spark_defaults(settings)} pyspark-shell",
+    }
+
+
+def _jobs(settings: Settings) -> dict[str, str]:
+    return {
+        **spark_environment(settings),
+        "NIGHTSHIFT_HOME": str(settings.home),
+        "NIGHTSHIFT_PROFILE": settings.profile,
+        "PYTHONUNBUFFERED": "1",
+        # nothing is fetched or reported at run time
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "GX_ANALYTICS_ENABLED": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }
+
+
+def environment(settings: Settings, base: Mapping[str, str]) -> dict[str, str]:
+    """``base`` with what Airflow, Spark and the jobs need; what ``base`` sets wins, except for the PATH."""
+    bin_folder = str(Path(sys.executable).parent)
+    path = base.get("PATH", os.defpath)
+    # Airflow and Spark start `airflow`, `python` and `spark-submit` by name
+    first = path if path.split(os.pathsep)[0] == bin_folder else f"{bin_folder}{os.pathsep}{path}"
+    return {**_jobs(settings), **_airflow(settings), **base, "PATH": first}
+
+
+def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
+    """Entry point: becomes the command."""
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="the command and its arguments")
+    command = parser.parse_args(argv).command
+    if not command:
+        raise SettingsError("No command: python -m spark_jobs.environment COMMAND [ARGUMENT …]")
+    made = environment(settings, os.environ)
+    try:
+        os.execvpe(command[0], command, made)
+    except FileNotFoundError as error:
+        raise SettingsError(f"There is no program {command[0]!r} on the PATH.") from error
+
+
+if __name__ == "__main__":
+    entry(main)

@@ -1,0 +1,138 @@
+"""What the expectations look at, computed in one aggregate pass over each table."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from statistics import median
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_jobs import storage
+from spark_jobs.clean_events import NEEDS_QUANTITY
+from spark_jobs.contracts.columns import Columns as C
+from spark_jobs.contracts.errors import InputError
+from spark_jobs.contracts.interval import Interval
+from spark_jobs.contracts.settings import Ingest, Settings
+from spark_jobs.contracts.tables import EVENTS, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
+
+Metrics = dict[str, float]
+
+PAST_DAYS, FEWEST_PAST_DAYS = 28, 7
+"""A night's volume is compared with so many days before it, if at least so few of them had events."""
+
+
+def events_metrics(spark: SparkSession, settings: Settings, interval: Interval) -> Metrics:
+    """Metrics of the events of the interval; `volume_ratio` only where there is a past to compare with."""
+    events = (
+        storage.read(spark, settings, EVENTS)
+        .where((F.col(C.DS) >= F.lit(interval.start)) & (F.col(C.DS) < F.lit(interval.end)))
+        .join(known_items(storage.read(spark, settings, ITEMS)), C.ITEM_ID, "left")
+    )
+    seen = aggregate(events, events_aggregates(settings.ingest))
+    counts = {row[C.DS]: row for row in storage.small_rows(settings, INGEST_COUNTS)}
+    return (
+        with_shares(seen, purchases="price_null", rows="late")
+        | counted_metrics(counts, interval, seen["rows"])
+        | volume_metric(counts, interval.ds)
+    )
+
+
+def items_metrics(spark: SparkSession, settings: Settings) -> Metrics:
+    """Metrics of the catalogue."""
+    seen = aggregate(storage.read(spark, settings, ITEMS), items_aggregates())
+    rejected = storage.read(spark, settings, ITEMS_REJECTED).count()
+    return with_shares(seen, rows="textless") | {
+        "rejected_share": rejected / max(rejected + seen["rows"], 1)
+    }
+
+
+def known_items(items: DataFrame) -> DataFrame:
+    """Ids of the catalogue, with a mark."""
+    return items.select(C.ITEM_ID, F.lit(True).alias("known"))  # noqa: FBT003 - a literal column
+
+
+def events_aggregates(ingest: Ingest) -> dict[str, Column]:
+    """Aggregates over events that are joined with `known_items`."""
+    time, day, behaviour = F.col(C.EVENT_TIME), F.col(C.DS), F.col(C.BEHAVIOUR)
+    is_purchase = behaviour == NEEDS_QUANTITY
+    keys = (C.USER_ID, C.ITEM_ID, C.BEHAVIOUR, C.EVENT_TIME)
+    too_early, too_late = time < F.date_sub(day, ingest.late_days), time >= F.date_add(day, 1)
+    return {
+        "rows": F.count("*"),
+        "event_ids": F.count_distinct(C.EVENT_ID),
+        "keys_null": F.count_if(F.greatest(*(F.col(key).isNull() for key in keys))),
+        "items_unknown": F.count_if(F.col("known").isNull()),
+        "behaviours_unknown": F.count_if(~behaviour.isin(*ingest.behaviours)),
+        "times_outside": F.count_if(too_early | too_late),
+        "late": F.count_if(time < day),
+        "purchases": F.count_if(is_purchase),
+        "purchase_quantity_null": F.count_if(is_purchase & F.col(C.QUANTITY).isNull()),
+        "price_null": F.count_if(is_purchase & F.col(C.PRICE).isNull()),
+        "quantity_not_positive": F.count_if(F.col(C.QUANTITY) <= 0),
+        "quantity_max": F.max(C.QUANTITY),
+        "price_negative": F.count_if(F.col(C.PRICE) < 0),
+        "price_max": F.max(C.PRICE),
+        "targets": F.count_if(behaviour.isin(*ingest.targets)),
+    }
+
+
+def items_aggregates() -> dict[str, Column]:
+    """Aggregates over items."""
+    described = (C.TITLE, C.DESCRIPTION, C.CATEGORY, C.PRODUCT_TYPE)
+    return {
+        "rows": F.count("*"),
+        "item_ids": F.count_distinct(C.ITEM_ID),
+        "hash_wrong": F.count_if(~F.col(C.TEXT_HASH).eqNullSafe(F.sha2(C.TEXT, 256))),
+        "available": F.count_if(C.AVAILABLE),
+        "textless": F.count_if(F.coalesce(*described).isNull()),
+        "price_negative": F.count_if(F.col(C.PRICE) < 0),
+    }
+
+
+def aggregate(frame: DataFrame, aggregates: dict[str, Column]) -> Metrics:
+    """One pass: the aggregates as numbers (0 for the maximum of nothing), and how many ids are repeated."""
+    row = frame.agg(*(column.alias(name) for name, column in aggregates.items())).first()
+    assert row is not None  # an aggregate without groups has one row
+    metrics = {name: float(row[name] or 0) for name in aggregates}
+    for ids in ("event_ids", "item_ids"):
+        if ids in metrics:
+            metrics[f"{ids.removesuffix('s')}_repeated"] = metrics["rows"] - metrics[ids]
+    return metrics
+
+
+def with_shares(metrics: Metrics, **parts: str) -> Metrics:
+    """Adds ``<part>_share`` for each ``whole="part"``; a share of nothing is 0."""
+    return metrics | {
+        f"{part}_share": metrics[part] / max(metrics[whole], 1) for whole, part in parts.items()
+    }
+
+
+def counted_metrics(counts: dict[date, dict[str, Any]], interval: Interval, rows: float) -> Metrics:
+    """What `ingest_counts` says of the interval, and whether the table agrees."""
+    inside = [counts[day] for day in interval.days if day in counts]
+    raw, clean, rejected = (sum(row[name] for row in inside) for name in ("raw", "clean", "rejected"))
+    return {
+        "days_missing": float(len(interval.days) - len(inside)),
+        "days_empty": float(sum(not row["clean"] for row in inside)),
+        "rows_unaccounted": abs(rows - clean),
+        "rejected_share": rejected / max(raw, 1),
+    }
+
+
+def volume_metric(counts: dict[date, dict[str, Any]], night: date) -> Metrics:
+    """Events of the night over the median of the days before; empty where too few of them had events.
+
+    Days without events do not count: a shop that was closed, or logs that are not there yet.
+    """
+    before = [night - timedelta(days=n) for n in range(1, PAST_DAYS + 1)]
+    past = [counts[day]["clean"] for day in before if day in counts and counts[day]["clean"]]
+    if night not in counts:
+        raise InputError(
+            f"Table {INGEST_COUNTS.name} has no row for {night}: run clean_events for that day first."
+        )
+    # an empty night that got as far as here was allowed to be empty
+    if len(past) < FEWEST_PAST_DAYS or not counts[night]["raw"]:
+        return {}
+    return {"volume_ratio": counts[night]["clean"] / median(past)}

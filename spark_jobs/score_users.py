@@ -1,0 +1,260 @@
+"""Scores every user on the executors and writes the night's top N to its staging table.
+
+    python -m spark_jobs.score_users --start 2017-12-23 --end 2017-12-24 --run-id by-hand
+
+Only events before the interval's end are read. A user-by-item frame never exists: a worker holds the items once
+and gives each batch of users its lists.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+from safetensors.numpy import load_file, save_file
+
+from models import artifact, registry
+from models.catalogue import Catalogue, histories_from_arrow
+from models.features import SOURCES, DailyCounts, ItemStats, popularity
+from models.histories import DAY
+from models.published import PublishedModel
+from models.scoring import Lists, Rules, Shelf, recommend, seen_rules, shelf_order
+from spark_jobs import storage
+from spark_jobs.contracts.cli import entry, log, parser, run_of
+from spark_jobs.contracts.columns import Columns as C
+from spark_jobs.contracts.errors import ModelError
+from spark_jobs.contracts.interval import midnight_seconds
+from spark_jobs.contracts.settings import Scoring, Settings
+from spark_jobs.contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, RANKED_ITEM, RECOMMENDATIONS, staging
+from spark_jobs.session import session
+from spark_jobs.shipping import Shipment, ship
+
+CATALOGUE, DAYS, VECTORS = "catalogue.arrow", "days.safetensors", "vectors.safetensors"
+POPULAR_DAYS = 92
+"""Days of counts that the popularity features reach back."""
+
+LISTS = f"{C.USER_ID} string, {C.ITEMS} array<{RANKED_ITEM}>"
+"""What scoring gives."""
+
+HISTORIES = pa.schema(
+    [
+        (C.USER_ID, pa.string()),
+        (C.ITEM_IDS, pa.list_(pa.string())),
+        (C.BEHAVIOURS, pa.list_(pa.string())),
+        (C.TIMES, pa.list_(pa.int64())),
+    ]
+)
+"""What `histories` gives, for Arrow."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a worker needs to score, in memory."""
+
+    catalogue: Catalogue
+    shelf: Shelf
+    model: PublishedModel
+    rules: Rules
+
+
+def histories(events: DataFrame, end: date, max_history: int) -> DataFrame:
+    """One row a user: item_ids, behaviours and times of the newest events before ``end``, oldest first."""
+    newest = Window.partitionBy(C.USER_ID).orderBy(F.desc(C.EVENT_TIME), C.ITEM_ID, C.BEHAVIOUR, C.EVENT_ID)
+    event = F.struct(
+        F.unix_seconds(C.EVENT_TIME).alias("time"), F.col(C.ITEM_ID).alias("item"), F.col(C.BEHAVIOUR).alias("kind")
+    )
+    return (
+        events.where((F.col(C.DS) < F.lit(end)) & (F.unix_seconds(C.EVENT_TIME) < midnight_seconds(end)))
+        .withColumn("_place", F.row_number().over(newest))
+        .where(F.col("_place") <= max_history)
+        .groupBy(C.USER_ID)
+        .agg(F.sort_array(F.collect_list(event)).alias("events"))
+        .select(
+            C.USER_ID,
+            F.col("events.item").alias(C.ITEM_IDS),
+            F.col("events.kind").alias(C.BEHAVIOURS),
+            F.col("events.time").alias(C.TIMES),
+        )
+    )
+
+
+def daily_counts(events: DataFrame, end: date, targets: Sequence[str]) -> DataFrame:
+    """Events of target behaviours by item and day, of the days that popularity reads: item_id, day, purchases."""
+    day = F.floor(F.unix_seconds(C.EVENT_TIME) / DAY).cast("int")
+    newest = midnight_seconds(end) // DAY
+    return (
+        events.where((F.col(C.DS) < F.lit(end)) & F.col(C.BEHAVIOUR).isin(*targets))
+        .withColumn("day", day)
+        .where((F.col("day") < newest) & (F.col("day") >= newest - POPULAR_DAYS))
+        .groupBy(C.ITEM_ID, "day")
+        .agg(F.count("*").cast("int").alias("purchases"))
+    )
+
+
+def pack(settings: Settings, model_folder: Path, counts: pa.Table, into: Path) -> None:
+    """Fills a folder with all that a worker needs: model, catalogue, vectors, counts.
+
+    Raises:
+        ModelError: some item has no vector of the model.
+    """
+    model_id = artifact.verify(model_folder)["model_id"]
+    into.mkdir(parents=True)
+    for file in sorted(model_folder.iterdir()):
+        if file.is_file() and file.name != artifact.MANIFEST and "text_vectors" not in file.name:
+            shutil.copyfile(file, into / file.name)
+    items = storage.open_table(settings, ITEMS).to_pyarrow_table().sort_by(C.ITEM_ID)
+    with pa.OSFile(str(into / CATALOGUE), "wb") as sink, pa.ipc.new_file(sink, items.schema) as writer:
+        writer.write_table(items)
+    catalogue = Catalogue.from_arrow(items)
+    stored = (
+        storage.open_table(settings, ITEM_VECTORS).to_pyarrow_table(
+            partitions=[(C.MODEL_ID, "=", model_id)], columns=[C.ITEM_ID, C.VECTOR]
+        )
+        if storage.exists(settings, ITEM_VECTORS)
+        else pa.table({C.ITEM_ID: [], C.VECTOR: pa.array([], pa.list_(pa.float32()))})
+    )
+    place = catalogue.positions(stored[C.ITEM_ID].to_numpy())
+    missing = len(catalogue) - len(np.unique(place[place >= 0]))
+    if missing:
+        raise ModelError(
+            f"Table {storage.path(settings, ITEM_VECTORS)} lacks {missing:,} of {len(catalogue):,} items for model "
+            f"{model_id}: run spark_jobs.embed_items first."
+        )
+    flat = stored[C.VECTOR].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    vectors = np.zeros((len(catalogue), flat.size // stored.num_rows), dtype=np.float32)
+    vectors[place[place >= 0]] = flat.reshape(stored.num_rows, -1)[place >= 0]
+    save_file({"vectors": vectors}, into / VECTORS)
+    counted = catalogue.positions(counts[C.ITEM_ID].to_numpy())
+    order = np.lexsort((counts["day"].to_numpy(), counted))
+    save_file(
+        {
+            "items": counted[order],
+            "days": counts["day"].to_numpy().astype(np.int32)[order],
+            "purchases": counts["purchases"].to_numpy().astype(np.int32)[order],
+        },
+        into / DAYS,
+    )
+
+
+def unpack(folder: Path, scoring: Scoring, targets: Sequence[str], now: int) -> Loaded:
+    """What `pack` wrote, in memory, as of ``now`` (seconds)."""
+    torch.set_num_threads(1)  # Spark runs a worker on every core
+    with pa.memory_map(str(folder / CATALOGUE)) as source:
+        items = pa.ipc.open_file(source).read_all()
+        catalogue = Catalogue.from_arrow(items)
+        category = items.sort_by(C.ITEM_ID)[C.CATEGORY].to_pandas().to_numpy(object)
+    model = PublishedModel.load(folder).on(catalogue)
+    days = load_file(folder / DAYS)
+    known = days["items"] >= 0
+    counts = DailyCounts(days["items"][known], days["days"][known], days["purchases"][known])
+    popular = popularity(counts, now, len(catalogue))
+    allowed = catalogue.available & ~np.isin(category, scoring.blocked_categories)
+    allowed &= ~np.isin(catalogue.item_ids.to_numpy(object), scoring.blocked_items)
+    shelf = Shelf(
+        load_file(folder / VECTORS)["vectors"],
+        allowed,
+        catalogue.codes[1],
+        model.items.near,
+        ItemStats(catalogue.codes, popular, model.items.habits),
+        shelf_order(popular, allowed),
+    )
+    rules = Rules(
+        scoring.n,
+        scoring.matched,
+        tuple(model.about["behaviours"].index(name) for name in targets),
+        scoring.max_per_category,
+        seen_rules(scoring.exclude_seen_days, model.about["behaviours"]),
+    )
+    return Loaded(catalogue, shelf, model, rules)
+
+
+def as_rows(users: Sequence[str], lists: Lists, item_ids: pd.Index[str]) -> pd.DataFrame:
+    """Rows of (user_id, items) for lists of item numbers; a list ends where the items ended."""
+    names = np.array([*item_ids, None], dtype=object)  # the last one serves -1
+    items, because = names[lists.items], names[lists.because]
+    rows = [
+        [
+            {C.RANK: place + 1, C.ITEM_ID: item, C.SCORE: float(score), C.SOURCE: SOURCES[source], C.BECAUSE: why}
+            for place, (item, score, source, why) in enumerate(zip(*row, strict=True))
+            if item is not None
+        ]
+        for row in zip(items, lists.scores, lists.sources, because, strict=True)
+    ]
+    return pd.DataFrame({C.USER_ID: list(users), C.ITEMS: rows})
+
+
+def score(users: DataFrame, shipment: Shipment, scoring: Scoring, targets: Sequence[str], now: int) -> DataFrame:
+    """Lists (user_id, items) of rows of `histories`, as of ``now`` (seconds), on the executors."""
+
+    def lists(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        loaded = shipment.open(lambda folder: unpack(folder, scoring, targets, now))
+        about = loaded.model.about
+        for frame in frames:
+            rows = pa.Table.from_pandas(frame, schema=HISTORIES, preserve_index=False)
+            made = recommend(
+                histories_from_arrow(rows, loaded.catalogue, about["behaviours"]),
+                loaded.shelf,
+                loaded.model.encoder,
+                loaded.model.ranker,
+                loaded.rules,
+                about["settings"]["encoder_length"],
+                now,
+            )
+            yield as_rows(frame[C.USER_ID].tolist(), made, loaded.catalogue.item_ids)
+
+    return users.mapInPandas(lists, LISTS)
+
+
+def in_fixed_batches(users: DataFrame, scoring: Scoring, slices: int) -> DataFrame:
+    """The same users in the same batches on any cluster: rounding then cannot differ from run to run."""
+    users.sparkSession.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(scoring.users_per_batch))
+    return users.repartition(slices, C.USER_ID).sortWithinPartitions(C.USER_ID)
+
+
+def run(spark: SparkSession, settings: Settings, end: date, ds: date, run_id: str, model_folder: Path) -> int:
+    """Scores everyone as of ``end`` into the staging table of ``ds``; gives the number of users."""
+    model_id = artifact.verify(model_folder)["model_id"]
+    events = storage.read(spark, settings, EVENTS)
+    counts = pa.Table.from_pandas(daily_counts(events, end, settings.ingest.targets).toPandas(), preserve_index=False)
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
+        folder = Path(scratch) / f"scoring-{model_id}-{ds}"
+        pack(settings, model_folder, counts, folder)
+        shipment = ship(spark, folder)
+        users = in_fixed_batches(
+            histories(events, end, settings.splits.max_history), settings.scoring, settings.spark.shuffle_partitions
+        )
+        lists = score(users, shipment, settings.scoring, settings.ingest.targets, midnight_seconds(end))
+        rows = lists.select(
+            F.lit(ds).cast("date").alias(C.DS),
+            C.USER_ID,
+            C.ITEMS,
+            F.lit(model_id).alias(C.MODEL_ID),
+            F.lit(run_id).alias(C.RUN_ID),
+        )
+        storage.replace(rows.select(*RECOMMENDATIONS.names), settings, staging(str(ds)), None, {"run_id": run_id})
+    return storage.open_table(settings, staging(str(ds))).count()
+
+
+def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
+    """Entry point."""
+    arguments = run_of(parser(__doc__).parse_args(argv))
+    folder = registry.folder_of(settings)
+    begun = time.monotonic()
+    with session("score_users", settings) as spark:
+        users = run(spark, settings, arguments.interval.end, arguments.interval.ds, arguments.run_id, folder)
+    log.info("Scored %s users with model %s in %.1f s.", f"{users:,}", folder.name, time.monotonic() - begun)
+
+
+if __name__ == "__main__":
+    entry(main)

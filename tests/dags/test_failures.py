@@ -1,0 +1,49 @@
+"""What the operators make of a job's exit code, seen in a real run: jobs that end with 0, 1 and 66."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from spark_jobs import setup_spark
+from spark_jobs.contracts.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def run(settings: Settings, airflow_environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """`airflow dags test` of cases/failing.py: one retry for each task."""
+    # no session is started: an empty file of options will do
+    options = setup_spark.spark_defaults(settings)
+    options.parent.mkdir(parents=True, exist_ok=True)
+    options.touch()
+    environ = airflow_environ | {"AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent / "cases")}
+    return subprocess.run(["airflow", "dags", "test", "failing", "2024-01-02"], env=environ, capture_output=True,
+                          text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def outcomes(run: subprocess.CompletedProcess[str], airflow_database: Path) -> dict[str, tuple[str, int]]:
+    """State and number of tries of each task."""
+    with closing(sqlite3.connect(airflow_database)) as database:
+        rows = database.execute("select task_id, state, try_number from task_instance where dag_id = 'failing'")
+        return {task: (state, tries) for task, state, tries in rows}
+
+
+@pytest.mark.parametrize("kind", ["python", "spark"])
+def test_final_failures_are_not_retried_and_others_are(outcomes: dict[str, tuple[str, int]], kind: str) -> None:
+    assert outcomes[f"{kind}_0"] == ("success", 1)
+    assert outcomes[f"{kind}_1"] == ("failed", 2)
+    assert outcomes[f"{kind}_66"] == ("failed", 1)
+
+
+def test_the_log_ends_with_the_jobs_error_line_and_no_traceback(run: subprocess.CompletedProcess[str]) -> None:
+    assert run.returncode == 1
+    assert "Traceback" not in run.stdout
+    lines = run.stdout.splitlines()
+    errors = [line.split("] ", 1)[1] for line in lines if "[error" in line]
+    assert sum(line.startswith("nightshift: ERROR: told to end with 66") for line in errors) == 2
+    assert sum(line.startswith("nightshift: ERROR: spark_jobs.exits ended with exit code 1") for line in errors) == 4

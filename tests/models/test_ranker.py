@@ -1,0 +1,108 @@
+"""Candidates on literal histories; a ranker that must learn a planted rule, repeat itself and come back."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import ranker
+from models.cooccurrence import Together
+from models.features import FEATURES, Candidates
+from models.histories import DAY, Histories
+from models.metrics import Relevant
+from models.ranker import Caps, RankerSettings, Window
+
+NOW = 1000 * DAY
+SMALL = RankerSettings(networks=2, hidden=8, epochs=8, users_per_batch=16, learning_rate=1e-2)
+
+
+def ints(*values: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    return np.array(values, dtype=np.int32)
+
+
+def planted(seed: int) -> Window:
+    """60 users with 20 candidates each; of four columns, the largest value in one is what they take."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(60, 20, len(FEATURES))).astype(np.float32)
+    features[:, :, 4:] = 0
+    best = features[:, :, 3].argmax(axis=1)
+    labels = np.arange(20) == best[:, None]
+    return Window(features.reshape(1200, -1), labels.ravel(), np.arange(61, dtype=np.int64) * 20)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> ranker.Ranker:
+    return ranker.fit([planted(0), planted(1)], SMALL)
+
+
+def test_candidates_are_distinct_and_keep_their_first_source() -> None:
+    # User 0: item 5 twice, item 4 once and long ago, item 3 tomorrow. User 1: nothing.
+    times = NOW - np.array([DAY, 2 * DAY, 90 * DAY, -DAY])
+    past = Histories.from_events(2, ints(0, 0, 0, 0), ints(5, 5, 4, 3), ints(0, 0, 0, 0), times)
+    near = Together(np.array([0, 2, 2]), ints(1, 5), np.array([0.5, 0.9], dtype=np.float32), ints(5, 5))
+    matched = np.array([[4, 2], [2, -1]], dtype=np.int32)
+    found = ranker.generate(past, near, matched, ints(5, 0), NOW, 6, Caps())
+    assert found.indptr.tolist() == [0, 5, 8]
+    assert found.items.tolist() == [0, 1, 2, 4, 5, 0, 2, 5]
+    assert found.sources.tolist() == [3, 1, 2, 0, 0, 3, 2, 3]
+    capped = ranker.generate(past, near, matched, ints(5, 0), NOW, 6, Caps(1, 1, 1, 1))
+    assert capped.items.tolist() == [4, 5, 2, 5]
+
+
+def test_labels_and_sample_keep_every_positive_and_drop_users_without_one() -> None:
+    candidates = Candidates(np.array([0, 3, 3, 5]), ints(1, 2, 7, 1, 2), np.zeros(5, dtype=np.int8))
+    labels = ranker.label(candidates, Relevant(np.array([0, 2, 2, 3]), ints(2, 3, 4)), 8)
+    assert labels.tolist() == [False, True, False, False, False]
+    kept, kept_labels = ranker.sample(candidates, labels, 0.0, seed=0)
+    assert (kept.items.tolist(), kept.indptr.tolist(), kept_labels.tolist()) == ([2], [0, 1, 1, 1], [True])
+    assert ranker.sample(candidates, labels, 1.0, seed=0)[0].items.tolist() == [1, 2, 7]
+
+
+def test_loss_is_the_listwise_cross_entropy() -> None:
+    scores, group = torch.tensor([1.0, 2.0, 0.0, 5.0]), torch.tensor([0, 0, 0, 1])
+    loss = ranker.listwise_loss(scores, torch.tensor([1.0, 1.0, 0.0, 1.0]), group)
+    log_p = torch.log_softmax(scores[:3], dim=0)
+    assert loss.item() == pytest.approx(-(log_p[0] + log_p[1]).item() / 2**0.5 / 2, rel=1e-5)
+
+
+def test_learns_the_planted_rule(fitted: ranker.Ranker) -> None:
+    unseen = planted(2)
+    top = fitted.score(unseen.features).reshape(60, 20).argmax(axis=1)
+    assert np.mean(unseen.labels.reshape(60, 20)[np.arange(60), top]) > 0.6
+    assert next(iter(fitted.importance(unseen.features))) == FEATURES[3]
+
+
+def test_same_windows_same_ranker_and_the_global_seed_stays(fitted: ranker.Ranker) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    again = ranker.fit([planted(0), planted(1)], SMALL)
+    assert torch.rand(1) == expected
+    rows = planted(2).features
+    np.testing.assert_array_equal(again.score(rows), fitted.score(rows))
+
+
+def test_comes_back_from_its_folder(fitted: ranker.Ranker, tmp_path: Path) -> None:
+    fitted.save(tmp_path)
+    rows = planted(2).features
+    np.testing.assert_array_equal(ranker.Ranker.load(tmp_path).score(rows), fitted.score(rows))
+
+
+def test_refuses_a_ranker_of_other_features(fitted: ranker.Ranker, tmp_path: Path) -> None:
+    fitted.save(tmp_path)
+    path = tmp_path / ranker.PARAMETERS
+    parameters = json.loads(path.read_text())
+    parameters["features"][0] = "moon_phase"
+    path.write_text(json.dumps(parameters))
+    with pytest.raises(ValueError, match="moon_phase"):
+        ranker.Ranker.load(tmp_path)
+
+
+def test_scores_do_not_depend_on_blocks(fitted: ranker.Ranker, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = planted(2).features
+    whole = fitted.score(rows)
+    monkeypatch.setattr(ranker, "BLOCK", 7)
+    np.testing.assert_allclose(fitted.score(rows), whole, rtol=1e-4, atol=1e-5)
+    assert fitted.score(rows[:0]).shape == (0,)

@@ -1,0 +1,124 @@
+"""The user encoder: causal, blind to the order within a visit, and able to learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from models.histories import DAY, Histories
+from models.user_encoder import (
+    NO_OWN,
+    Items,
+    UserEncoder,
+    encode_users,
+    next_events,
+    sampled_loss,
+    train,
+    windows,
+)
+from tests.models.conftest import ITEMS, TINY, shop_histories
+
+VECTORS = torch.nn.functional.normalize(torch.randn(ITEMS, 8, generator=torch.manual_seed(0)), dim=1)
+
+
+def one_user(items: list[int], times: list[int]) -> Histories:
+    count = len(items)
+    return Histories.from_events(
+        1, np.zeros(count, np.int32), np.array(items, np.int32), np.zeros(count, np.int32), np.array(times, np.int64)
+    )
+
+
+def test_windows_end_with_the_newest_event_and_hold_every_event_once() -> None:
+    histories = shop_histories(5)
+    cut = windows(histories, 6)
+    assert sorted(cut.index[cut.valid].tolist()) == list(range(len(histories.items)))
+    ends = {int(row[valid].max()) for row, valid in zip(cut.index, cut.valid, strict=True)}
+    assert {int(end) - 1 for end, size in zip(histories.indptr[1:], histories.lengths, strict=True) if size} <= ends
+
+
+def test_next_events_are_later_than_the_moment_and_within_the_horizon() -> None:
+    histories = one_user([1, 2, 3, 4], [0, 0, 5 * DAY, 20 * DAY])
+    following = next_events(histories, np.array([True, True, True, True]), 7 * DAY)
+    # the two of one moment are not each other's targets; the last two have nothing within a week
+    assert [following.items[a:b].tolist() for a, b in zip(following.start, following.stop, strict=True)] == [
+        [3], [3], [], [],
+    ]  # fmt: skip
+
+
+def test_only_target_behaviours_are_targets() -> None:
+    histories = one_user([1, 2, 3], [0, DAY, 2 * DAY])
+    following = next_events(histories, np.array([True, False, True]), 7 * DAY)
+    assert following.items[following.start[0] : following.stop[0]].tolist() == [3]
+
+
+def test_a_later_event_does_not_change_an_earlier_state(encoder: UserEncoder) -> None:
+    times = torch.tensor([[0, 0, DAY, 3 * DAY]])
+    valid = torch.ones(1, 4, dtype=torch.bool)
+    first = VECTORS[[1, 2, 3, 4]][None]
+    second = VECTORS[[1, 2, 3, 9]][None]
+    kinds = torch.zeros(1, 4, dtype=torch.long)
+    with torch.inference_mode():
+        a, b = encoder(first, kinds, times, valid), encoder(second, kinds, times, valid)
+    torch.testing.assert_close(a[:, :3], b[:, :3])
+    assert not torch.allclose(a[:, 3], b[:, 3])
+
+
+def test_the_order_within_a_visit_means_nothing(encoder: UserEncoder) -> None:
+    times = torch.tensor([[0, DAY, DAY, DAY]])
+    valid = torch.ones(1, 4, dtype=torch.bool)
+    kinds = torch.zeros(1, 4, dtype=torch.long)
+    with torch.inference_mode():
+        a = encoder(VECTORS[[1, 2, 3, 4]][None], kinds, times, valid)
+        b = encoder(VECTORS[[1, 3, 2, 4]][None], kinds, times, valid)
+    torch.testing.assert_close(a[:, 3], b[:, 3])
+    torch.testing.assert_close(a[:, 1], b[:, 2])
+
+
+def test_padding_and_batch_mates_do_not_change_a_user(encoder: UserEncoder) -> None:
+    histories = shop_histories()
+    whole = encode_users(encoder, VECTORS, histories, 6, 64)
+    alone = encode_users(encoder, VECTORS, histories, 6, 1)
+    np.testing.assert_allclose(whole, alone, atol=1e-5)
+    assert not whole[-1].any()  # no history, no vector
+
+
+def test_a_new_item_has_the_vector_of_its_text_alone(encoder: UserEncoder) -> None:
+    text = torch.randn(2, 4, generator=torch.manual_seed(1))
+    with torch.no_grad():
+        encoder.own.weight[3] += 1.0
+        vectors = encoder.item_vectors(text[[0, 0, 1]], torch.tensor([NO_OWN, 3, NO_OWN]))
+        encoder.own.weight[3] -= 1.0
+        torch.testing.assert_close(vectors[0], torch.nn.functional.normalize(encoder.from_text(text[0]), dim=0))
+    assert not torch.allclose(vectors[0], vectors[1])
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
+
+
+def test_the_loss_is_the_softmax_over_positive_and_other_negatives() -> None:
+    users, positives, negatives = VECTORS[:2], VECTORS[2:4], VECTORS[[3, 5]]
+    same = torch.tensor([[False, False], [True, False]])
+    got = sampled_loss(users, positives, negatives, same, (torch.zeros(2), torch.zeros(2)), 0.5)
+    first = torch.stack([users[0] @ positives[0], users[0] @ negatives[0], users[0] @ negatives[1]]) / 0.5
+    second = torch.stack([users[1] @ positives[1], users[1] @ negatives[1]]) / 0.5
+    want = (torch.logsumexp(first, 0) - first[0] + torch.logsumexp(second, 0) - second[0]) / 2
+    torch.testing.assert_close(got, want)
+
+
+def test_training_learns_who_takes_what_and_gives_the_same_twice() -> None:
+    histories = shop_histories(60)
+
+    def trained() -> tuple[UserEncoder, list[float]]:
+        torch.manual_seed(0)
+        model = UserEncoder(4, ITEMS, 1, TINY)
+        curve: list[float] = []
+        settings = TINY.model_copy(update={"encoder_epochs": 12, "encoder_batch": 16, "encoder_negatives": 16})
+        items = Items(torch.zeros(ITEMS, 4), torch.arange(1, ITEMS + 1), np.bincount(histories.items, minlength=ITEMS))
+        train(
+            model, items, histories, np.ones(len(histories.items), np.bool_), settings, lambda: -curve[-1] if curve
+            else 0.0, lambda name, step, value: curve.append(value) if name == "encoder_loss" else None,
+        )  # fmt: skip
+        return model, curve
+
+    model, curve = trained()
+    assert curve[-1] < curve[0] - 0.3
+    again, _ = trained()
+    torch.testing.assert_close(model.own.weight, again.own.weight)
