@@ -11,7 +11,7 @@ RUN apt-get update \
 # the same user everywhere: Spark's executors write into folders that Airflow's tasks make
 RUN useradd --create-home --uid 50000 nightshift \
     && install -d -o nightshift -g nightshift /opt/nightshift /var/nightshift
-USER nightshift
+USER 50000
 WORKDIR /opt/nightshift
 
 ENV PATH=/opt/nightshift/.venv/bin:$PATH \

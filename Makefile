@@ -46,7 +46,7 @@ check: $(INSTALLED)  ## ruff and mypy
 
 .PHONY: test
 test: setup  ## all tests, both DAGs end to end among them
-	@$(RUN) pytest
+	@.venv/bin/pytest
 
 .PHONY: bench-quality
 bench-quality: setup  ## what validation costs over one aggregate pass of the same rows
@@ -61,8 +61,8 @@ lock: $(INSTALLED)  ## constraints.txt from requirements-dev.txt
 	@bash scripts/lock.sh
 
 .PHONY: clean
-clean:  ## deletes var/: tables, models, logs, the demo data
-	rm -rf "$(NIGHTSHIFT_HOME)"
+clean:  ## deletes var/ of this checkout: tables, models, logs, the demo data
+	rm -rf "$(CURDIR)/var"
 
 $(INSTALLED): $(REQUIREMENTS) scripts/install.sh
 	@bash scripts/install.sh

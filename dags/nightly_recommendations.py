@@ -63,8 +63,9 @@ with DAG(
         job="clean_events",
         arguments=INGESTED,
         pool=write_pool(tables.EVENTS),
-        outlets=assets(tables.EVENTS, tables.EVENTS_REJECTED, tables.INGEST_COUNTS, tables.ITEMS,
-                       tables.ITEMS_REJECTED),
+        outlets=assets(
+            tables.EVENTS, tables.EVENTS_REJECTED, tables.INGEST_COUNTS, tables.ITEMS, tables.ITEMS_REJECTED
+        ),
     )
     validate = SparkJob(
         task_id="validate",

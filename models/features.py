@@ -80,10 +80,6 @@ FEATURES: tuple[str, ...] = (
 """Name of every column of ``candidate_features``."""
 
 
-SOURCES = ("repeat", "together", "match", "popular")
-"""Where a candidate comes from; an item that several bring keeps the first."""
-
-
 @dataclass(frozen=True)
 class DailyCounts:
     """Purchases of each item on each day: what a group-by over the events gives."""
@@ -138,7 +134,7 @@ class Candidates:
 
     indptr: Longs  # [users + 1]
     items: Ints  # [candidates], ascending in a user
-    sources: NDArray[np.int8]  # [candidates], index into SOURCES
+    sources: NDArray[np.int8]  # [candidates], index into contracts.tables.SOURCES
 
     @property
     def users(self) -> Ints:

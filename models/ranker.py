@@ -15,9 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.cooccurrence import Together
-from models.features import FEATURES, SOURCES, Candidates, find, rank_in_group
+from models.features import FEATURES, Candidates, find, rank_in_group
 from models.histories import DAY, Floats, Histories, Ints, Longs
 from models.metrics import Relevant
+from spark_jobs.contracts.tables import SOURCES
 
 BLOCK = 16_384
 """Rows scored at once, so that the hidden layer stays in cache."""

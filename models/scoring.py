@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from models.cooccurrence import Neighbours, Together, together
-from models.features import SOURCES, Candidates, ItemStats, Popularity, candidate_features
+from models.features import Candidates, ItemStats, Popularity, candidate_features
 from models.histories import DAY, Floats, Histories, Ints, Longs
 from models.ranker import Caps, Ranker, generate
 from models.user_encoder import UserEncoder, encode_users
+from spark_jobs.contracts.tables import SOURCES
 
 BLOCK_ITEMS = 8192
 """Items matched at once: a block of scores stays in the processor's cache."""

@@ -217,23 +217,83 @@ def encode_users(model: UserEncoder, vectors: Tensor, histories: Histories, leng
             users = order[begin : begin + batch]
             part = known.take(users.astype(np.int32))
             cut = windows(part, int(part.lengths.max()))
-            states = model(*_inputs(part, cut, vectors))
+            states = model(*_inputs(part, cut, part.items[cut.index].astype(np.int64), vectors))
             last = torch.from_numpy(part.lengths - 1)
             made[users] = states[torch.arange(len(users)), last].float().cpu().numpy()
     return made
 
 
-def _inputs(histories: Histories, cut: Windows, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The encoder's arguments for some windows."""
+def _inputs(histories: Histories, cut: Windows, items: Longs, vectors: Tensor) -> tuple[Tensor, ...]:
+    """The encoder's arguments for some windows, whose events' items are ``items`` [windows, length] of ``vectors``."""
     device = vectors.device
     # a padded place repeats the newest time, so that times never fall
     newest = np.where(cut.valid, cut.index, 0).max(1, keepdims=True)
     times = histories.times[np.where(cut.valid, cut.index, newest)]
     return (
-        vectors[torch.from_numpy(histories.items[cut.index].astype(np.int64)).to(device)],
+        vectors[torch.from_numpy(items).to(device)],
         torch.from_numpy(histories.behaviours[cut.index].astype(np.int64)).to(device),
         torch.from_numpy(times).to(device),
         torch.from_numpy(cut.valid).to(device),
+    )
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One training batch. Items are numbered by their place in ``used``: only their vectors are computed."""
+
+    windows: Windows
+    used: Longs  # [used], items of the batch, ascending
+    without_own: NDArray[np.bool_]  # [used], whose learned part is left out
+    inputs: Longs  # [windows, length]
+    has_target: NDArray[np.bool_]  # [windows, length]
+    positives: Longs  # [positions]
+    negatives: Longs  # [negatives]
+
+
+def _sample(
+    histories: Histories,
+    following: NextEvents,
+    batch: Windows,
+    draw: NDArray[np.float64],
+    settings: Training,
+    random: np.random.Generator,
+) -> _Sample | None:
+    """Draws a target for every event that has one, and shared negatives; None where no event has one."""
+    start, stop = following.start[batch.index], following.stop[batch.index]
+    drawn = start + (random.random(start.shape) * (stop - start)).astype(np.int64)
+    has_target = batch.valid & (stop > start)
+    if not has_target.any():
+        return None
+    inputs = histories.items[batch.index]
+    positives = following.items[drawn[has_target]]
+    negatives = random.choice(len(draw), settings.encoder_negatives, p=draw)
+    used, place = np.unique(np.concatenate([inputs.ravel(), positives, negatives]), return_inverse=True)
+    parts = np.split(place, [inputs.size, inputs.size + len(positives)])
+    # whole-id dropout: the text alone must do, as for a new item
+    without_own = random.random(len(used)) < settings.own_dropout
+    return _Sample(
+        batch, used.astype(np.int64), without_own, parts[0].reshape(inputs.shape), has_target, parts[1], parts[2]
+    )
+
+
+def _loss(
+    model: UserEncoder, items: Items, histories: Histories, sample: _Sample, log_q: Tensor, temperature: float
+) -> Tensor:
+    """The sampled loss of one batch."""
+    device = items.text.device
+    used, positives, negatives, has_target, without_own = (
+        torch.from_numpy(each).to(device)
+        for each in (sample.used, sample.positives, sample.negatives, sample.has_target, sample.without_own)
+    )
+    vectors = model.item_vectors(items.text[used], items.own[used].masked_fill(without_own, NO_OWN))
+    states = model(*_inputs(histories, sample.windows, sample.inputs, vectors))[has_target]
+    return sampled_loss(
+        states,
+        vectors[positives],
+        vectors[negatives],
+        positives[:, None] == negatives[None],
+        (log_q[used[positives]], log_q[used[negatives]]),
+        temperature,
     )
 
 
@@ -280,29 +340,11 @@ def train(
         for begin in range(0, len(order), settings.encoder_batch):
             rows = order[begin : begin + settings.encoder_batch]
             batch = Windows(cut.index[rows], cut.valid[rows])
-            start, stop = following.start[batch.index], following.stop[batch.index]
-            drawn = start + (random.random(start.shape) * (stop - start)).astype(np.int64)
-            has_target = batch.valid & (stop > start)
-            if not has_target.any():
+            sample = _sample(histories, following, batch, draw, settings, random)
+            if sample is None:
                 continue
-            positives = torch.from_numpy(following.items[drawn[has_target]].astype(np.int64)).to(device)
-            negatives = torch.from_numpy(random.choice(len(share), settings.encoder_negatives, p=draw)).to(device)
             with autocast(device):
-                own = items.own
-                if settings.own_dropout:  # whole-id dropout: the text alone must do, as for a new item
-                    own = own.masked_fill(
-                        torch.from_numpy(random.random(len(share)) < settings.own_dropout).to(device), NO_OWN
-                    )
-                vectors = model.item_vectors(items.text, own)
-                states = model(*_inputs(histories, batch, vectors))[torch.from_numpy(has_target).to(device)]
-                loss = sampled_loss(
-                    states,
-                    vectors[positives],
-                    vectors[negatives],
-                    positives[:, None] == negatives[None],
-                    (log_q[positives], log_q[negatives]),
-                    settings.encoder_temperature,
-                )
+                loss = _loss(model, items, histories, sample, log_q, settings.encoder_temperature)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()

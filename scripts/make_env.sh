@@ -18,7 +18,6 @@ REDIS_PASSWORD=$(random 24)
 AIRFLOW_ADMIN_PASSWORD=$(random 18)
 AIRFLOW_JWT_SECRET=$(random 48)
 AIRFLOW_FERNET_KEY=$(random 32)=
-SPARK_SECRET=$(random 24)
 SECRETS
 ln "$draft" .env
 echo "Wrote .env (mode 600). The UI's user is admin; the password is AIRFLOW_ADMIN_PASSWORD in it."

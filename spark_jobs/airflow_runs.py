@@ -20,7 +20,7 @@ from datetime import date
 from pathlib import Path
 from typing import IO
 
-from spark_jobs.cli import entry
+from spark_jobs.contracts.cli import entry
 from spark_jobs.contracts.errors import ERROR_PREFIX, NightshiftError
 from spark_jobs.contracts.interval import Interval
 from spark_jobs.contracts.settings import Settings
@@ -123,10 +123,17 @@ def run_to_end(settings: Settings, name: str, command: Sequence[str]) -> None:
     """
     file = log_file(settings, name)
     progress = Progress()
-    with file.open("w", encoding="utf-8") as copy, subprocess.Popen(
-        command, env=environment(settings, os.environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace",
-    ) as process:
+    with (
+        file.open("w", encoding="utf-8") as copy,
+        subprocess.Popen(
+            command,
+            env=environment(settings, os.environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
         assert process.stdout
         progress.follow(process.stdout, copy)
     if process.returncode:
@@ -146,19 +153,21 @@ def run_dag(settings: Settings, run: DagRun) -> None:
 
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     nightly = commands.add_parser("night", help="one night")
-    nightly.add_argument("--ds", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD",
-                         help="the night")
+    nightly.add_argument("--ds", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD", help="the night")
     nightly.add_argument("--allow-empty", action="store_true", help="a day without logs is right")
     training = commands.add_parser("model", help="one fine-tuning")
-    training.add_argument("--as-of", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD",
-                          help="use events before this day")
+    training.add_argument(
+        "--as-of", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD", help="use events before this day"
+    )
     arguments = parser.parse_args(argv)
-    run = (night(arguments.ds, {"allow_empty": True} if arguments.allow_empty else None)
-           if arguments.command == "night" else model(arguments.as_of))
+    run = (
+        night(arguments.ds, {"allow_empty": True} if arguments.allow_empty else None)
+        if arguments.command == "night"
+        else model(arguments.as_of)
+    )
     print(f"{run.name} (log: {log_file(settings, run.name)})", flush=True)
     run_dag(settings, run)
 

@@ -1,30 +1,43 @@
 """Airflow's UI, scheduler and workers on this machine until Ctrl-C, which ends everything that was started.
 
-    python -m spark_jobs.airflow_ui
+python -m spark_jobs.airflow_ui
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import secrets
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psutil
+
 from spark_jobs.airflow_runs import log_file
-from spark_jobs.cli import entry
+from spark_jobs.contracts.cli import entry
 from spark_jobs.contracts.errors import NightshiftError, SettingsError
 from spark_jobs.contracts.settings import Settings
 from spark_jobs.environment import airflow_home, environment
 
 START_SECONDS = 180
 STOP_SECONDS = 20
+
+
+def password_file(settings: Settings) -> Path:
+    """Airflow's file with the password of the user admin, made where it is missing, readable by its owner only."""
+    file = airflow_home(settings) / "simple_auth_manager_passwords.json.generated"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(json.dumps({"admin": secrets.token_urlsafe(16)}))
+    return file
 
 
 def is_up(url: str) -> bool:
@@ -38,13 +51,19 @@ def is_up(url: str) -> bool:
 
 @contextmanager
 def standalone(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`airflow standalone` in a process group of its own, which ends with it.
+    """`airflow standalone`, which ends with everything that it started.
 
-    Stopped alone, it would leave scheduler, API server, triggerer and workers running.
+    Stopped alone, it would leave scheduler, API server, triggerer and workers running. It is in a session of its
+    own so that Ctrl-C reaches only this program.
     """
     with log.open("w") as output:
-        process = subprocess.Popen(["airflow", "standalone"], env=environment(settings, os.environ),
-                                   stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            ["airflow", "standalone"],
+            env=environment(settings, os.environ),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:
@@ -53,17 +72,20 @@ def standalone(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process group: first kindly, then not."""
-    for sign, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5)):
-        deadline = time.monotonic() + seconds
-        try:
-            os.killpg(process.pid, sign)
-            while time.monotonic() < deadline:
-                process.poll()  # a dead leader counts as a member until it is waited for
-                os.killpg(process.pid, 0)
-                time.sleep(0.2)
-        except ProcessLookupError:
-            return
+    """Ends a process and all that came from it, first kindly, then not.
+
+    One by one, because Airflow gives each task a process group of its own.
+    """
+    if process.poll() is not None:
+        return
+    leader = psutil.Process(process.pid)
+    family = [leader, *leader.children(recursive=True)]
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.terminate()
+    for member in psutil.wait_procs(family, STOP_SECONDS)[1]:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
 
 
 def wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -75,8 +97,9 @@ def wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None
     deadline = time.monotonic() + START_SECONDS
     while not is_up(url):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise NightshiftError(f"Airflow did not start. The end of its log {log} says why:\n"
-                                  f"{log.read_text(errors='replace')[-1500:]}")
+            raise NightshiftError(
+                f"Airflow did not start. The end of its log {log} says why:\n{log.read_text(errors='replace')[-1500:]}"
+            )
         time.sleep(1)
 
 
@@ -87,8 +110,7 @@ def interrupt(*_: object) -> NoReturn:
 
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point."""
-    argparse.ArgumentParser(description=__doc__,
-                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     made = environment(settings, os.environ)
     url = f"http://{made['AIRFLOW__API__HOST']}:{made['AIRFLOW__API__PORT']}"
     if is_up(url):
@@ -96,13 +118,14 @@ def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, interrupt)
     log = log_file(settings, "ui")
+    passwords = password_file(settings)
     print(f"Starting Airflow (log: {log}) …", flush=True)
     try:
         with standalone(settings, log) as process:
             wait_until_up(process, url, log)
-            passwords = airflow_home(settings) / "simple_auth_manager_passwords.json.generated"
-            print(f"Airflow UI: {url}\nUser admin; the password is in {passwords}\nCtrl-C stops everything.",
-                  flush=True)
+            print(
+                f"Airflow UI: {url}\nUser admin; the password is in {passwords}\nCtrl-C stops everything.", flush=True
+            )
             process.wait()
             raise NightshiftError(f"Airflow ended by itself; its log is {log}")
     except KeyboardInterrupt:

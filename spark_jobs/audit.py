@@ -129,9 +129,7 @@ def checks(found: Measured, bounds: Audit, n: int, max_per_category: int | None)
         ),
     ]
     if max_per_category is not None:
-        results.append(
-            _none(f"a list has at most {max_per_category} items of a category", faults.over_category_cap)
-        )
+        results.append(_none(f"a list has at most {max_per_category} items of a category", faults.over_category_cap))
     if found.last_night and faults.compared_users:
         what = f"of a list is new since {found.last_night}, mean over {faults.compared_users:,} users"
         results += [
@@ -179,8 +177,9 @@ def validated(rows: Iterable[dict[str, object]], run_id: str) -> Validated:
     """
     others = [row for row in rows if row["suite"] != SUITE]
     chosen = [row for row in others if row["run_id"] == run_id] or others
-    failed = [f"{row['suite']}: {row['expectation']}" for row in chosen
-              if row["severity"] == CRITICAL and not row["success"]]
+    failed = [
+        f"{row['suite']}: {row['expectation']}" for row in chosen if row["severity"] == CRITICAL and not row["success"]
+    ]
     return Validated(len(chosen), tuple(sorted(failed)))
 
 

@@ -16,58 +16,23 @@ targets complete what was known of the shop at that time.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from spark_jobs import storage
-from spark_jobs.cli import entry, log, parser, run_of
+from spark_jobs.contracts.cli import entry, log, parser, run_of
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.errors import InputError
 from spark_jobs.contracts.interval import midnight_seconds
 from spark_jobs.contracts.settings import Settings
 from spark_jobs.contracts.tables import EVENTS, SEQUENCES
+from spark_jobs.contracts.windows import TEST, TRAIN, VALIDATION, Windows
 from spark_jobs.session import session
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
 _SECONDS, _OLD, _PLACE, _EVENTS = "_seconds", "_old", "_place", "_events"
-
-
-@dataclass(frozen=True)
-class Windows:
-    """What a snapshot is made from."""
-
-    end: date
-    window_days: int
-    max_history: int
-    targets: tuple[str, ...]
-
-    @classmethod
-    def of(cls, settings: Settings, end: date) -> Windows:
-        """The windows that count back from ``end``."""
-        splits = settings.splits
-        return cls(end, splits.window_days, splits.max_history, tuple(sorted(settings.ingest.targets)))
-
-    @property
-    def snapshot_id(self) -> str:
-        """Names the end, the windows and the caps: equal ids of equal events are equal rows."""
-        told = json.dumps([self.window_days, self.max_history, self.targets])
-        return f"{self.end}-{self.window_days}d-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
-
-    @property
-    def validation_start(self) -> int:
-        """Start of the validation window, in seconds; what the model is trained on lies before."""
-        return midnight_seconds(self.end - timedelta(days=2 * self.window_days))
-
-    @property
-    def test_start(self) -> int:
-        """Start of the test window, in seconds."""
-        return midnight_seconds(self.end - timedelta(days=self.window_days))
 
 
 def run(spark: SparkSession, settings: Settings, end: date) -> str:
@@ -78,31 +43,36 @@ def run(spark: SparkSession, settings: Settings, end: date) -> str:
     """
     windows = Windows.of(settings, end)
     events = storage.read(spark, settings, EVENTS).where(F.col(C.DS) < F.lit(end))
-    sequences = events.transform(to_sequences, windows).hint("rebalance", C.SPLIT)
-    storage.replace(sequences, settings, SEQUENCES, f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}'")
-    written = (
-        storage.read(spark, settings, SEQUENCES)
-        .where(F.col(C.SNAPSHOT_ID) == windows.snapshot_id)
-        .groupBy(C.SPLIT)
-        .agg(
-            F.count("*").alias("users"),
-            F.count_if(F.size(C.ITEM_IDS) > 0).alias("histories"),
-            F.count_if(F.size(C.TARGETS) > 0).alias("targets"),
-        )
-        .collect()
+    sequences = events.transform(to_sequences, windows).persist()
+    try:
+        require_all_splits(sequences, windows)
+        where = f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}'"
+        storage.replace(sequences.hint("rebalance", C.SPLIT), settings, SEQUENCES, where)
+    finally:
+        sequences.unpersist()
+    return windows.snapshot_id
+
+
+def require_all_splits(sequences: DataFrame, windows: Windows) -> None:
+    """Logs the size of each split; raises an InputError if one of them is of no use."""
+    counted = sequences.groupBy(C.SPLIT).agg(
+        F.count("*").alias("users"),
+        F.count_if(F.size(C.ITEM_IDS) > 0).alias("histories"),
+        F.count_if(F.size(C.TARGETS) > 0).alias("targets"),
     )
-    counts = {row[C.SPLIT]: row for row in written}
+    counts = {row[C.SPLIT]: row for row in counted.collect()}
     for split in (TRAIN, VALIDATION, TEST):
         row = counts.get(split)
         if row is None or not row["histories"] or (split != TRAIN and not row["targets"]):
             raise InputError(
-                f"No {split} split as of {end}: it needs events before {end} and some of "
-                f"{', '.join(windows.targets)} in each of the last two windows of {windows.window_days} days. "
-                "Ingest more days, or set splits.window_days."
+                f"No {split} split as of {windows.end}: it needs events before the last two windows of "
+                f"{windows.window_days} days, and some of {', '.join(windows.targets)} in each of them. Ingest "
+                "more days, or set splits.window_days."
             )
-        log.info("%-10s %8d users, %8d with history, %8d with targets",
-                 split, row["users"], row["histories"], row["targets"])
-    return windows.snapshot_id
+        log.info(
+            "%-10s %8d users, %8d with history, %8d with targets",
+            split, row["users"], row["histories"], row["targets"],
+        )  # fmt: skip
 
 
 def to_sequences(events: DataFrame, windows: Windows) -> DataFrame:
@@ -149,9 +119,7 @@ def _sequence(split: str, start: int, end: int, windows: Windows) -> Column:
     kept = F.slice(before, F.greatest(F.size(before) - windows.max_history + 1, F.lit(1)), windows.max_history)
     inside = F.filter(
         _EVENTS,
-        lambda event: (event[_SECONDS] >= start)
-        & (event[_SECONDS] < end)
-        & event[C.BEHAVIOUR].isin(*windows.targets),
+        lambda event: (event[_SECONDS] >= start) & (event[_SECONDS] < end) & event[C.BEHAVIOUR].isin(*windows.targets),
     )
     return F.struct(
         F.lit(split).alias(C.SPLIT),

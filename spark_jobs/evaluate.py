@@ -26,7 +26,7 @@ from safetensors.numpy import load_file
 from models import artifact, baselines, metrics, registry
 from models.catalogue import Catalogue
 from models.cooccurrence import PairSettings, neighbours
-from models.fine_tune import TEXT_VECTORS, is_target
+from models.fine_tune import TEXT_VECTORS, is_target, timed
 from models.histories import Floats, Histories, Ints
 from models.metrics import Relevant
 from models.scoring import best_matches
@@ -93,17 +93,20 @@ def baseline_lists(trial: Trial, settings: Settings) -> dict[str, Ints]:
 
 
 def als_lists(spark: SparkSession, trial: Trial) -> Ints:
-    """Lists of Spark's implicit ALS (Hu, Koren and Volinsky, 2008), rank 64, [users, N]."""
+    """Lists of Spark's implicit ALS (Hu, Koren and Volinsky, 2008), rank 32, [users, N]."""
     known, chosen = trial.shop, trial.chosen
     keys, counts = np.unique(known.users.astype(np.int64) * len(trial.catalogue) + known.items, return_counts=True)
     ratings = spark.createDataFrame(
         pd.DataFrame({"user": keys // len(trial.catalogue), "item": keys % len(trial.catalogue), "count": counts}),
         "user int, item int, count float",
     )
-    als = ALS(rank=64, maxIter=10, regParam=0.1, alpha=10.0, implicitPrefs=True, seed=0)
-    model = als.setUserCol("user").setItemCol("item").setRatingCol("count").fit(ratings)
+    als = ALS(rank=32, maxIter=6, regParam=0.1, alpha=10.0, implicitPrefs=True, seed=0, checkpointInterval=2)
     users = spark.createDataFrame(pd.DataFrame({"user": chosen}), "user int")
-    rows = model.recommendForUserSubset(users, N).select("user", "recommendations.item").toPandas()
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
+        # without checkpoints the factors' lineage overflows the stack
+        spark.sparkContext.setCheckpointDir(scratch)
+        model = als.setUserCol("user").setItemCol("item").setRatingCol("count").fit(ratings)
+        rows = model.recommendForUserSubset(users, N).select("user", "recommendations.item").toPandas()
     place = {user: row for row, user in enumerate(chosen.tolist())}
     lists = np.full((len(chosen), N), -1, dtype=np.int32)
     for user, items in zip(rows["user"], rows["item"], strict=True):
@@ -238,7 +241,9 @@ def run(spark: SparkSession, settings: Settings, windows: Windows) -> bool:
         daily_counts(storage.read(spark, settings, EVENTS), test_day, settings.ingest.targets).toPandas(),
         preserve_index=False,
     )
-    lists = baseline_lists(trial, settings) | {"baseline/als": als_lists(spark, trial)}
+    lists = baseline_lists(trial, settings)
+    with timed("Fitting ALS"):
+        lists["baseline/als"] = als_lists(spark, trial)
     for name, made in text_lists(trial, challenger):
         lists[f"{challenger.name}/{name}"] = made
     for folder in models:
@@ -246,7 +251,8 @@ def run(spark: SparkSession, settings: Settings, windows: Windows) -> bool:
         if stale.num_rows:
             log.info("Embedding %s items with model %s …", f"{stale.num_rows:,}", folder.name)
             embed_items.run(spark, settings, folder, folder.name, stale)
-        lists[folder.name] = model_lists(spark, settings, trial, test_rows, folder, counts)
+        with timed(f"Scoring the test users with model {folder.name}"):
+            lists[folder.name] = model_lists(spark, settings, trial, test_rows, folder, counts)
 
     results = {name: measured(trial, made) for name, made in lists.items()}
     for name, found in results.items():

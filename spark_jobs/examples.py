@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow.dataset as pads
 
 from spark_jobs import storage
-from spark_jobs.cli import entry
+from spark_jobs.contracts.cli import entry
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.errors import InputError
 from spark_jobs.contracts.settings import Settings

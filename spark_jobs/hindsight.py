@@ -29,7 +29,7 @@ from models.baselines import POPULAR_DAYS, own_repeats, popular
 from models.histories import Histories, Ints
 from models.metrics import Estimate, Relevant, accuracy, estimate, paired_difference
 from spark_jobs import storage
-from spark_jobs.cli import entry, log
+from spark_jobs.contracts.cli import entry, log
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.errors import InputError
 from spark_jobs.contracts.interval import Interval, midnight_seconds
@@ -137,7 +137,9 @@ def remembered(settings: Settings, ds: date, content_hash: str) -> Hindsight:
 
 def _from_json(kept: dict[str, Any]) -> Hindsight:
     def estimates(methods: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, Estimate]]:
-        return {method: {label: Estimate(**value) for label, value in found.items()} for method, found in methods.items()}
+        return {
+            method: {label: Estimate(**value) for label, value in found.items()} for method, found in methods.items()
+        }
 
     return Hindsight(**kept | {
         "ds": date.fromisoformat(kept["ds"]),

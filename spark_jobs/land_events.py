@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
-from spark_jobs.cli import entry, log, parser, run_of
+from spark_jobs.contracts.cli import entry, log, parser, run_of
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.errors import InputError
 from spark_jobs.contracts.interval import Interval
@@ -41,7 +41,11 @@ CATALOGUE_COLUMNS = (C.ITEM_ID, *TEXT_COLUMNS, C.BRAND, C.SIZE, C.PRICE, C.AVAIL
 
 Format = Literal["json", "csv", "parquet"]
 FORMATS: dict[str, Format] = {
-    ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".parquet": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".csv": "csv",
+    ".parquet": "parquet",
 }
 PROBED_LINES = 1000
 """JSON lines have no header: the columns of a file are those of its first lines."""
@@ -118,9 +122,7 @@ def event_files(settings: Settings, day: date) -> list[Path]:
 def catalogue_files(settings: Settings, night: date) -> list[Path]:
     """The files of the newest catalogue that is not after the night."""
     folder = settings.landing / "items"
-    dated = sorted(
-        sub for sub in folder.glob("ds=*") if sub.is_dir() and sub.name <= f"ds={night}" and supported(sub)
-    )
+    dated = sorted(sub for sub in folder.glob("ds=*") if sub.is_dir() and sub.name <= f"ds={night}" and supported(sub))
     files = supported(dated[-1]) if dated else supported(folder, deep=False)
     if not files:
         raise InputError(
@@ -222,13 +224,15 @@ def inspect_parquet(path: Path) -> LogFile:
         with parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
             return LogFile(
-                path, "parquet", file.metadata.num_rows, tuple(schema.names),
+                path,
+                "parquet",
+                file.metadata.num_rows,
+                tuple(schema.names),
                 types=tuple(str(kind) for kind in schema.types),
             )
     except pyarrow.lib.ArrowException as error:
         raise InputError(
-            f"{path} has no readable Parquet footer ({error}): it is truncated or damaged. Deliver the file "
-            "again."
+            f"{path} has no readable Parquet footer ({error}): it is truncated or damaged. Deliver the file again."
         ) from error
 
 

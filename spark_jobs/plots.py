@@ -83,8 +83,15 @@ def stacked_bars(title: str, labels: Sequence[str], series: Mapping[str, Sequenc
     return _svg(title, f"{len(labels)} bars; {described}", height, parts) + legend(list(series))
 
 
-def lines(title: str, series: Mapping[str, Sequence[tuple[float, float]]], labels: Mapping[float, str] | None = None,
-          height: int = 200, width: int = WIDTH, *, show_points: bool = False) -> Markup:
+def lines(
+    title: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    labels: Mapping[float, str] | None = None,
+    height: int = 200,
+    width: int = WIDTH,
+    *,
+    show_points: bool = False,
+) -> Markup:
     """One line for each of ``series``, points in order of x; ``labels`` name places on the x axis."""
     points = [point for values in series.values() for point in values if math.isfinite(point[1])]
     if not points:
@@ -99,11 +106,13 @@ def lines(title: str, series: Mapping[str, Sequence[tuple[float, float]]], label
         good = [(x(a), y(b), b) for a, b in values if math.isfinite(b)]
         kind = colour % COLOURS + 1
         way = " ".join(f"{a:.1f},{b:.1f}" for a, b, _ in good)
-        parts.append(Markup('<polyline class="line l{}" points="{}"><title>{}</title></polyline>').format(kind, way, name))
+        line = Markup('<polyline class="line l{}" points="{}"><title>{}</title></polyline>')
+        parts.append(line.format(kind, way, name))
         if show_points or len(good) == 1:
             parts += [Markup('<circle class="c{}" cx="{:.1f}" cy="{:.1f}" r="3.5"><title>{}: {}</title></circle>')
                       .format(kind, a, b, name, number(value)) for a, b, value in good]  # fmt: skip
-    places = labels if labels is not None else {at: number(at) for at in ticks(min(xs), max(xs)) if min(xs) <= at <= max(xs)}
+    inside = [at for at in ticks(min(xs), max(xs)) if min(xs) <= at <= max(xs)]
+    places = labels if labels is not None else {at: number(at) for at in inside}
     parts.append(_x_labels([(x(at), label) for at, label in places.items()], height))
     ends = ", ".join(f"{name} ends at {number(values[-1][1])}" for name, values in series.items() if values)
     drawn = _svg(title, ends, height, parts, width)
@@ -133,9 +142,14 @@ def intervals(title: str, rows: Sequence[Interval]) -> Markup:
         if row.low is not None and row.high is not None and math.isfinite(row.low) and math.isfinite(row.high):
             parts.append(Markup('<line class="whisker l{}" x1="{:.1f}" x2="{:.1f}" y1="{:.1f}" y2="{:.1f}"/>').format(
                 colour, x(max(row.low, 0)), x(row.high), y, y))  # fmt: skip
-        parts.append(Markup('<circle class="c{}" cx="{:.1f}" cy="{:.1f}" r="4.5"/>'
-                            '<text class="{}" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
-            colour, x(row.value), y, "name strong" if row.strong else "name", WIDTH - 8, y + 4, f"{row.value:.4f}"))
+        parts.append(
+            Markup(
+                '<circle class="c{}" cx="{:.1f}" cy="{:.1f}" r="4.5"/>'
+                '<text class="{}" x="{}" y="{:.1f}" text-anchor="end">{}</text>'
+            ).format(
+                colour, x(row.value), y, "name strong" if row.strong else "name", WIDTH - 8, y + 4, f"{row.value:.4f}"
+            )
+        )
     described = ", ".join(f"{row.name} {row.value:.4f}" for row in rows)
     return _svg(title, described, height, parts)
 
@@ -147,8 +161,8 @@ def share_bar(title: str, shares: Mapping[str, float]) -> Markup:
         width = value * WIDTH
         if width <= 0:
             continue
-        parts.append(Markup('<rect class="c{}" x="{:.1f}" y="0" width="{:.1f}" height="{}"><title>{}: {}</title></rect>')
-                     .format(colour % COLOURS + 1, x, max(width - 1.5, 0.5), height, name, f"{value:.1%}"))  # fmt: skip
+        part = Markup('<rect class="c{}" x="{:.1f}" y="0" width="{:.1f}" height="{}"><title>{}: {}</title></rect>')
+        parts.append(part.format(colour % COLOURS + 1, x, max(width - 1.5, 0.5), height, name, f"{value:.1%}"))
         x += width
     described = ", ".join(f"{name} {value:.1%}" for name, value in shares.items())
     return _svg(title, described, height, parts) + legend([f"{name} {value:.1%}" for name, value in shares.items()])
@@ -156,8 +170,11 @@ def share_bar(title: str, shares: Mapping[str, float]) -> Markup:
 
 def legend(names: Sequence[str]) -> Markup:
     """What the colours stand for."""
-    items = [Markup('<li><svg class="key" viewBox="0 0 10 10" aria-hidden="true"><rect class="c{}" width="10" height="10"'
-                    ' rx="2"/></svg>{}</li>').format(n % COLOURS + 1, name) for n, name in enumerate(names)]  # fmt: skip
+    item = Markup(
+        '<li><svg class="key" viewBox="0 0 10 10" aria-hidden="true">'
+        '<rect class="c{}" width="10" height="10" rx="2"/></svg>{}</li>'
+    )
+    items = [item.format(n % COLOURS + 1, name) for n, name in enumerate(names)]
     return Markup('<ul class="legend">{}</ul>').format(Markup("").join(items))
 
 
@@ -190,5 +207,3 @@ def _x_labels(places: Sequence[tuple[float, str]], height: int, every: float = 6
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
-
-

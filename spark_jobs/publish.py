@@ -19,7 +19,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs import audit, storage
-from spark_jobs.cli import Run, entry, log, parser, run_of
+from spark_jobs.contracts.cli import Run, entry, log, parser, run_of
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.errors import HeldError
 from spark_jobs.contracts.interval import Interval
@@ -39,9 +39,6 @@ from spark_jobs.session import session
 
 PUBLISHED = "published"
 HELD = "held"
-REASONED = ("repeat", "together")
-"""Sources whose `because` is an item of the user's own history."""
-
 EMPTY = "array<string>"
 
 
@@ -77,18 +74,18 @@ def with_faults(lists: DataFrame, n: int) -> DataFrame:
         F.slice(scores, 2, F.greatest(size - 1, F.lit(0))),
         lambda score, following: following > score,
     )
-    not_finite = F.exists(
-        scores, lambda score: score.isNull() | F.isnan(score) | (F.abs(score) == float("inf"))
+    not_finite = F.exists(scores, lambda score: score.isNull() | F.isnan(score) | (F.abs(score) == float("inf")))
+    return lists.withColumns(
+        {
+            "wrong_length": size != n,
+            "wrong_ranks": ~F.col("items.rank").eqNullSafe(
+                F.slice(F.sequence(F.lit(1), F.greatest(size, F.lit(1))), 1, size)
+            ),
+            "repeated_items": F.size(F.array_distinct("items.item_id")) != size,
+            "bad_scores": F.coalesce(not_finite, F.lit(False)),
+            "unordered_scores": F.coalesce(F.array_contains(pairs, F.lit(True)), F.lit(False)),
+        }
     )
-    return lists.withColumns({
-        "wrong_length": size != n,
-        "wrong_ranks": ~F.col("items.rank").eqNullSafe(
-            F.slice(F.sequence(F.lit(1), F.greatest(size, F.lit(1))), 1, size)
-        ),
-        "repeated_items": F.size(F.array_distinct("items.item_id")) != size,
-        "bad_scores": F.coalesce(not_finite, F.lit(False)),
-        "unordered_scores": F.coalesce(F.array_contains(pairs, F.lit(True)), F.lit(False)),
-    })
 
 
 def histories(events: DataFrame, interval: Interval, scoring: Scoring) -> DataFrame:
@@ -108,15 +105,16 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def measure_faults(lists: DataFrame, past: DataFrame, before: DataFrame | None, items: DataFrame,
-                   scoring: Scoring) -> audit.Faults:
+def measure_faults(
+    lists: DataFrame, past: DataFrame, before: DataFrame | None, items: DataFrame, scoring: Scoring
+) -> audit.Faults:
     """One pass over lists, each next to its user's history and to the user's list of the last night.
 
     ``past`` is from `histories`, ``before`` has a user's former items as `before`.
     """
     ids = F.col("items.item_id")
     repeats = F.filter(F.col(C.ITEMS), lambda item: item.source == "repeat")
-    reasoned = F.filter(F.col(C.ITEMS), lambda item: item.source.isin(*REASONED) & item.because.isNotNull())
+    reasoned = F.filter(F.col(C.ITEMS), lambda item: item.because.isNotNull())
     claimed = F.concat(
         F.transform(repeats, lambda item: item.item_id), F.transform(reasoned, lambda item: item.because)
     )
@@ -132,8 +130,10 @@ def measure_faults(lists: DataFrame, past: DataFrame, before: DataFrame | None, 
     both = F.col("has_list") & F.col("before").isNotNull()
     new_share = F.size(F.array_except(ids, F.col("before"))) / F.greatest(F.size(C.ITEMS), F.lit(1))
     faults = {
-        **{name: F.col(name) for name in
-           ("wrong_length", "wrong_ranks", "repeated_items", "bad_scores", "unordered_scores")},
+        **{
+            name: F.col(name)
+            for name in ("wrong_length", "wrong_ranks", "repeated_items", "bad_scores", "unordered_scores")
+        },
         "excluded_items": F.arrays_overlap(ids, F.coalesce("excluded", none)),
         "untrue_reasons": F.size(F.array_except("claimed", F.coalesce("seen", none))) > 0,
     }
@@ -172,9 +172,8 @@ def measure_shown(lists: DataFrame, items: DataFrame, scoring: Scoring) -> audit
     wrong = {
         "unknown": is_shown & F.col("known").isNull(),
         "unavailable": is_shown & ~F.col(C.AVAILABLE),
-        "blocked": is_shown & (
-            F.col(C.ITEM_ID).isin(*scoring.blocked_items) | F.col(C.CATEGORY).isin(*scoring.blocked_categories)
-        ),
+        "blocked": is_shown
+        & (F.col(C.ITEM_ID).isin(*scoring.blocked_items) | F.col(C.CATEGORY).isin(*scoring.blocked_categories)),
     }
     row = joined.agg(
         F.count_if(is_shown).alias("distinct"),
@@ -183,8 +182,10 @@ def measure_shown(lists: DataFrame, items: DataFrame, scoring: Scoring) -> audit
         F.coalesce(F.sum("shows"), F.lit(0)).alias("rows"),
         *(F.coalesce(F.sum(f"from_{source}"), F.lit(0)).alias(f"from_{source}") for source in SOURCES),
         *(F.count_if(bad).alias(name) for name, bad in wrong.items()),
-        *(F.min(F.when(bad, F.coalesce(C.ITEM_ID, F.lit("null")))).alias(f"{name}_example")
-          for name, bad in wrong.items()),
+        *(
+            F.min(F.when(bad, F.coalesce(C.ITEM_ID, F.lit("null")))).alias(f"{name}_example")
+            for name, bad in wrong.items()
+        ),
     ).first()
     assert row is not None
     by_source = {source: row[f"from_{source}"] for source in SOURCES}
@@ -211,8 +212,9 @@ def last_published_night(rows: Iterable[dict[str, Any]], night: date) -> date | 
     return max((row["ds"] for row in rows if row["ds"] < night and row["status"] == PUBLISHED), default=None)
 
 
-def measure(spark: SparkSession, settings: Settings, run: Run, lists: DataFrame, content: audit.Lists,
-            last_night: date | None) -> audit.Measured:
+def measure(
+    spark: SparkSession, settings: Settings, run: Run, lists: DataFrame, content: audit.Lists, last_night: date | None
+) -> audit.Measured:
     """All that the audit looks at, in a handful of set-based passes; no user comes to the driver."""
     items = storage.read(spark, settings, ITEMS)
     past = histories(storage.read(spark, settings, EVENTS), run.interval, settings.scoring)
@@ -271,19 +273,26 @@ def run(spark: SparkSession, settings: Settings, job: Run, now: datetime) -> Non
         # files ordered by user: the app's point look-ups skip all but one
         sorted_lists = lists.repartitionByRange(C.USER_ID).sortWithinPartitions(C.USER_ID)
         storage.replace(sorted_lists, settings, RECOMMENDATIONS, f"ds = '{night}'", note)
-    write_publication(spark, settings, {
-        "ds": night,
-        "run_id": job.run_id,
-        "status": HELD if why else PUBLISHED,
-        "reasons": why,
-        "model_id": ", ".join(content.models),
-        "users": content.users,
-        "content_hash": content.content_hash,
-        "table_versions": {name: storage.version(settings, table) for name, table in TABLES.items()
-                           if table is not PUBLICATIONS and storage.exists(settings, table)},
-        "measures": audit.measures(found),
-        "published_at": now,
-    })
+    write_publication(
+        spark,
+        settings,
+        {
+            "ds": night,
+            "run_id": job.run_id,
+            "status": HELD if why else PUBLISHED,
+            "reasons": why,
+            "model_id": ", ".join(content.models),
+            "users": content.users,
+            "content_hash": content.content_hash,
+            "table_versions": {
+                name: storage.version(settings, table)
+                for name, table in TABLES.items()
+                if table is not PUBLICATIONS and storage.exists(settings, table)
+            },
+            "measures": audit.measures(found),
+            "published_at": now,
+        },
+    )
     if why:
         stays = f"the lists of {last_night} stay" if last_night else "nothing was published before"
         raise HeldError(

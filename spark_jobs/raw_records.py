@@ -18,18 +18,14 @@ _PARSED = "_parsed"
 _LINE = "value"
 
 
-def read_records(
-    spark: SparkSession, files: Sequence[LogFile], columns: Sequence[str], landing: Path
-) -> DataFrame:
+def read_records(spark: SparkSession, files: Sequence[LogFile], columns: Sequence[str], landing: Path) -> DataFrame:
     """The records of ``files``: ``columns`` as text (null where absent), `raw`, `broken` and `source_file`.
 
     `raw` is the line as it stands in the file, or JSON for a Parquet row. One line is one record: a CSV value
     with a line break in it makes two broken ones.
     """
     frames = [
-        _read_parquet(spark, group, columns)
-        if group[0].format == "parquet"
-        else _read_text(spark, group, columns)
+        _read_parquet(spark, group, columns) if group[0].format == "parquet" else _read_text(spark, group, columns)
         for group in _alike(files)
     ]
     # Spark gives file:/…, file:///… or, in an object store, something else before the folder
@@ -73,8 +69,7 @@ def _read_text(spark: SparkSession, files: list[LogFile], columns: Sequence[str]
         lines = lines.where(F.col(C.RAW) != first.header)
         seen = [*dict.fromkeys(columns)]
         names = [
-            name if name in seen and name not in first.columns[:n] else f"_c{n}"
-            for n, name in enumerate(first.columns)
+            name if name in seen and name not in first.columns[:n] else f"_c{n}" for n, name in enumerate(first.columns)
         ]
         parsed = F.from_csv(C.RAW, _ddl([*names, BROKEN]), options | {"escape": '"'})
     else:
@@ -93,18 +88,26 @@ def _read_text(spark: SparkSession, files: list[LogFile], columns: Sequence[str]
 
 def _read_parquet(spark: SparkSession, files: list[LogFile], columns: Sequence[str]) -> DataFrame:
     """Parquet files with the same columns and types."""
-    types = dict(zip(files[0].columns, files[0].types, strict=True))
+    # pandas writes times in nanoseconds, which Spark reads as whole numbers or not at all
+    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     rows = spark.read.parquet(*(str(file.path) for file in files))
+    nanoseconds = {
+        name
+        for name, kind in zip(files[0].columns, files[0].types, strict=True)
+        if kind.startswith("timestamp[ns") and dict(rows.dtypes)[name] == "bigint"
+    }
+    rows = rows.withColumns({name: F.timestamp_micros(F.expr(f"`{name}` div 1000")) for name in nanoseconds})
+    kinds = dict(rows.dtypes)
     return rows.select(
-        F.to_json(F.struct(*(F.col(f"`{name}`") for name in types))).alias(C.RAW),
-        F.lit(False).alias(BROKEN),  # noqa: FBT003 - a literal column
-        *(_as_text(name, types.get(name)).alias(name) for name in columns),
+        F.to_json(F.struct(*(F.col(f"`{name}`") for name in kinds))).alias(C.RAW),
+        F.lit(False).alias(BROKEN),
+        *(_as_text(name, kinds.get(name)).alias(name) for name in columns),
         F.col("_metadata.file_path").alias(C.SOURCE_FILE),
     )
 
 
 def _as_text(name: str, kind: str | None) -> Column:
-    """A Parquet column as text; whole numbers that a writer with nulls made floats stay whole: 12, not 12.0."""
+    """A column as text; whole numbers that a writer with nulls made floats stay whole: 12, not 12.0."""
     if kind is None:
         return F.lit(None).cast("string")
     column = F.col(f"`{name}`")

@@ -17,7 +17,7 @@ import jinja2
 
 from spark_jobs import report_sections as sections
 from spark_jobs import storage
-from spark_jobs.cli import Run, entry, log, parser, run_of
+from spark_jobs.contracts.cli import Run, entry, log, parser, run_of
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.settings import Settings
 from spark_jobs.contracts.tables import PUBLICATIONS

@@ -196,7 +196,8 @@ def _change(name: str, before: float | None, now: float | None, form: Callable[[
         change = f"{round((now - before) * 100, 1) + 0.0:+.1f} points"  # + 0.0: never -0.0
     else:
         change = f"{now - before:+,.0f}" + (f" ({now / before - 1:+.1%})" if before else "")
-    return Change(name, "not known" if before is None else form(before), "not known" if now is None else form(now), change)
+    was, is_now = ("not known" if value is None else form(value) for value in (before, now))
+    return Change(name, was, is_now, change)
 
 
 def _count(value: float) -> str:
@@ -434,9 +435,12 @@ def _rows(settings: Settings, table: Table, columns: Sequence[str], where: Any) 
 
 def _some(settings: Settings, table: Table, columns: Sequence[str], where: Any, count: int) -> list[Row]:
     """At most ``count`` rows, from as few files as it takes, in the table's own order."""
+    # not Dataset.head: its background reads can hang, or abort Python at its end
+    data = storage.open_table(settings, table).to_pyarrow_dataset()
     found: list[Row] = []
-    for file in storage.open_table(settings, table).to_pyarrow_dataset().get_fragments(filter=where):
+    for file in data.get_fragments(filter=where):
         if len(found) >= count:
             break
-        found += file.to_table(columns=list(columns), filter=where).slice(0, count - len(found)).to_pylist()
+        rows = file.to_table(schema=data.schema, columns=list(columns), filter=where)
+        found += rows.slice(0, count - len(found)).to_pylist()
     return found

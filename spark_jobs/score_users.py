@@ -26,7 +26,7 @@ from safetensors.numpy import load_file, save_file
 
 from models import artifact, registry
 from models.catalogue import Catalogue, histories_from_arrow
-from models.features import SOURCES, DailyCounts, ItemStats, popularity
+from models.features import DailyCounts, ItemStats, popularity
 from models.histories import DAY
 from models.published import PublishedModel
 from models.scoring import Lists, Rules, Shelf, recommend, seen_rules, shelf_order
@@ -36,7 +36,7 @@ from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.errors import ModelError
 from spark_jobs.contracts.interval import midnight_seconds
 from spark_jobs.contracts.settings import Scoring, Settings
-from spark_jobs.contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, RANKED_ITEM, RECOMMENDATIONS, staging
+from spark_jobs.contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, RANKED_ITEM, RECOMMENDATIONS, SOURCES, staging
 from spark_jobs.session import session
 from spark_jobs.shipping import Shipment, ship
 

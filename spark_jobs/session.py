@@ -35,7 +35,7 @@ def session(name: str, settings: Settings) -> Iterator[SparkSession]:
     Master, jars and Delta's extension come from `spark-defaults.conf` (see `spark_jobs/setup_spark.py`), so
     that spark-submit, pytest and the command line run alike.
     """
-    for name, value in spark_environment(settings).items():
+    for name, value in (spark_environment(settings) | {"SPARK_LOCAL_IP": "127.0.0.1"}).items():
         os.environ.setdefault(name, value)
     spark = SparkSession.builder.appName(f"nightshift {name}").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from spark_jobs.cli import entry, log
+from spark_jobs.contracts.cli import entry, log
 from spark_jobs.contracts.errors import SettingsError
 from spark_jobs.contracts.pools import POOLS
 from spark_jobs.contracts.settings import Settings
@@ -27,8 +27,9 @@ def airflow(settings: Settings, *arguments: str) -> None:
     Raises:
         SettingsError: it failed; the message carries the end of what it printed.
     """
-    done = subprocess.run(["airflow", *arguments], env=environment(settings, os.environ), capture_output=True,
-                          text=True, check=False)
+    done = subprocess.run(
+        ["airflow", *arguments], env=environment(settings, os.environ), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SettingsError(
             f"`airflow {' '.join(arguments)}` failed with exit code {done.returncode}. The end of its output:"
@@ -60,8 +61,7 @@ def prepare(settings: Settings) -> None:
 
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point."""
-    argparse.ArgumentParser(description=__doc__,
-                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     prepare(settings)
 
 

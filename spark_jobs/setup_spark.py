@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import pyspark
 
-from spark_jobs.cli import entry, log
+from spark_jobs.contracts.cli import entry, log
 from spark_jobs.contracts.errors import SettingsError
 from spark_jobs.contracts.settings import Settings
 from spark_jobs.environment import environment, spark_defaults
@@ -57,8 +57,14 @@ def submit(settings: Settings, *arguments: str) -> None:
         SettingsError: it failed; the message carries the end of what it printed.
     """
     command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), *arguments]
-    done = subprocess.run(command, env=environment(settings, os.environ), stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        command,
+        env=environment(settings, os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise SettingsError(
             f"spark-submit failed with exit code {done.returncode}. It needs Java 17 on the PATH or in "
@@ -82,8 +88,9 @@ def resolve_jars(settings: Settings) -> list[Path]:
         script.write_text("")
         submit(settings, "--packages", DELTA, "--conf", f"spark.jars.ivy={cache}", str(script))
         for name in NEEDED:
-            (jar,) = Path(cache, "jars").glob(f"io.delta_{name}_*.jar" if name == "delta-spark"
-                                              else f"io.delta_{name}-*.jar")
+            (jar,) = Path(cache, "jars").glob(
+                f"io.delta_{name}_*.jar" if name == "delta-spark" else f"io.delta_{name}-*.jar"
+            )
             shutil.copy(jar, folder / jar.name)
     return sorted(folder.glob("*.jar"))
 
@@ -105,7 +112,9 @@ def defaults(settings: Settings, jars: Sequence[Path], java_options: str) -> str
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.python.worker.reuse": "true",
-        "spark.driver.extraJavaOptions": java_options,
+        # tasks of iterative algorithms (ALS) are deep object graphs: 1 MB of stack is not enough to read them
+        "spark.driver.extraJavaOptions": f"-Xss4m {java_options}",
+        "spark.executor.extraJavaOptions": "-Xss4m",
     }
     return "".join(f"{name} {value}\n" for name, value in options.items() if value)
 
@@ -129,8 +138,10 @@ def prepare(settings: Settings) -> None:
             options.write_text(defaults(settings, jars, f"-XX:ArchiveClassesAtExit={archive}"))
             submit(settings, "--properties-file", str(options), str(script))
     # -Xshare:auto: an archive of another Java is ignored, not an error
-    java_options = (f"{tiers}-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:cds=off "
-                    f"-Xlog:cds+dynamic=off -Dlog4j2.configurationFile={quiet.as_uri()}")
+    java_options = (
+        f"{tiers}-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:cds=off "
+        f"-Xlog:cds+dynamic=off -Dlog4j2.configurationFile={quiet.as_uri()}"
+    )
     write_if_new(conf, defaults(settings, jars, java_options))
 
 
@@ -145,8 +156,7 @@ def write_if_new(file: Path, text: str) -> None:
 
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point."""
-    argparse.ArgumentParser(description=__doc__,
-                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     prepare(settings)
 
 

@@ -48,8 +48,9 @@ def empty_if_missing(spark: SparkSession, settings: Settings, table: Table) -> D
     return spark.createDataFrame([], table.ddl)
 
 
-def replace(frame: DataFrame, settings: Settings, table: Table, where: str | None,
-            note: Mapping[str, object] | None = None) -> None:
+def replace(
+    frame: DataFrame, settings: Settings, table: Table, where: str | None, note: Mapping[str, object] | None = None
+) -> None:
     """Replaces, in one commit, the rows where ``where`` holds (all rows for None) by those of ``frame``.
 
     Every row of ``frame`` must satisfy ``where``: Delta checks it. ``note`` goes into the commit as user
@@ -107,9 +108,7 @@ def small_rows(settings: Settings, table: Table, equal: Mapping[str, object] | N
 
 def _require(settings: Settings, table: Table) -> None:
     if not exists(settings, table):
-        raise InputError(
-            f"Table {path(settings, table)} does not exist: run the step that writes {table.name} first."
-        )
+        raise InputError(f"Table {path(settings, table)} does not exist: run the step that writes {table.name} first.")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from datetime import date
 
 from pyspark.sql import SparkSession
 
-from spark_jobs.cli import Run, entry, log, parser, run_of
+from spark_jobs.contracts.cli import Run, entry, log, parser, run_of
 from spark_jobs.contracts.errors import QualityError
 from spark_jobs.contracts.settings import Settings
 from spark_jobs.quality import gate

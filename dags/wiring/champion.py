@@ -19,8 +19,9 @@ MODULE = "spark_jobs.champion"
 
 def has_champion() -> bool:
     """Whether a model was promoted yet."""
-    done = subprocess.run([sys.executable, "-m", MODULE], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", MODULE], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     job_log = JobLog()
     for line in job_log.follow(done.stdout.splitlines()):
         log.info(line)
@@ -42,7 +43,10 @@ def next_step(fine_tune: str, score: str) -> str | None:
     if context["dag_run"].triggering_user_name == "dag_test":
         # `airflow dags test` has no scheduler: a run that it triggers would never start
         as_of = context["data_interval_end"].date()
-        log.error("%s There is no champion model yet. Fine-tune one with `make model AS_OF=%s`, then run "
-                  "this night again.", ERROR_PREFIX, as_of)
+        log.error(
+            "%s There is no champion model yet. Fine-tune one with `make model AS_OF=%s`, then run this night again.",
+            ERROR_PREFIX,
+            as_of,
+        )
         raise SystemExit(ModelError.exit_code)
     return fine_tune

@@ -23,8 +23,7 @@ FINAL = FINAL_EXIT_CODES | {2}
 class RetryByExitCode(RetryPolicy):
     """Fails a task at once when its job said that a retry would fail in the same way; else retries."""
 
-    def evaluate(self, exception: BaseException, try_number: int, max_tries: int,
-                 context: Any = None) -> RetryDecision:
+    def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
         """The decision for one failure."""
         if isinstance(exception, SystemExit) and exception.code in FINAL:
             return RetryDecision.fail(f"exit code {exception.code}: a retry would fail in the same way")

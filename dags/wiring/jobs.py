@@ -58,7 +58,10 @@ class SparkJob(SparkSubmitOperator):
 
     def _get_hook(self) -> SparkJobHook:
         return SparkJobHook(
-            conn_id=self._conn_id, conf=self.conf, name=self.name, env_vars=self.env_vars,
+            conn_id=self._conn_id,
+            conf=self.conf,
+            name=self.name,
+            env_vars=self.env_vars,
             application_args=given(self.application_args or []),
             properties_file=str(spark_defaults(load_settings())),
         )
@@ -92,8 +95,13 @@ class PythonJob(BaseOperator):
         job_log = JobLog()
         # a session of its own: killing the task ends the job's children too
         self._process = subprocess.Popen(
-            command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", start_new_session=True,
+            command,
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
         )
         assert self._process.stdout
         try:

@@ -4,39 +4,60 @@ from __future__ import annotations
 
 from airflow.sdk import Param
 
-NIGHT = ["--start", "{{ data_interval_start | ds }}", "--end", "{{ data_interval_end | ds }}",
-         "--run-id", "{{ run_id }}"]
+NIGHT = [
+    "--start",
+    "{{ data_interval_start | ds }}",
+    "--end",
+    "{{ data_interval_end | ds }}",
+    "--run-id",
+    "{{ run_id }}",
+]
 """The night: always the data interval. Airflow's own `ds` differs between runs by hand and scheduled ones."""
 
-INGESTED = ["--start", "{{ params.ingest_from or (data_interval_start | ds) }}",
-            "--end", "{{ data_interval_end | ds }}", "--run-id", "{{ run_id }}",
-            "{{ '--allow-empty' if params.allow_empty else '' }}"]
+INGESTED = [
+    "--start",
+    "{{ params.ingest_from or (data_interval_start | ds) }}",
+    "--end",
+    "{{ data_interval_end | ds }}",
+    "--run-id",
+    "{{ run_id }}",
+    "{{ '--allow-empty' if params.allow_empty else '' }}",
+]
 """The days whose logs are taken in: the night, or everything since `ingest_from`."""
 
 NIGHT_PARAMS = {
     "allow_empty": Param(
-        default=False, type="boolean", title="Allow empty days",
+        default=False,
+        type="boolean",
+        title="Allow empty days",
         description="A day without any log is an error, unless you know that the shop was closed.",
     ),
     "ingest_from": Param(
-        default=None, type=["null", "string"], format="date", title="Ingest from",
+        default=None,
+        type=["null", "string"],
+        format="date",
+        title="Ingest from",
         description="First day of logs to take in, for the first load of a history. Empty: the night's day.",
     ),
     "ingest_only": Param(
-        default=False, type="boolean", title="Ingest only",
+        default=False,
+        type="boolean",
+        title="Ingest only",
         description="Stop after validation: nothing is scored or published.",
     ),
 }
 
 _END = "params.as_of or (data_interval_end | ds)"
 
-TRAINING = ["--start", f"{{{{ macros.ds_add({_END}, -7) }}}}", "--end", f"{{{{ {_END} }}}}",
-            "--run-id", "{{ run_id }}"]
+TRAINING = ["--start", f"{{{{ macros.ds_add({_END}, -7) }}}}", "--end", f"{{{{ {_END} }}}}", "--run-id", "{{ run_id }}"]
 """The week before the as-of date: the data interval of a scheduled run, or what `as_of` asks for."""
 
 TRAINING_PARAMS = {
     "as_of": Param(
-        default=None, type=["null", "string"], format="date", title="As of",
+        default=None,
+        type=["null", "string"],
+        format="date",
+        title="As of",
         description="Use events before this day. Empty: before the end of the run's data interval.",
     ),
 }

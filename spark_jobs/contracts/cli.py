@@ -27,10 +27,12 @@ class Run:
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """A parser with the arguments of a run; ``doc`` is the job's docstring and becomes its help."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--start", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD",
-                      help="first day of the run's interval")
-    made.add_argument("--end", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD",
-                      help="day after its last day")
+    made.add_argument(
+        "--start", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD", help="first day of the run's interval"
+    )
+    made.add_argument(
+        "--end", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD", help="day after its last day"
+    )
     made.add_argument("--run-id", default="by-hand", help="name of the run in the tables (default: by-hand)")
     return made
 
@@ -45,8 +47,13 @@ def entry(job: Callable[[Settings, Sequence[str] | None], None], argv: Sequence[
 
     The last line of a failed job is ``nightshift: ERROR: <what, where, what to do>``; Airflow shows it.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, force=True,
-                        format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        force=True,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+    )
     logging.getLogger("py4j").setLevel(logging.WARNING)
     try:
         job(load_settings(), argv)

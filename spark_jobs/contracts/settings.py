@@ -94,7 +94,7 @@ class Training(Section):
     encoder_heads: int = 2
     encoder_dropout: float = 0.2
     encoder_epochs: int = 20
-    encoder_batch: int = 128
+    encoder_batch: int = 32
     encoder_rate: float = 2e-3
     encoder_negatives: int = 1024
     own_dropout: float = Field(default=0.1, description="share of items whose learned part is left out of a step")
@@ -188,8 +188,7 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
             "encoder_epochs": 3,
             "ranker_windows": 4,
         },
-        "spark": {"master": "local[2]", "shuffle_partitions": 4, "driver_memory": "3g",
-                  "snapshot_partitions": 2},
+        "spark": {"master": "local[2]", "shuffle_partitions": 4, "driver_memory": "3g", "snapshot_partitions": 2},
     },
 }
 

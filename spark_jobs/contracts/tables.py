@@ -267,5 +267,6 @@ TABLES: dict[str, Table] = {
 
 def staging(ds: str) -> Table:
     """The staging table of one night: recommendations before the audit."""
-    return Table(f"staging/recommendations_{ds}", "Scores before the audit.", RECOMMENDATIONS.columns,
-                 RECOMMENDATIONS.key)
+    return Table(
+        f"staging/recommendations_{ds}", "Scores before the audit.", RECOMMENDATIONS.columns, RECOMMENDATIONS.key
+    )

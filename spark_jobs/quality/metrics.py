@@ -43,14 +43,12 @@ def items_metrics(spark: SparkSession, settings: Settings) -> Metrics:
     """Metrics of the catalogue."""
     seen = aggregate(storage.read(spark, settings, ITEMS), items_aggregates())
     rejected = storage.read(spark, settings, ITEMS_REJECTED).count()
-    return with_shares(seen, rows="textless") | {
-        "rejected_share": rejected / max(rejected + seen["rows"], 1)
-    }
+    return with_shares(seen, rows="textless") | {"rejected_share": rejected / max(rejected + seen["rows"], 1)}
 
 
 def known_items(items: DataFrame) -> DataFrame:
     """Ids of the catalogue, with a mark."""
-    return items.select(C.ITEM_ID, F.lit(True).alias("known"))  # noqa: FBT003 - a literal column
+    return items.select(C.ITEM_ID, F.lit(True).alias("known"))
 
 
 def events_aggregates(ingest: Ingest) -> dict[str, Column]:
@@ -104,9 +102,7 @@ def aggregate(frame: DataFrame, aggregates: dict[str, Column]) -> Metrics:
 
 def with_shares(metrics: Metrics, **parts: str) -> Metrics:
     """Adds ``<part>_share`` for each ``whole="part"``; a share of nothing is 0."""
-    return metrics | {
-        f"{part}_share": metrics[part] / max(metrics[whole], 1) for whole, part in parts.items()
-    }
+    return metrics | {f"{part}_share": metrics[part] / max(metrics[whole], 1) for whole, part in parts.items()}
 
 
 def counted_metrics(counts: dict[date, dict[str, Any]], interval: Interval, rows: float) -> Metrics:
@@ -129,9 +125,7 @@ def volume_metric(counts: dict[date, dict[str, Any]], night: date) -> Metrics:
     before = [night - timedelta(days=n) for n in range(1, PAST_DAYS + 1)]
     past = [counts[day]["clean"] for day in before if day in counts and counts[day]["clean"]]
     if night not in counts:
-        raise InputError(
-            f"Table {INGEST_COUNTS.name} has no row for {night}: run clean_events for that day first."
-        )
+        raise InputError(f"Table {INGEST_COUNTS.name} has no row for {night}: run clean_events for that day first.")
     # an empty night that got as far as here was allowed to be empty
     if len(past) < FEWEST_PAST_DAYS or not counts[night]["raw"]:
         return {}

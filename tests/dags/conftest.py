@@ -22,10 +22,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="session")
 def airflow_environ(settings: Settings) -> dict[str, str]:
-    """The environment of that Airflow; nothing of the caller's own Airflow is left in it."""
-    outside = {name: value for name, value in os.environ.items()
-               if not name.startswith(("AIRFLOW", "NIGHTSHIFT", "SPARK", "MLFLOW"))}
-    return environment(settings, outside | {"PYTHONPATH": str(PROJECT / "dags")})
+    """The environment of that Airflow, with `wiring` importable from other DAG folders too."""
+    return environment(settings, {**os.environ, "PYTHONPATH": str(PROJECT / "dags")})
 
 
 @pytest.fixture(scope="session")

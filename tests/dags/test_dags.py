@@ -20,8 +20,13 @@ NIGHTLY, WEEKLY = "nightly_recommendations", "fine_tune_model"
 @pytest.fixture(scope="module")
 def described(airflow_environ: dict[str, str]) -> dict[str, Any]:
     """What Airflow finds in the DAG folder, loaded in a process of its own."""
-    done = subprocess.run([sys.executable, str(Path(__file__).parent / "cases" / "describe.py"), PROJECT / "dags"],
-                          env=airflow_environ, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).parent / "cases" / "describe.py"), PROJECT / "dags"],
+        env=airflow_environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -29,8 +34,11 @@ def described(airflow_environ: dict[str, str]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def tasks(described: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """All tasks as `dag.task`."""
-    return {f"{dag_id}.{task_id}": task for dag_id, dag in described["dags"].items()
-            for task_id, task in dag["tasks"].items()}
+    return {
+        f"{dag_id}.{task_id}": task
+        for dag_id, dag in described["dags"].items()
+        for task_id, task in dag["tasks"].items()
+    }
 
 
 def test_loads_exactly_the_dags_without_errors(described: dict[str, Any]) -> None:
@@ -44,8 +52,10 @@ def test_parsing_is_fast_and_imports_nothing_heavy(described: dict[str, Any]) ->
 
 
 def test_edges(described: dict[str, Any]) -> None:
-    edges = {dag_id: {name: task["downstream"] for name, task in dag["tasks"].items()}
-             for dag_id, dag in described["dags"].items()}
+    edges = {
+        dag_id: {name: task["downstream"] for name, task in dag["tasks"].items()}
+        for dag_id, dag in described["dags"].items()
+    }
     assert edges == {
         NIGHTLY: {
             "land_events": ["clean_events"],
@@ -76,12 +86,13 @@ def test_a_night_is_five_spark_applications(tasks: dict[str, dict[str, Any]]) ->
 
 
 def test_writers_take_the_pool_of_their_table_and_name_it_as_outlet(tasks: dict[str, dict[str, Any]]) -> None:
-    writing = {name.split(".")[1]: (task["pool"], task["outlets"]) for name, task in tasks.items()
-               if task["pool"] != "default_pool"}
+    writing = {
+        name.split(".")[1]: (task["pool"], task["outlets"])
+        for name, task in tasks.items()
+        if task["pool"] != "default_pool"
+    }
     assert writing == {
-        "clean_events": (
-            "write_events", ["events", "events_rejected", "ingest_counts", "items", "items_rejected"]
-        ),
+        "clean_events": ("write_events", ["events", "events_rejected", "ingest_counts", "items", "items_rejected"]),
         "validate": ("write_quality_results", ["quality_results"]),
         "embed_items": ("write_item_vectors", ["item_vectors"]),
         "score_users": ("write_recommendations", []),
@@ -95,9 +106,7 @@ def test_writers_take_the_pool_of_their_table_and_name_it_as_outlet(tasks: dict[
 
 def test_every_table_is_the_outlet_of_a_task(tasks: dict[str, dict[str, Any]]) -> None:
     assert {name for task in tasks.values() for name in task["outlets"]} == set(TABLES)
-    assert {uri for task in tasks.values() for uri in task["uris"]} == {
-        f"lake://nightshift/{name}" for name in TABLES
-    }
+    assert {uri for task in tasks.values() for uri in task["uris"]} == {f"lake://nightshift/{name}" for name in TABLES}
 
 
 def test_fine_tuning_runs_in_the_gpu_queue(tasks: dict[str, dict[str, Any]]) -> None:
@@ -122,8 +131,10 @@ def test_a_night_without_champion_triggers_fine_tuning(tasks: dict[str, dict[str
 
 
 def test_params_have_a_schema(described: dict[str, Any]) -> None:
-    schemas = {dag_id: {name: (schema["type"], schema.get("format")) for name, schema in dag["params"].items()}
-               for dag_id, dag in described["dags"].items()}
+    schemas = {
+        dag_id: {name: (schema["type"], schema.get("format")) for name, schema in dag["params"].items()}
+        for dag_id, dag in described["dags"].items()
+    }
     assert schemas == {
         NIGHTLY: {
             "allow_empty": ("boolean", None),

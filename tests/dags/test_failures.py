@@ -9,20 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from spark_jobs import setup_spark
 from spark_jobs.contracts.settings import Settings
+from spark_jobs.environment import spark_defaults
 
 
 @pytest.fixture(scope="module")
 def run(settings: Settings, airflow_environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """`airflow dags test` of cases/failing.py: one retry for each task."""
     # no session is started: an empty file of options will do
-    options = setup_spark.spark_defaults(settings)
+    options = spark_defaults(settings)
     options.parent.mkdir(parents=True, exist_ok=True)
     options.touch()
     environ = airflow_environ | {"AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent / "cases")}
-    return subprocess.run(["airflow", "dags", "test", "failing", "2024-01-02"], env=environ, capture_output=True,
-                          text=True, check=False)
+    return subprocess.run(
+        ["airflow", "dags", "test", "failing", "2024-01-02"], env=environ, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="module")

@@ -47,9 +47,13 @@ def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_killed_write_leaves_the_old_folder(folder: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), artifact.complete_or_absent(folder) as draft:
-        (draft / "half.json").write_text("{")
-        raise KeyboardInterrupt
+    def killed() -> None:
+        with artifact.complete_or_absent(folder) as draft:
+            (draft / "half.json").write_text("{")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        killed()
     artifact.verify(folder)
     with artifact.complete_or_absent(folder) as draft:
         (draft / "new.json").write_text("{}")

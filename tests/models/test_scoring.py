@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.features import SOURCES
 from models.histories import DAY, Histories
 from models.ranker import Ranker
 from models.scoring import Lists, Rules, Shelf, best_matches, recommend, shelf_order
 from models.user_encoder import UserEncoder
+from spark_jobs.contracts.tables import SOURCES
 from tests.models.conftest import ITEMS, NOW, shelf, shop_histories
 
 RULES = Rules(n=5, matched=4, targets=(0,), max_per_category=None, exclude_seen=())

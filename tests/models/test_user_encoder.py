@@ -112,10 +112,12 @@ def test_training_learns_who_takes_what_and_gives_the_same_twice() -> None:
         curve: list[float] = []
         settings = TINY.model_copy(update={"encoder_epochs": 12, "encoder_batch": 16, "encoder_negatives": 16})
         items = Items(torch.zeros(ITEMS, 4), torch.arange(1, ITEMS + 1), np.bincount(histories.items, minlength=ITEMS))
-        train(
-            model, items, histories, np.ones(len(histories.items), np.bool_), settings, lambda: -curve[-1] if curve
-            else 0.0, lambda name, step, value: curve.append(value) if name == "encoder_loss" else None,
-        )  # fmt: skip
+
+        def report(name: str, _step: int, value: float) -> None:
+            if name == "encoder_loss":
+                curve.append(value)
+
+        train(model, items, histories, np.ones(len(histories.items), np.bool_), settings, lambda: 1.0, report)
         return model, curve
 
     model, curve = trained()

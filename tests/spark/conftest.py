@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs import storage
-from spark_jobs.contracts.settings import PROJECT, Settings, load_settings
+from spark_jobs.contracts.settings import Settings, load_settings
 from spark_jobs.contracts.tables import Table
+from spark_jobs.environment import spark_environment
 from spark_jobs.session import ship_code
 
 TINY = {
@@ -31,9 +31,7 @@ TINY = {
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A session with the jars and extension of `spark-defaults.conf` (see `spark_jobs/setup_spark.py`)."""
-    os.environ.setdefault("SPARK_CONF_DIR", str(PROJECT / "var" / "spark"))
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    os.environ.update(PYSPARK_PYTHON=sys.executable, PYSPARK_DRIVER_PYTHON=sys.executable)
+    os.environ.update(spark_environment(load_settings()), SPARK_LOCAL_IP="127.0.0.1")
     folder = tmp_path_factory.mktemp("spark")
     builder = SparkSession.builder.appName("nightshift tests")
     for name, value in (TINY | {"spark.sql.warehouse.dir": str(folder / "warehouse")}).items():

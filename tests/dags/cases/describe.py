@@ -10,8 +10,21 @@ from typing import Any
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 
-HEAVY = ("pyspark", "delta", "deltalake", "great_expectations", "torch", "transformers", "peft", "mlflow", "pandas",
-         "pyarrow", "sklearn", "lightgbm", "matplotlib")
+HEAVY = (
+    "pyspark",
+    "delta",
+    "deltalake",
+    "great_expectations",
+    "torch",
+    "transformers",
+    "peft",
+    "mlflow",
+    "pandas",
+    "pyarrow",
+    "sklearn",
+    "lightgbm",
+    "matplotlib",
+)
 
 
 def describe_task(task: Any) -> dict[str, Any]:

@@ -11,10 +11,13 @@ import wiring.jobs
 from wiring.failures import RETRIES
 
 # jobs are looked for below the project: here tests/dags/cases/project
-wiring.jobs.PROJECT = Path(__file__).parent / "project"
+vars(wiring.jobs)["PROJECT"] = Path(__file__).parent / "project"
 
-with DAG("failing", start_date=datetime(2017, 1, 1, tzinfo=UTC),
-         default_args={**RETRIES, "retries": 1, "retry_delay": timedelta(seconds=1)}):
+with DAG(
+    "failing",
+    start_date=datetime(2017, 1, 1, tzinfo=UTC),
+    default_args={**RETRIES, "retries": 1, "retry_delay": timedelta(seconds=1)},
+):
     for code in (0, 1, 66):
         wiring.jobs.PythonJob(task_id=f"python_{code}", module="spark_jobs.exits", arguments=[str(code), ""])
         wiring.jobs.SparkJob(task_id=f"spark_{code}", job="exits", arguments=[str(code), ""])

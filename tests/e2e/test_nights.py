@@ -1,0 +1,164 @@
+"""Both DAGs end to end through `airflow dags test`, on a slice of the demo data and with next to no training.
+
+The story runs once, fixture after fixture: a history is ingested, a model is trained, a night runs, the same night
+runs again, and the log of the next one arrives broken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spark_jobs import demo_data, setup_airflow
+from spark_jobs.airflow_runs import RunError, log_file, model, night, run_dag
+from spark_jobs.contracts.columns import Columns as C
+from spark_jobs.contracts.interval import Interval
+from spark_jobs.contracts.settings import Settings, load_settings
+from spark_jobs.contracts.tables import (
+    EVENTS,
+    INGEST_COUNTS,
+    MODEL_EVALUATIONS,
+    PUBLICATIONS,
+    QUALITY_RESULTS,
+    RECOMMENDATIONS,
+)
+from spark_jobs.storage import open_table, small_rows, version
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+FIRST_DAY, LAST_DAY, NIGHT, BROKEN = date(2017, 11, 1), date(2017, 12, 22), date(2017, 12, 23), date(2017, 12, 24)
+USERS = 60
+
+TINY = """
+[training]
+tower_steps = 2
+tower_batch = 16
+lora_layers = 1
+max_tokens = 12
+vector_size = 16
+encoder_length = 20
+encoder_layers = 1
+encoder_epochs = 1
+encoder_negatives = 64
+ranker_windows = 2
+neighbours = 10
+"""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What readers of a night see."""
+
+    lists: list[dict[str, Any]]
+    content_hash: str
+    table_version: int
+
+
+def published(settings: Settings, ds: date) -> Published:
+    """The published night ``ds``."""
+    rows = small_rows(settings, RECOMMENDATIONS, {C.DS: ds})
+    newest = max(small_rows(settings, PUBLICATIONS, {C.DS: ds}), key=lambda row: row["published_at"])
+    assert newest["status"] == "published"
+    return Published(
+        sorted(rows, key=lambda row: row[C.USER_ID]), newest["content_hash"], version(settings, RECOMMENDATIONS)
+    )
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home of its own with the demo's logs; only Delta's jars and Spark's options are the outer ones."""
+    home: Path = tmp_path_factory.mktemp("e2e")
+    (home / "spark").symlink_to(load_settings().home / "spark")
+    (home / "nightshift.toml").write_text(TINY)
+    made = load_settings({"NIGHTSHIFT_HOME": str(home), "NIGHTSHIFT_PROFILE": "demo"})
+    setup_airflow.prepare(made)
+    demo_data.write(made, FIRST_DAY, Interval.of_night(BROKEN).end, USERS)
+    return made
+
+
+@pytest.fixture(scope="module")
+def history(settings: Settings) -> Settings:
+    """The history is ingested, and nothing is scored."""
+    run_dag(settings, night(LAST_DAY, {"ingest_from": str(FIRST_DAY), "ingest_only": True}))
+    return settings
+
+
+@pytest.fixture(scope="module")
+def trained(history: Settings) -> Settings:
+    """A model is fine-tuned on the history and evaluated."""
+    run_dag(history, model(NIGHT))
+    return history
+
+
+@pytest.fixture(scope="module")
+def first(trained: Settings) -> Published:
+    """The night ran."""
+    run_dag(trained, night(NIGHT))
+    return published(trained, NIGHT)
+
+
+@pytest.fixture(scope="module")
+def again(trained: Settings, first: Published) -> Published:
+    """The night ran a second time."""
+    run_dag(trained, night(NIGHT))
+    return published(trained, NIGHT)
+
+
+@pytest.fixture(scope="module")
+def broken(trained: Settings, again: Published) -> RunError:
+    """The log of the next night is cut off: its run fails."""
+    (file,) = (trained.landing / "events" / f"ds={BROKEN}").glob("*.gz")
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(RunError) as error:
+        run_dag(trained, night(BROKEN))
+    return error.value
+
+
+def test_the_first_load_takes_in_every_day_and_validates(history: Settings) -> None:
+    counts = small_rows(history, INGEST_COUNTS)
+    assert [row[C.DS] for row in sorted(counts, key=lambda row: row[C.DS])] == Interval(FIRST_DAY, NIGHT).days
+    assert all(row["raw"] == row["clean"] + row["rejected"] + row["duplicates"] for row in counts)
+    assert {row[C.DS] for row in small_rows(history, QUALITY_RESULTS)} == {LAST_DAY}
+    assert not small_rows(history, RECOMMENDATIONS)
+
+
+def test_the_model_is_compared_with_the_baselines(trained: Settings) -> None:
+    compared = {row[C.MODEL_ID] for row in small_rows(trained, MODEL_EVALUATIONS)}
+    assert any(name.startswith("baseline/") for name in compared)
+    assert any(not name.startswith("baseline/") for name in compared)
+
+
+def test_every_user_with_events_gets_exactly_n_items(trained: Settings, first: Published) -> None:
+    events = open_table(trained, EVENTS).to_pyarrow_dataset().to_table(columns=[C.USER_ID])
+    assert [row[C.USER_ID] for row in first.lists] == sorted(set(events[C.USER_ID].to_pylist()))
+    for row in first.lists:
+        assert [item[C.RANK] for item in row[C.ITEMS]] == list(range(1, trained.scoring.n + 1))
+        assert len({item[C.ITEM_ID] for item in row[C.ITEMS]}) == trained.scoring.n
+
+
+def test_a_second_run_changes_nothing(first: Published, again: Published) -> None:
+    assert again.content_hash == first.content_hash
+    without_run = [{name: value for name, value in row.items() if name != C.RUN_ID} for row in again.lists]
+    assert without_run == [{name: row[name] for name in row if name != C.RUN_ID} for row in first.lists]
+
+
+def test_a_broken_log_stops_the_night_says_so_and_leaves_the_last_one(
+    trained: Settings, again: Published, broken: RunError
+) -> None:
+    assert f"ds={BROKEN}" in str(broken)
+    assert "truncated" in str(broken)
+    log = log_file(trained, f"night-{BROKEN}").read_text()
+    assert "Traceback" not in log
+    assert published(trained, NIGHT) == again
+    assert not small_rows(trained, RECOMMENDATIONS, {C.DS: BROKEN})
+    assert not small_rows(trained, INGEST_COUNTS, {C.DS: BROKEN})
+
+
+def test_every_night_has_a_report_the_broken_one_too(trained: Settings, broken: RunError) -> None:
+    assert sorted(file.stem for file in trained.reports.glob("*.html")) == [
+        str(day) for day in (LAST_DAY, NIGHT, BROKEN)
+    ]

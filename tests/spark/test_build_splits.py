@@ -1,0 +1,144 @@
+"""Sequences know nothing of the window that they are tested on."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from spark_jobs.build_splits import run, to_sequences
+from spark_jobs.contracts.errors import InputError
+from spark_jobs.contracts.interval import midnight_seconds
+from spark_jobs.contracts.settings import Settings
+from spark_jobs.contracts.tables import EVENTS, SEQUENCES
+from spark_jobs.contracts.windows import Windows
+
+if TYPE_CHECKING:
+    from tests.spark.conftest import Lake
+
+END = date(2017, 12, 23)
+WINDOWS = Windows(END, window_days=7, max_history=3, targets=("purchase",))
+SPLITS = {
+    "train": (WINDOWS.validation_start, WINDOWS.validation_start),
+    "validation": (WINDOWS.validation_start, WINDOWS.test_start),
+    "test": (WINDOWS.test_start, midnight_seconds(END)),
+}
+Event = tuple[str, str, str, int]  # user, item, behaviour, seconds
+
+
+def event(user: str, item: str, day: str, behaviour: str = "purchase") -> Event:
+    """An event at noon."""
+    return user, item, behaviour, int(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp())
+
+
+def rows_of(events: list[Event]) -> list[dict[str, Any]]:
+    return [
+        {
+            "event_id": f"{n}", "user_id": user, "item_id": item, "behaviour": behaviour,
+            "event_time": (when := datetime.fromtimestamp(seconds, UTC)), "ds": when.date(),
+        }
+        for n, (user, item, behaviour, seconds) in enumerate(events)
+    ]  # fmt: skip
+
+
+def sequences(spark: SparkSession, events: list[Event], windows: Windows = WINDOWS) -> list[tuple[Any, ...]]:
+    """(split, user, items, behaviours, times, targets), ordered."""
+    values = [tuple(row.get(name) for name in EVENTS.names) for row in rows_of(events)]
+    made = spark.createDataFrame(values, EVENTS.ddl).transform(to_sequences, windows)
+    assert tuple(made.columns) == SEQUENCES.names
+    return sorted(tuple(row)[1:] for row in made.collect())
+
+
+def test_histories_end_where_their_window_starts(spark: SparkSession) -> None:
+    events = [
+        event("ann", "old", "2017-11-01"), event("ann", "b", "2017-12-08"), event("ann", "a", "2017-12-08"),
+        event("ann", "a", "2017-12-08", "view"),  # ties in time: by item, then by behaviour
+        event("ann", "c", "2017-12-09"), event("ann", "c", "2017-12-15"), event("ann", "d", "2017-12-15", "view"),
+        event("ann", "z", "2017-12-16"), event("ann", "y", "2017-12-22"), event("ann", "z", "2017-12-22"),
+        event("ann", "later", "2017-12-23"),
+        event("bob", "b", "2017-12-01"),  # without targets
+        event("cleo", "c", "2017-12-20"),  # without a history
+        event("dan", "d", "2017-12-20", "view"),  # with neither: only in no split
+    ]  # fmt: skip
+    got = sequences(spark, events)
+    assert [(split, user, items, targets) for split, user, items, _, _, targets in got] == [
+        ("test", "ann", ["c", "c", "d"], ["y", "z"]),
+        ("test", "bob", ["b"], []),
+        ("test", "cleo", [], ["c"]),
+        ("train", "ann", ["a", "a", "b"], []),
+        ("train", "bob", ["b"], []),
+        ("validation", "ann", ["a", "a", "b"], ["c"]),
+        ("validation", "bob", ["b"], []),
+    ]
+    train = next(row for row in got if row[:2] == ("train", "ann"))
+    assert train[3] == ["purchase", "view", "purchase"]
+    random.Random(7).shuffle(events)
+    assert sequences(spark, events) == got
+
+
+items, users = st.sampled_from("abc"), st.sampled_from(["ann", "bob"])
+behaviours = st.sampled_from(["purchase", "view"])
+edges = [edge for window in SPLITS.values() for edge in window]
+times = st.one_of(
+    st.sampled_from([edge + off for edge in edges for off in (-1, 0, 1)]),
+    st.integers(midnight_seconds(date(2017, 12, 1)), midnight_seconds(date(2017, 12, 25))),
+)
+
+
+@hypothesis_settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(events=st.lists(st.tuples(users, items, behaviours, times), max_size=25), order=st.randoms())
+def test_nothing_leaks(spark: SparkSession, events: list[Event], order: random.Random) -> None:
+    got = sequences(spark, events)
+    for split, user, item_ids, behaviours_, seconds, targets in got:
+        start, end = SPLITS[split]
+        own = [e for e in events if e[0] == user]
+        before = sorted((s, i, b) for _, i, b, s in own if s < start)
+        assert list(zip(seconds, item_ids, behaviours_, strict=True)) == before[-WINDOWS.max_history :]
+        assert targets == sorted({i for _, i, b, s in own if start <= s < end and b == "purchase"})
+    order.shuffle(events)
+    assert sequences(spark, events) == got
+
+
+def with_small_history(settings: Settings, length: int) -> Settings:
+    return settings.model_copy(update={"splits": settings.splits.model_copy(update={"max_history": length})})
+
+
+def test_a_snapshot_is_replaced_and_others_stay(lake: Lake) -> None:
+    lake.write(EVENTS, rows_of([
+        event("ann", "a", "2017-12-01"), event("ann", "b", "2017-12-02"), event("ann", "c", "2017-12-10"),
+        event("ann", "d", "2017-12-20"), event("ann", "e", "2017-12-23"),
+    ]))  # fmt: skip
+    first = run(lake.spark, lake.settings, END)
+    rows = lake.rows(SEQUENCES)
+    assert {row["split"]: (row["item_ids"], row["targets"]) for row in rows} == {
+        "train": (["a", "b"], []), "validation": (["a", "b"], ["c"]), "test": (["a", "b", "c"], ["d"]),
+    }  # fmt: skip
+    assert run(lake.spark, lake.settings, END) == first
+    assert lake.rows(SEQUENCES) == rows
+    second = run(lake.spark, with_small_history(lake.settings, 1), END)
+    assert second != first
+    assert [row for row in lake.rows(SEQUENCES) if row["snapshot_id"] == first] == rows
+
+
+def test_too_few_days_are_refused(lake: Lake) -> None:
+    lake.write(EVENTS, rows_of([event("ann", "a", "2017-12-20")]))
+    with pytest.raises(InputError, match=r"No train split as of 2017-12-23: .*Ingest more days"):
+        run(lake.spark, lake.settings, END)
+
+
+def test_the_snapshot_id_names_what_decides_its_rows(settings: Settings) -> None:
+    same = Windows.of(settings, END)
+    assert same.snapshot_id == Windows.of(settings, END).snapshot_id
+    assert same.snapshot_id.startswith("2017-12-23-7d-")
+    assert Windows.of(with_small_history(settings, 1), END).snapshot_id != same.snapshot_id

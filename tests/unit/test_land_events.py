@@ -1,0 +1,171 @@
+"""What lands, and what is refused with a message that says where and what to do."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from spark_jobs.contracts.errors import InputError
+from spark_jobs.contracts.interval import Interval
+from spark_jobs.contracts.settings import Settings, load_settings
+from spark_jobs.land_events import EVENT_COLUMNS, Landing, inspect, land, main
+
+NIGHT = Interval.of_night(date(2017, 12, 23))
+LINE = (
+    b'{"event_time":"2017-12-23T10:00:00Z","event_type":"purchase","user_id":"ann","item_id":"milk",'
+    b'"quantity":1,"price":null,"session_id":null}\n'
+)
+HEADER = ",".join(EVENT_COLUMNS).encode() + b"\n"
+ROW = b"2017-12-23T10:00:00Z,purchase,ann,milk,1,,\n"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home with a catalogue and nothing else."""
+    made = load_settings({"NIGHTSHIFT_HOME": str(tmp_path)})
+    put(made, "items/catalogue.jsonl", b'{"item_id":"milk","title":"Milk"}\n')
+    return made
+
+
+def put(settings: Settings, name: str, content: bytes) -> Path:
+    file = settings.landing / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
+
+
+def put_log(settings: Settings, name: str, content: bytes) -> Path:
+    return put(settings, f"events/ds=2017-12-23/{name}", content)
+
+
+def refused(settings: Settings, *words: str, interval: Interval = NIGHT, allow_empty: bool = False) -> None:
+    """Landing fails with a message that has all ``words``."""
+    with pytest.raises(InputError) as error:
+        land(settings, interval, allow_empty=allow_empty)
+    for word in words:
+        assert word in str(error.value)
+
+
+def names(landing: Landing) -> list[str]:
+    return [file.path.name for file in landing.event_files]
+
+
+def test_lists_files_of_all_formats_with_their_records(settings: Settings) -> None:
+    put_log(settings, "a.jsonl", LINE + b"\n  \r\n" + LINE)
+    put_log(settings, "b.ndjson.gz", gzip.compress(LINE))
+    put_log(settings, "c.csv", b"\xef\xbb\xbf" + HEADER + ROW)
+    put_log(settings, "hour=10/d.csv.gz", gzip.compress(HEADER + ROW + ROW))
+    put_log(settings, "_SUCCESS", b"")
+    put_log(settings, ".e.jsonl.part", b"half")
+    frame = pd.DataFrame({name: ["x"] for name in EVENT_COLUMNS})
+    frame.to_parquet(settings.landing / "events/ds=2017-12-23/f.parquet")
+    landing = land(settings, NIGHT)
+    assert {file.path.name: (file.format, file.records) for file in landing.event_files} == {
+        "a.jsonl": ("json", 2), "b.ndjson.gz": ("json", 1), "c.csv": ("csv", 1), "d.csv.gz": ("csv", 2),
+        "f.parquet": ("parquet", 1),
+    }  # fmt: skip
+    assert all(file.columns == EVENT_COLUMNS for file in landing.event_files)
+    assert [file.path.name for file in landing.catalogue] == ["catalogue.jsonl"]
+
+
+def test_a_day_that_did_not_arrive_is_named(settings: Settings) -> None:
+    put_log(settings, "a.jsonl", LINE)
+    refused(settings, "No log has arrived for 2017-12-24", str(settings.landing / "events/ds=2017-12-24"),
+            interval=Interval(date(2017, 12, 23), date(2017, 12, 25)))  # fmt: skip
+
+
+def test_a_folder_without_a_log_file_is_refused_even_when_empty_days_are_allowed(settings: Settings) -> None:
+    put_log(settings, "_SUCCESS", b"")
+    refused(settings, "holds no log file", "2017-12-23", allow_empty=True)
+
+
+@pytest.mark.parametrize("content", [b"", gzip.compress(b""), gzip.compress(b"\n \n")])
+def test_an_empty_day_is_refused_unless_it_is_allowed(settings: Settings, content: bytes) -> None:
+    put_log(settings, "a.jsonl.gz" if content else "a.jsonl", content)
+    with pytest.raises(InputError, match=r"a\.jsonl"):
+        land(settings, NIGHT)
+    assert sum(file.records for file in land(settings, NIGHT, allow_empty=True).event_files) == 0
+
+
+def test_the_message_of_an_empty_day_says_what_to_do(settings: Settings) -> None:
+    put_log(settings, "a.jsonl.gz", gzip.compress(b""))
+    refused(settings, "The log of 2017-12-23 is empty", "run again with allow_empty")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.jsonl.gz", gzip.compress(LINE * 500)[:-40], "truncated or damaged"),
+        ("a.jsonl.gz", gzip.compress(LINE)[:-1], "truncated or damaged"),
+        ("a.csv.gz", b"not gzip at all", "truncated or damaged"),
+        ("a.jsonl.gz", gzip.compress(LINE) + b"garbage", "truncated or damaged"),
+        ("a.jsonl.gz", b"", "zero bytes"),
+        ("a.jsonl", b"", "zero bytes"),
+        ("a.csv", b"", "zero bytes"),
+        ("a.parquet", b"", "zero bytes"),
+        ("a.parquet", b"PAR1 and then nothing", "no readable Parquet footer"),
+        ("a.jsonl", b"one, two\n[1]\n", "no JSON object in its first 2 lines"),
+        ("a.xlsx", b"PK", "no known format"),
+        ("a.parquet.gz", b"PK", "no known format"),
+        ("log", LINE, "no known format"),
+    ],
+)
+def test_an_unreadable_file_is_named(settings: Settings, name: str, content: bytes, problem: str) -> None:
+    file = put_log(settings, name, content)
+    refused(settings, str(file), problem)
+
+
+def test_a_renamed_csv_column_is_named_with_the_columns_found(settings: Settings) -> None:
+    file = put_log(settings, "a.csv", HEADER.replace(b"user_id", b"customer") + ROW)
+    refused(settings, f"{file}: missing column user_id; found event_time, event_type, customer, item_id")
+
+
+def test_a_missing_json_key_is_named_but_a_null_one_and_a_bad_line_pass(settings: Settings) -> None:
+    put_log(settings, "a.jsonl", b"{bad\n" + LINE)
+    assert land(settings, NIGHT).event_files[0].records == 2
+    put_log(settings, "b.jsonl", LINE.replace(b"item_id", b"sku").replace(b"session_id", b"visit"))
+    refused(settings, "b.jsonl: missing columns item_id, session_id; found")
+
+
+def test_the_catalogue_is_the_newest_that_is_not_after_the_night(settings: Settings) -> None:
+    put_log(settings, "a.jsonl", LINE)
+    for day in ("2017-12-01", "2017-12-23", "2017-12-24"):
+        put(settings, f"items/ds={day}/items.csv", b"item_id,title\nmilk,Milk\n")
+    (file,) = land(settings, NIGHT).catalogue
+    assert file.path.parent.name == "ds=2017-12-23"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"sku,title\nmilk,Milk\n", "missing column item_id; found sku, title"),
+        (b"item_id,name\nmilk,Milk\n", "none of the columns title, description"),
+        (b"item_id,title\n", "The catalogue is empty"),
+    ],
+)
+def test_a_catalogue_that_cannot_serve_is_refused(settings: Settings, content: bytes, problem: str) -> None:
+    put_log(settings, "a.jsonl", LINE)
+    put(settings, "items/ds=2017-12-23/items.csv", content)
+    refused(settings, problem)
+
+
+def test_no_catalogue_is_refused(settings: Settings) -> None:
+    put_log(settings, "a.jsonl", LINE)
+    (settings.landing / "items/catalogue.jsonl").unlink()
+    refused(settings, "No catalogue for the night 2017-12-23", str(settings.landing / "items"))
+
+
+def test_main_prints_the_list(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    file = put_log(settings, "a.jsonl", LINE)
+    main(settings, ["--start", "2017-12-23", "--end", "2017-12-24"])
+    assert re.search(rf"2017-12-23 +1  {re.escape(str(file))}", capsys.readouterr().out)
+
+
+def test_a_csv_header_in_quotes_with_spaces_is_read(settings: Settings) -> None:
+    file = put_log(settings, "a.csv", b'"user_id", item_id ,"a,b"\r\n1,2,3\r\n')
+    assert inspect(file).columns == ("user_id", "item_id", "a,b")
