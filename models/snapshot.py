@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
 from models.catalogue import Catalogue, histories_from_arrow, lists_from_arrow
@@ -45,10 +46,11 @@ def read_split(settings: Settings, catalogue: Catalogue, snapshot_id: str, split
         InputError: the snapshot has no such split.
     """
     table = _table(settings, SEQUENCES)
-    dataset = table.to_pyarrow_dataset(partitions=[(C.SNAPSHOT_ID, "=", snapshot_id), (C.SPLIT, "=", split)])
+    wanted = (ds.field(C.SNAPSHOT_ID) == snapshot_id) & (ds.field(C.SPLIT) == split)
+    dataset = table.to_pyarrow_dataset()
     columns = [C.USER_ID, C.ITEM_IDS, C.BEHAVIOURS, C.TIMES, C.TARGETS]
     parts: list[tuple[list[str], Histories, Relevant]] = []
-    for batch in dataset.to_batches(columns=columns, batch_size=BATCH_USERS):
+    for batch in dataset.to_batches(columns=columns, filter=wanted, batch_size=BATCH_USERS):
         if batch.num_rows:
             rows = pa.Table.from_batches([batch])
             parts.append(

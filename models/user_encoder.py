@@ -125,10 +125,10 @@ class Windows:
     valid: NDArray[np.bool_]  # [windows, length]
 
 
-def windows(histories: Histories, length: int, offset: int = 0) -> Windows:
-    """Cuts every history into windows of ``length`` events, counted back from ``offset`` before its end.
+def windows(histories: Histories, length: int, offset: Longs | int = 0) -> Windows:
+    """Cuts every history into windows of ``length`` events, counted back from its end.
 
-    With an offset of 0 the newest window of each user ends with the newest event. Another offset each epoch is
+    With an ``offset`` (events, for all or for each user) the newest ones are left out: another offset each epoch is
     the crop augmentation (Xie et al., 2022).
     """
     sizes = np.maximum(histories.lengths - offset, 0)
@@ -332,10 +332,11 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warm_up, max(0.0, 1 - step / total_steps))
     )
-    best, kept, worse, step = -np.inf, {}, 0, 0
+    best, kept, worse, step, last = -np.inf, {}, 0, 0, float("nan")
     for epoch in range(1, settings.encoder_epochs + 1):
         model.train()
-        cut = windows(histories, settings.encoder_length, int(random.integers(settings.encoder_length)))
+        most = np.minimum(settings.encoder_length, histories.lengths // 2)
+        cut = windows(histories, settings.encoder_length, random.integers(0, most + 1))
         order = random.permutation(len(cut.index))
         for begin in range(0, len(order), settings.encoder_batch):
             rows = order[begin : begin + settings.encoder_batch]
@@ -350,16 +351,16 @@ def train(
             optimiser.step()
             optimiser.zero_grad()
             schedule.step()
-            step += 1
+            step, last = step + 1, loss.item()
             if step % 10 == 0:
-                report("encoder_loss", step, loss.item())
+                report("encoder_loss", step, last)
         value = evaluate()
         report("encoder_validation", epoch, value)
         log.info(
             "User encoder: epoch %d of %d, loss %.3f, validation NDCG@10 %.4f",
             epoch,
             settings.encoder_epochs,
-            loss.item(),
+            last,
             value,
         )
         if value > best:

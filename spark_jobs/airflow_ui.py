@@ -71,7 +71,7 @@ def standalone(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes
         stop(process)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes], patience: float = STOP_SECONDS) -> None:
     """Ends a process and all that came from it, first kindly, then not.
 
     One by one, because Airflow gives each task a process group of its own.
@@ -83,7 +83,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     for member in family:
         with suppress(psutil.NoSuchProcess):
             member.terminate()
-    for member in psutil.wait_procs(family, STOP_SECONDS)[1]:
+    for member in psutil.wait_procs(family, patience)[1]:
         with suppress(psutil.NoSuchProcess):
             member.kill()
 

@@ -16,7 +16,7 @@ from spark_jobs import storage
 from spark_jobs.contracts.cli import log
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.settings import Settings
-from spark_jobs.contracts.tables import ITEMS, ITEMS_REJECTED, Table
+from spark_jobs.contracts.tables import ITEMS, ITEMS_REJECTED
 from spark_jobs.land_events import CATALOGUE_COLUMNS, LogFile
 from spark_jobs.raw_records import BROKEN, finite, read_records, text_or_null
 
@@ -31,8 +31,9 @@ ATTRIBUTES = (C.TITLE, C.DESCRIPTION, C.DEPARTMENT, C.CATEGORY, C.PRODUCT_TYPE, 
 
 def run(spark: SparkSession, settings: Settings, files: list[LogFile]) -> None:
     """Brings `items` and `items_rejected` up to the catalogue; writes nothing if they are already."""
-    print_ = {"catalogue": fingerprint(files, settings.ingest.item_text)}
-    if all(written_note(settings, table) == print_ for table in (ITEMS, ITEMS_REJECTED)):
+    note = {"catalogue": fingerprint(files, settings.ingest.item_text)}
+    # items are written last; of no rejects after no rejects Delta makes no commit, so that note can be old
+    if storage.exists(settings, ITEMS) and storage.newest_note(settings, ITEMS) == note:
         log.info("Catalogue: unchanged.")
         return
     records = (
@@ -44,8 +45,8 @@ def run(spark: SparkSession, settings: Settings, files: list[LogFile]) -> None:
     try:
         items = records.where(F.col(C.REASON).isNull()).transform(with_text, settings.ingest.item_text)
         rejected = records.where(F.col(C.REASON).isNotNull()).dropDuplicates([C.RAW])
-        storage.replace(rejected.coalesce(1), settings, ITEMS_REJECTED, None, print_)
-        storage.replace(items, settings, ITEMS, None, print_)
+        storage.replace(rejected.coalesce(1), settings, ITEMS_REJECTED, None, note)
+        storage.replace(items, settings, ITEMS, None, note)
     finally:
         records.unpersist()
     log.info("Catalogue: %d records read.", sum(file.records for file in files))
@@ -57,11 +58,6 @@ def fingerprint(files: list[LogFile], template: str) -> str:
     for path in [Path(__file__), *(file.path for file in files)]:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
-
-
-def written_note(settings: Settings, table: Table) -> dict[str, object] | None:
-    """The note of a table's newest commit."""
-    return storage.newest_note(settings, table) if storage.exists(settings, table) else None
 
 
 def with_attributes(records: DataFrame) -> DataFrame:

@@ -41,12 +41,10 @@ TEXTS_A_SLICE = 1024
 
 def stale_items(settings: Settings, model_id: str) -> pa.Table:
     """Items without a vector of their text: item_id, text, text_hash."""
-    items = storage.open_table(settings, ITEMS).to_pyarrow_table(columns=[C.ITEM_ID, C.TEXT, C.TEXT_HASH])
+    items = storage.arrow(settings, ITEMS, [C.ITEM_ID, C.TEXT, C.TEXT_HASH])
     if not storage.exists(settings, ITEM_VECTORS):
         return items
-    there = storage.open_table(settings, ITEM_VECTORS).to_pyarrow_table(
-        partitions=[(C.MODEL_ID, "=", model_id)], columns=[C.ITEM_ID, C.TEXT_HASH]
-    )
+    there = storage.arrow(settings, ITEM_VECTORS, [C.ITEM_ID, C.TEXT_HASH], {C.MODEL_ID: model_id})
     return items.join(there, keys=[C.ITEM_ID, C.TEXT_HASH], join_type="left anti")
 
 

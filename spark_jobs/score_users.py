@@ -113,14 +113,12 @@ def pack(settings: Settings, model_folder: Path, counts: pa.Table, into: Path) -
     for file in sorted(model_folder.iterdir()):
         if file.is_file() and file.name != artifact.MANIFEST and "text_vectors" not in file.name:
             shutil.copyfile(file, into / file.name)
-    items = storage.open_table(settings, ITEMS).to_pyarrow_table().sort_by(C.ITEM_ID)
+    items = storage.arrow(settings, ITEMS).sort_by(C.ITEM_ID)
     with pa.OSFile(str(into / CATALOGUE), "wb") as sink, pa.ipc.new_file(sink, items.schema) as writer:
         writer.write_table(items)
     catalogue = Catalogue.from_arrow(items)
     stored = (
-        storage.open_table(settings, ITEM_VECTORS).to_pyarrow_table(
-            partitions=[(C.MODEL_ID, "=", model_id)], columns=[C.ITEM_ID, C.VECTOR]
-        )
+        storage.arrow(settings, ITEM_VECTORS, [C.ITEM_ID, C.VECTOR], {C.MODEL_ID: model_id})
         if storage.exists(settings, ITEM_VECTORS)
         else pa.table({C.ITEM_ID: [], C.VECTOR: pa.array([], pa.list_(pa.float32()))})
     )

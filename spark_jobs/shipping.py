@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,14 @@ class Shipment:
 
 
 def ship(spark: SparkSession, folder: Path) -> Shipment:
-    """Closes ``folder`` with a manifest and sends it to every executor. Its name must be new to the application."""
+    """Closes ``folder`` with a manifest and sends it to every executor. Its name must be new to the application.
+
+    As an archive: Spark sends folders only to executors inside the driver.
+    """
     manifest_hash = artifact.write_manifest(folder, {})
-    spark.sparkContext.addFile(str(folder), recursive=True)
+    archive = folder.with_suffix(".zip")
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:  # weights do not compress
+        for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+            packed.write(file, file.relative_to(folder))
+    spark.sparkContext.addArchive(f"{archive}#{folder.name}")
     return Shipment(folder.name, manifest_hash)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from spark_jobs.contracts.tables import Table
 
 if TYPE_CHECKING:
     import deltalake
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 
@@ -93,17 +94,28 @@ def open_table(settings: Settings, table: Table) -> deltalake.DeltaTable:
     return deltalake.DeltaTable(path(settings, table))
 
 
-def small_rows(settings: Settings, table: Table, equal: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
-    """Rows of a small table, those whose columns have the values of ``equal``; none where it was never written."""
-    if not exists(settings, table):
-        return []
+def arrow(
+    settings: Settings, table: Table, columns: Sequence[str] | None = None, equal: Mapping[str, object] | None = None
+) -> pa.Table:
+    """Rows of a table without Spark, those whose columns have the values of ``equal``.
+
+    Raises:
+        InputError: the table was never written.
+    """
     import pyarrow.dataset as ds
 
     wanted = ds.scalar(value=True)
     for name, value in (equal or {}).items():
         wanted = wanted & (ds.field(name) == value)
-    rows = open_table(settings, table).to_pyarrow_dataset().to_table(filter=wanted)
-    return list(rows.to_pylist(maps_as_pydicts="strict"))
+    rows = open_table(settings, table).to_pyarrow_dataset()
+    return rows.to_table(columns=list(columns) if columns else None, filter=wanted)
+
+
+def small_rows(settings: Settings, table: Table, equal: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+    """Rows of a small table as dictionaries, as `arrow` selects them; none where it was never written."""
+    if not exists(settings, table):
+        return []
+    return list(arrow(settings, table, None, equal).to_pylist(maps_as_pydicts="strict"))
 
 
 def _require(settings: Settings, table: Table) -> None:

@@ -159,6 +159,6 @@ def test_a_broken_log_stops_the_night_says_so_and_leaves_the_last_one(
 
 
 def test_every_night_has_a_report_the_broken_one_too(trained: Settings, broken: RunError) -> None:
-    assert sorted(file.stem for file in trained.reports.glob("*.html")) == [
+    assert sorted(file.stem for file in trained.reports.glob("20*.html")) == [
         str(day) for day in (LAST_DAY, NIGHT, BROKEN)
     ]
