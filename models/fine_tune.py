@@ -43,6 +43,10 @@ log = logging.getLogger("nightshift")
 TEXT_VECTORS, CURVES = "text_vectors.safetensors", "training.json"
 """Beside the model: text vectors before and after tuning, for the evaluation; curves, for the report."""
 
+PAIR_NEIGHBOURS = 20
+"""Neighbours of an item that the tower is pulled towards."""
+
+TRAINING_PAIRS = 200_000
 HELD_OUT_PAIRS = 400
 """Pairs of the validation window by which the tower's steps are judged."""
 
@@ -66,23 +70,29 @@ def warm_items(histories: Histories, items: int, at_least: int) -> Longs:
     return np.flatnonzero(np.bincount(histories.items, minlength=items) >= at_least)
 
 
-def next_pairs(histories: Histories, text_of: Ints, count: int, seed: int) -> Pairs:
-    """Pairs of texts: an event's item and one that its user took within the next 7 days.
+def taken_together(histories: Histories, text_of: Ints, now: int, count: int, seed: int) -> Pairs:
+    """Pairs of texts of items that users take together, or one trip after the other, more often than chance.
 
-    Frequent texts are drawn less often (with the root of their frequency), else a few staples would be most
-    pairs. Pairs of equal texts teach nothing and are left out.
+    A purchase and any later one of the same user are nearly independent in a shop of staples: pulling such pairs
+    together collapses all vectors into one. So pairs are drawn by the lift of their co-occurrence. Frequent items
+    are drawn less often (with the root of their frequency). Pairs of equal texts teach nothing and are left out.
+
+    Args:
+        histories: Events that pairs are counted in.
+        text_of: Text of each item of the catalogue, [items].
+        now: End of the events, seconds.
+        count: Pairs to draw.
+        seed: Of the draw.
     """
     random = np.random.default_rng(seed)
-    following = user_encoder.next_events(histories, np.ones(len(histories.items), dtype=np.bool_), 7 * DAY)
-    open_events = np.flatnonzero(following.stop > following.start)
-    if not len(open_events):
+    near = neighbours(histories, now, len(text_of), PairSettings(neighbours=PAIR_NEIGHBOURS))
+    frequency = np.bincount(histories.items, minlength=len(text_of))
+    weight = near.weights * np.sqrt(frequency)[:, None] / np.maximum(near.weights.sum(1, keepdims=True), 1e-12)
+    if not weight.any():
         return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    frequency = np.bincount(text_of[histories.items])
-    weight = 1 / np.sqrt(frequency[text_of[histories.items[open_events]]])
-    drawn = random.choice(open_events, count, p=weight / weight.sum())
-    start, stop = following.start[drawn], following.stop[drawn]
-    after = following.items[start + (random.random(count) * (stop - start)).astype(np.int64)]
-    left, right = text_of[histories.items[drawn]].astype(np.int64), text_of[after].astype(np.int64)
+    drawn = random.choice(weight.size, count, p=weight.ravel() / weight.sum(dtype=np.float64))
+    left = text_of[drawn // PAIR_NEIGHBOURS].astype(np.int64)
+    right = text_of[near.items.ravel()[drawn]].astype(np.int64)
     return Pairs(left[left != right], right[left != right])
 
 
@@ -232,7 +242,10 @@ def fit_ranker(
             kept, labels = ranker.sample(found.candidates, labels, training.ranker_negatives, training.seed + nth)
             features = features_of(found, kept, taken, shelf, encoder, now)
             windows.append(ranker.Window(features, labels, kept.indptr))
-        fitted = ranker.fit(windows, ranker.RankerSettings(seed=training.seed))
+        chosen = ranker.RankerSettings(
+            hidden=training.ranker_hidden, epochs=training.ranker_epochs, seed=training.seed
+        )
+        fitted = ranker.fit(windows, chosen)
         return fitted, fitted.importance(windows[-1].features[:100_000])
 
 
@@ -269,8 +282,9 @@ def run(settings: Settings, windows: Windows) -> str:
     )
     tracker = registry.Tracker(mlflow, run_id)
     inside = histories.between(windows.validation_start, windows.test_start)
-    pairs = next_pairs(older_warm, text_of, 200_000, training.seed)
-    held_out = next_pairs(inside.select(is_warm[inside.items]), text_of, HELD_OUT_PAIRS, training.seed)
+    pairs = taken_together(older_warm, text_of, first_window, TRAINING_PAIRS, training.seed)
+    judged = inside.select(is_warm[inside.items])
+    held_out = taken_together(judged, text_of, windows.test_start, HELD_OUT_PAIRS, training.seed)
     tower, before, after = tune_tower(training, list(texts), pairs, held_out, tracker.report)
 
     encoder = train_encoder(settings, after[text_of_warm], warm, len(catalogue), older, validation, tracker.report)

@@ -3,7 +3,8 @@
     python -m spark_jobs.embed_items --start 2017-12-23 --end 2017-12-24 --run-id by-hand
     python -m spark_jobs.embed_items --start 2017-12-16 --end 2017-12-23 --challenger
 
-Every distinct text is encoded once. Where nothing changed, no Spark session is started.
+Every distinct text is encoded once. Where nothing changed, no Spark session is started and, as torch and
+transformers take ten seconds to import, neither are they.
 """
 
 from __future__ import annotations
@@ -13,17 +14,15 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import torch
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from models import artifact, registry
-from models.item_tower import ItemTower
-from models.published import TOWER, PublishedModel
 from spark_jobs import storage
 from spark_jobs.contracts.cli import entry, log, parser, run_of
 from spark_jobs.contracts.columns import Columns as C
@@ -31,6 +30,10 @@ from spark_jobs.contracts.settings import Settings
 from spark_jobs.contracts.tables import ITEM_VECTORS, ITEMS
 from spark_jobs.session import session
 from spark_jobs.shipping import Shipment, ship
+
+if TYPE_CHECKING:
+    from models.item_tower import ItemTower
+    from models.published import PublishedModel
 
 OWN = "own"
 """Row of the encoder's learned part: 0 for an item new since training."""
@@ -53,6 +56,11 @@ def embed(texts: DataFrame, shipment: Shipment, settings: Settings, model_id: st
     max_tokens, batch = settings.training.max_tokens, settings.training.text_batch
 
     def load(folder: Path) -> tuple[ItemTower, PublishedModel]:
+        import torch
+
+        from models.item_tower import ItemTower
+        from models.published import TOWER, PublishedModel
+
         torch.set_num_threads(1)  # Spark runs a worker on every core
         return ItemTower.load(folder / TOWER, max_tokens), PublishedModel.load(folder)
 
@@ -91,6 +99,8 @@ def distinct_texts(spark: SparkSession, stale: pa.Table, own: pd.Series[int], sl
 
 def run(spark: SparkSession, settings: Settings, folder: Path, model_id: str, stale: pa.Table) -> None:
     """Embeds the stale items and writes them next to the vectors that stay."""
+    from models.published import PublishedModel
+
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(TEXTS_A_SLICE))
     model = PublishedModel.load(folder)
     own = pd.Series(model.items.own, index=model.items.item_ids)

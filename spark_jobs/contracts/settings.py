@@ -101,6 +101,8 @@ class Training(Section):
     encoder_temperature: float = 0.05
     weight_decay: float = 0.01
     patience: int = Field(default=3, description="evaluations without a better validation metric before stop")
+    ranker_hidden: int = Field(default=128, description="width of the ranker's hidden layers")
+    ranker_epochs: int = 5
     ranker_windows: int = Field(default=6, description="weekly windows that the ranker is fitted on")
     ranker_negatives: float = Field(default=0.2, description="share of the candidates not taken that it is fitted on")
     neighbours: int = Field(default=50, description="co-occurrence neighbours kept of each item")
@@ -180,13 +182,15 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
     "full": {},
     "demo": {
         "training": {
-            "tower_steps": 40,
+            "tower_steps": 24,
             "lora_layers": 2,
-            "tower_batch": 96,
-            "min_item_events": 3,
-            "encoder_history": 400,
+            "tower_batch": 64,
+            "min_item_events": 5,
+            "encoder_history": 300,
             "encoder_epochs": 3,
             "ranker_windows": 4,
+            "ranker_hidden": 64,
+            "ranker_epochs": 4,
         },
         "spark": {"master": "local[2]", "shuffle_partitions": 4, "driver_memory": "3g", "snapshot_partitions": 2},
     },
