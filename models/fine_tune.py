@@ -242,9 +242,7 @@ def fit_ranker(
             kept, labels = ranker.sample(found.candidates, labels, training.ranker_negatives, training.seed + nth)
             features = features_of(found, kept, taken, shelf, encoder, now)
             windows.append(ranker.Window(features, labels, kept.indptr))
-        chosen = ranker.RankerSettings(
-            hidden=training.ranker_hidden, epochs=training.ranker_epochs, seed=training.seed
-        )
+        chosen = ranker.RankerSettings(hidden=training.ranker_hidden, epochs=training.ranker_epochs, seed=training.seed)
         fitted = ranker.fit(windows, chosen)
         return fitted, fitted.importance(windows[-1].features[:100_000])
 

@@ -233,6 +233,7 @@ def run(spark: SparkSession, settings: Settings, end: date, ds: date, run_id: st
             histories(events, end, settings.splits.max_history), settings.scoring, settings.spark.shuffle_partitions
         )
         lists = score(users, shipment, settings.scoring, settings.ingest.targets, midnight_seconds(end))
+        log.info("Scoring everyone as of %s with model %s …", end, model_id)
         rows = lists.select(
             F.lit(ds).cast("date").alias(C.DS),
             C.USER_ID,

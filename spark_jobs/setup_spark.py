@@ -127,8 +127,6 @@ def prepare(settings: Settings) -> None:
     quiet = conf.parent / "log4j2.properties"
     write_if_new(quiet, QUIET_LOG)
     jars = resolve_jars(settings)
-    # with C1 alone a small night starts faster than C2 pays back; large machines have the time to compile
-    tiers = "-XX:TieredStopAtLevel=1 " if settings.profile == "demo" else ""
     if not archive.exists():
         log.info("Making the class archive that shortens every start of Spark …")
         with TemporaryDirectory(prefix="nightshift-warm-up-") as scratch:
@@ -139,7 +137,7 @@ def prepare(settings: Settings) -> None:
             submit(settings, "--properties-file", str(options), str(script))
     # -Xshare:auto: an archive of another Java is ignored, not an error
     java_options = (
-        f"{tiers}-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:cds=off "
+        f"-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:cds=off "
         f"-Xlog:cds+dynamic=off -Dlog4j2.configurationFile={quiet.as_uri()}"
     )
     write_if_new(conf, defaults(settings, jars, java_options))

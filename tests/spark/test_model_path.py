@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -230,6 +231,24 @@ def test_an_unknown_snapshot_is_named(lake: Lake) -> None:
         fine_tune.run(lake.settings, Windows.of(lake.settings, date(2016, 1, 1)))
 
 
+def test_a_killed_scoring_leaves_nothing_half_done(lake: Lake) -> None:
+    score(lake)
+    whole = staged(lake)
+    versions = storage.version(lake.settings, staging(str(DS)))
+    command = [sys.executable, "-m", "spark_jobs.score_users", "--start", str(DS), "--end", str(END)]
+    killed = subprocess.Popen(
+        command, env=job_environment(lake, "local[2]"), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert killed.stderr
+    assert any("Scoring everyone" in line for line in killed.stderr)  # the executors are at work now
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert storage.version(lake.settings, staging(str(DS))) == versions
+    assert staged(lake) == whole
+    score(lake)
+    assert staged(lake) == whole
+
+
 CLUSTER = "local-cluster[2,1,1024]"
 """Two executor processes of their own, which have only what is sent to them."""
 
@@ -249,15 +268,21 @@ print("\\n".join(sorted(found)))
 """
 
 
-def on_cluster(lake: Lake, *command: str) -> str:
-    """Runs a Python command with its Spark on executors of their own."""
+def job_environment(lake: Lake, master: str) -> dict[str, str]:
+    """Variables for a job in a process of its own, with this lake and another Spark master."""
     own = ("SPARK_", "PYSPARK_", "NIGHTSHIFT_")
     base = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     home = {"NIGHTSHIFT_HOME": str(lake.settings.home), "NIGHTSHIFT_PROFILE": "demo"}
     env = environment(lake.settings, base | home)
     # this lake's home has no Spark of its own
     defaults = Path(os.environ.get("NIGHTSHIFT_HOME", PROJECT / "var")) / "spark" / "spark-defaults.conf"
-    env["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {defaults} --master {CLUSTER} pyspark-shell"
+    env["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {defaults} --master {master} pyspark-shell"
+    return env
+
+
+def on_cluster(lake: Lake, *command: str) -> str:
+    """Runs a Python command with its Spark on executors of their own."""
+    env = job_environment(lake, CLUSTER)
     done = subprocess.run([sys.executable, *command], env=env, cwd="/", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
