@@ -40,7 +40,7 @@ class Caps:
 
 @dataclass(frozen=True)
 class RankerSettings:
-    """How the ranker is fitted; chosen on the validation week, see docs."""
+    """How the ranker is fitted; chosen on the validation week, see docs/adr."""
 
     networks: int = 2  # their scores are averaged
     hidden: int = 128

@@ -245,7 +245,7 @@ def run(spark: SparkSession, settings: Settings, windows: Windows) -> bool:
     with timed("Fitting ALS"):
         lists["baseline/als"] = als_lists(spark, trial)
     for name, made in text_lists(trial, challenger):
-        lists[f"{challenger.name}/{name}"] = made
+        lists[f"{name}/{challenger.name}"] = made
     for folder in models:
         stale = embed_items.stale_items(settings, folder.name)
         if stale.num_rows:

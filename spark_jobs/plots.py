@@ -123,7 +123,7 @@ def intervals(title: str, rows: Sequence[Interval]) -> Markup:
     """A dot with its interval for each row, one below the other, on one scale that starts at 0."""
     if not rows:
         return Markup("")
-    row_height, left = 26, 210
+    row_height, left = 26, 250
     height = len(rows) * row_height + TOP + BOTTOM
     highest = max(row.high if row.high is not None and math.isfinite(row.high) else row.value for row in rows)
     marks = ticks(0, highest, 5)

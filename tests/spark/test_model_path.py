@@ -137,8 +137,8 @@ def test_the_evaluation_compares_with_every_baseline(lake: Lake) -> None:
     name = champion(lake.settings).name
     assert {row["model_id"] for row in rows} == {
         name,
-        f"{name}/text_before_tuning",
-        f"{name}/text_after_tuning",
+        f"text_before_tuning/{name}",
+        f"text_after_tuning/{name}",
         "baseline/popular_7_days",
         "baseline/own_repeats_90_days",
         "baseline/item_knn",
