@@ -9,7 +9,7 @@ them, validates on the 7 before and trains on what is older.
 | --- | --- | --- |
 | `build_splits` | train, validation and test sequences | |
 | `fine_tune` | item tower, user encoder, ranker | out of memory: lower the batch in the settings |
-| `evaluate` | compares with the champion and the baselines; the champion changes, or not | |
+| `evaluate` | embeds the catalogue, compares with champion and baselines; the champion changes, or not | |
 
 **Run it by hand**: `make model AS_OF=2017-12-23`, or trigger it with the parameter `as_of`. A challenger that
 does not win is no failure: `model_evaluations` shows both.
@@ -63,7 +63,7 @@ with DAG(
         job="evaluate",
         arguments=TRAINING,
         pool=write_pool(tables.MODEL_EVALUATIONS),
-        outlets=assets(tables.MODEL_EVALUATIONS),
+        outlets=assets(tables.MODEL_EVALUATIONS, tables.ITEM_VECTORS),
     )
 
     build_splits >> fine_tune >> evaluate
