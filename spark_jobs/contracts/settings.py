@@ -188,7 +188,7 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
             "min_item_events": 5,
             "encoder_history": 300,
             "encoder_epochs": 3,
-            "ranker_windows": 4,
+            "ranker_windows": 5,
             "ranker_hidden": 64,
             "ranker_epochs": 4,
         },
