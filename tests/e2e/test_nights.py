@@ -31,7 +31,14 @@ from spark_jobs.storage import open_table, small_rows, version
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 FIRST_DAY, LAST_DAY, NIGHT, BROKEN = date(2017, 11, 1), date(2017, 12, 22), date(2017, 12, 23), date(2017, 12, 24)
-USERS = 60
+USERS = 40
+
+TINY_SPARK = """
+spark.sql.shuffle.partitions 2
+spark.databricks.delta.snapshotPartitions 1
+spark.sql.codegen.wholeStage false
+spark.sql.codegen.factoryMode NO_CODEGEN
+"""
 
 TINY = """
 [training]
@@ -70,9 +77,13 @@ def published(settings: Settings, ds: date) -> Published:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home of its own with the demo's logs; only Delta's jars and Spark's options are the outer ones."""
+    """A home of its own with the demo's logs; Delta's jars and most of Spark's options are the outer ones."""
     home: Path = tmp_path_factory.mktemp("e2e")
-    (home / "spark").symlink_to(load_settings().home / "spark")
+    outer = load_settings().home / "spark"
+    (home / "spark").mkdir()
+    for part in ("conf", "jars", "classes.jsa", "log4j2.properties"):
+        (home / "spark" / part).symlink_to(outer / part)
+    (home / "spark" / "spark-defaults.conf").write_text((outer / "spark-defaults.conf").read_text() + TINY_SPARK)
     (home / "nightshift.toml").write_text(TINY)
     made = load_settings({"NIGHTSHIFT_HOME": str(home), "NIGHTSHIFT_PROFILE": "demo"})
     setup_airflow.prepare(made)
