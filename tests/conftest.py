@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 
@@ -16,3 +17,8 @@ def nothing_from_outside() -> Iterator[None]:
             if name.startswith(("AIRFLOW", "MLFLOW", "SPARK_", "PYSPARK_")) or name == "NIGHTSHIFT_PROFILE":
                 patch.delenv(name)
         yield
+
+
+# the speed of the machine is no property of the code
+hypothesis.settings.register_profile("nightshift", deadline=None)
+hypothesis.settings.load_profile("nightshift")
