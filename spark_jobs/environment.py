@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from spark_jobs.contracts.cli import entry
 from spark_jobs.contracts.errors import SettingsError
 from spark_jobs.contracts.settings import PROJECT, Settings
+from spark_jobs.secret_file import secret
 
 
 def airflow_home(settings: Settings) -> Path:
@@ -27,14 +27,7 @@ def airflow_home(settings: Settings) -> Path:
 
 def jwt_secret(settings: Settings) -> str:
     """The secret that Airflow's components sign their calls with; made once, readable by its owner."""
-    file = airflow_home(settings) / "jwt_secret"
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_suffix(f".{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(48))
-        draft.replace(file)
-    return file.read_text()
+    return secret(airflow_home(settings) / "jwt_secret")
 
 
 def _airflow(settings: Settings, port: str) -> dict[str, str]:

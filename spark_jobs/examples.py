@@ -9,13 +9,11 @@ the tables a user has a pseudonym: a hash with a key that stays in NIGHTSHIFT_HO
 from __future__ import annotations
 
 import argparse
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as pads
@@ -26,6 +24,7 @@ from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.errors import InputError
 from spark_jobs.contracts.settings import Settings
 from spark_jobs.contracts.tables import EVENTS, ITEMS, RECOMMENDATIONS, Table
+from spark_jobs.secret_file import secret
 
 CONSIDERED = 1000
 """Users among whom the examples are chosen."""
@@ -69,14 +68,8 @@ def pseudonym(user_id: str, key: bytes) -> str:
 
 def pseudonym_key(settings: Settings) -> bytes:
     """The key of this home's pseudonyms, made once; delete the file and everyone has a new name."""
-    file: Path = settings.home / "secrets" / "pseudonym.key"
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        made = file.with_suffix(f".{secrets.token_hex(4)}")
-        made.touch(mode=0o600)
-        made.write_bytes(secrets.token_bytes(32))
-        made.replace(file)
-    return file.read_bytes()
+    # a key of blake2b is at most 64 bytes, which the secret's 64 characters are
+    return secret(settings.home / "secrets" / "pseudonym.key").encode()
 
 
 def examples(settings: Settings, ds: date, users: int = 3) -> list[Example]:
