@@ -16,7 +16,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: setup  ## demo: data, a model, two nights through Airflow, then where to look (10 minutes; again: 1)
+run: setup  ## demo: data, a model, two nights through Airflow, then where to look (15 minutes; again: seconds)
 	@$(RUN) python -m spark_jobs.demo
 
 .PHONY: night
@@ -36,8 +36,17 @@ ui: setup  ## the Airflow UI on http://127.0.0.1:8080 with the DAGs and the lake
 .PHONY: setup
 setup: $(INSTALLED)  ## .venv, Delta's jars, Airflow's database; the second time takes a second
 	@bash scripts/require_java.sh
+	@$(MAKE) --jobs 2 setup-spark setup-airflow setup-mlflow
+
+.PHONY: setup-spark setup-airflow setup-mlflow
+setup-spark:
 	@$(PY) -m spark_jobs.setup_spark
+
+setup-airflow:
 	@$(PY) -m spark_jobs.setup_airflow
+
+setup-mlflow:
+	@$(PY) -m spark_jobs.setup_mlflow
 
 .PHONY: check
 check: $(INSTALLED)  ## ruff and mypy
@@ -46,7 +55,7 @@ check: $(INSTALLED)  ## ruff and mypy
 
 .PHONY: test
 test: setup  ## all tests, both DAGs end to end among them
-	@.venv/bin/pytest
+	@.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: bench-quality
 bench-quality: setup  ## what validation costs over one aggregate pass of the same rows

@@ -14,13 +14,12 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from models import artifact, ranker, registry, user_encoder
 from models.catalogue import Catalogue
@@ -33,6 +32,7 @@ from models.metrics import Relevant, hits, ndcg
 from models.published import TOWER, ItemKnowledge, PublishedModel
 from models.scoring import Shelf, best_matches, features_of, find_candidates, shelf_order
 from models.snapshot import Split, read_catalogue, read_split
+from models.text_vectors import TextVectors
 from models.user_encoder import UserEncoder, encode_users
 from spark_jobs.contracts.cli import entry, parser, run_of
 from spark_jobs.contracts.settings import Settings, Training
@@ -40,8 +40,8 @@ from spark_jobs.contracts.windows import TEST, VALIDATION, Windows
 
 log = logging.getLogger("nightshift")
 
-TEXT_VECTORS, CURVES = "text_vectors.safetensors", "training.json"
-"""Beside the model: text vectors before and after tuning, for the evaluation; curves, for the report."""
+CURVES = "training.json"
+"""Beside the model: the training's curves, for the report."""
 
 PAIR_NEIGHBOURS = 20
 """Neighbours of an item that the tower is pulled towards."""
@@ -106,15 +106,6 @@ def pair_rank(tower: ItemTower, texts: Sequence[str], pairs: Pairs, batch: int) 
     scores = vectors[before] @ vectors[after].T
     own = (vectors[before] * vectors[where[len(pairs.before) :]]).sum(1)
     return float((1 / (1 + (scores > own[:, None] + 1e-6).sum(1))).mean())
-
-
-@dataclass(frozen=True)
-class TextVectors:
-    """The tower's vectors of the warm items' distinct texts, before and after tuning."""
-
-    of_item: Ints  # [warm items], index into the texts
-    before: Floats  # [texts, size]
-    after: Floats  # [texts, size]
 
 
 @contextmanager
@@ -225,23 +216,28 @@ def fit_ranker(
 ) -> tuple[ranker.Ranker, dict[str, float]]:
     """The ranker, fitted on the weekly windows before ``end`` (seconds), and the weight of its features."""
     training = settings.training
-    windows: list[ranker.Window] = []
-    with timed(f"Fitting the ranker on {training.ranker_windows} weekly windows"):
-        for nth in range(training.ranker_windows, 0, -1):
-            now = end - nth * 7 * DAY
-            past, future = histories.between(0, now), histories.between(now, now + 7 * DAY)
-            relevant = Relevant.from_histories(future.select(is_target(future, settings)))
-            users = np.flatnonzero((relevant.counts > 0) & (past.lengths > 0))
-            targets = past.select(is_target(past, settings))
-            near = neighbours(targets, now, len(catalogue), PairSettings(neighbours=training.neighbours))
-            shelf = shelf_of(catalogue, vectors, targets, habits(targets, now, catalogue.codes), near, now)
-            past, taken = past.take(users.astype(np.int32)), targets.take(users.astype(np.int32))
-            matched, length = settings.scoring.matched, training.encoder_length
-            found = find_candidates(past, taken, shelf, encoder, matched, length, now)
-            labels = ranker.label(found.candidates, relevant.take(users), len(catalogue))
-            kept, labels = ranker.sample(found.candidates, labels, training.ranker_negatives, training.seed + nth)
-            features = features_of(found, kept, taken, shelf, encoder, now)
-            windows.append(ranker.Window(features, labels, kept.indptr))
+
+    def window(nth: int) -> ranker.Window:
+        """The week that ends ``nth - 1`` weeks before the end."""
+        now = end - nth * 7 * DAY
+        past, future = histories.between(0, now), histories.between(now, now + 7 * DAY)
+        relevant = Relevant.from_histories(future.select(is_target(future, settings)))
+        users = np.flatnonzero((relevant.counts > 0) & (past.lengths > 0))
+        targets = past.select(is_target(past, settings))
+        near = neighbours(targets, now, len(catalogue), PairSettings(neighbours=training.neighbours))
+        shelf = shelf_of(catalogue, vectors, targets, habits(targets, now, catalogue.codes), near, now)
+        past, taken = past.take(users.astype(np.int32)), targets.take(users.astype(np.int32))
+        matched, length = settings.scoring.matched, training.encoder_length
+        found = find_candidates(past, taken, shelf, encoder, matched, length, now)
+        labels = ranker.label(found.candidates, relevant.take(users), len(catalogue))
+        kept, labels = ranker.sample(found.candidates, labels, training.ranker_negatives, training.seed + nth)
+        features = features_of(found, kept, taken, shelf, encoder, now)
+        return ranker.Window(features, labels, kept.indptr)
+
+    with timed(f"Features of {training.ranker_windows} weekly windows"), ThreadPoolExecutor(2) as aside:
+        # NumPy works on one core: two windows at once, and no more, for their memory
+        windows = list(aside.map(window, range(training.ranker_windows, 0, -1)))
+    with timed("Fitting the ranker"):
         chosen = ranker.RankerSettings(hidden=training.ranker_hidden, epochs=training.ranker_epochs, seed=training.seed)
         fitted = ranker.fit(windows, chosen)
         return fitted, fitted.importance(windows[-1].features[:100_000])
@@ -316,9 +312,7 @@ def run(settings: Settings, windows: Windows) -> str:
         with artifact.complete_or_absent(folder) as draft:
             model.save(draft)
             tower.save(draft / TOWER)
-            save_file(
-                {"item": warm, "before": before[text_of_warm], "after": after[text_of_warm]}, draft / TEXT_VECTORS
-            )
+            TextVectors.of(list(texts), before, after).save(draft)
             curves = {"curves": tracker.curves, "importance": importance}
             (draft / CURVES).write_text(json.dumps(curves) + "\n")
             artifact.write_manifest(draft, {"model_id": name, "mlflow_run": run_id, "base": training.base_model})

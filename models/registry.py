@@ -21,13 +21,20 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 FLUSH_SECONDS = 5.0
 
 
+def database_file(settings: Settings) -> Path | None:
+    """The store's file; None where a tracking server keeps it."""
+    scheme = "sqlite:///"
+    return Path(settings.mlflow_uri.removeprefix(scheme)) if settings.mlflow_uri.startswith(scheme) else None
+
+
 def client(settings: Settings) -> MlflowClient:
     """A client of the tracking and registry store, which is made where it is missing."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else every table and migration is logged
     from mlflow import MlflowClient
 
-    if settings.mlflow_uri.startswith("sqlite:///"):
-        Path(settings.mlflow_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    if file := database_file(settings):
+        file.parent.mkdir(parents=True, exist_ok=True)
     return MlflowClient(tracking_uri=settings.mlflow_uri, registry_uri=settings.mlflow_uri)
 
 

@@ -70,8 +70,7 @@ def run(spark: SparkSession, settings: Settings, interval: Interval, landing: La
         days = f"ds >= '{interval.start}' AND ds < '{interval.end}'"
         rejected = classified.where(F.col(_FATE) == REJECTED).hint("rebalance", C.DS)
         storage.replace(rejected, settings, EVENTS_REJECTED, days)
-        counted = spark.createDataFrame(counts, INGEST_COUNTS.ddl).coalesce(1)
-        storage.replace(counted, settings, INGEST_COUNTS, days)
+        storage.replace_small(settings, INGEST_COUNTS, counts, days)
         events = classified.where(F.col(_FATE) == CLEAN).hint("rebalance", C.DS)
         storage.replace(events.sortWithinPartitions(C.DS, C.USER_ID, C.EVENT_TIME, C.EVENT_ID), settings, EVENTS, days)
     finally:

@@ -3,8 +3,8 @@
     python -m spark_jobs.embed_items --start 2017-12-23 --end 2017-12-24 --run-id by-hand
     python -m spark_jobs.embed_items --start 2017-12-16 --end 2017-12-23 --challenger
 
-Every distinct text is encoded once. Where nothing changed, no Spark session is started and, as torch and
-transformers take ten seconds to import, neither are they.
+Every distinct text is encoded once; the texts of items with events were by the training. Where nothing changed, no
+Spark session is started and, as torch and transformers take ten seconds to import, neither are they.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from spark_jobs.shipping import Shipment, ship
 if TYPE_CHECKING:
     from models.item_tower import ItemTower
     from models.published import PublishedModel
+    from models.text_vectors import TextVectors
 
 OWN = "own"
 """Row of the encoder's learned part: 0 for an item new since training."""
@@ -55,19 +56,20 @@ def embed(texts: DataFrame, shipment: Shipment, settings: Settings, model_id: st
     """Rows of `item_vectors` for rows of (text, text_hash, items: array<struct<item_id, own>>)."""
     max_tokens, batch = settings.training.max_tokens, settings.training.text_batch
 
-    def load(folder: Path) -> tuple[ItemTower, PublishedModel]:
+    def load(folder: Path) -> tuple[ItemTower, TextVectors, PublishedModel]:
         import torch
 
         from models.item_tower import ItemTower
         from models.published import TOWER, PublishedModel
+        from models.text_vectors import TextVectors
 
         torch.set_num_threads(1)  # Spark runs a worker on every core
-        return ItemTower.load(folder / TOWER, max_tokens), PublishedModel.load(folder)
+        return ItemTower.load(folder / TOWER, max_tokens), TextVectors.load(folder), PublishedModel.load(folder)
 
     def vectors(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        tower, model = shipment.open(load)
+        tower, known, model = shipment.open(load)
         for frame in frames:
-            encoded = tower.encode(frame[C.TEXT].tolist(), batch)
+            encoded = known.encode(tower, frame[C.TEXT].tolist(), batch)
             row = np.repeat(np.arange(len(frame)), frame[C.ITEMS].map(len).to_numpy())
             items = [item for each in frame[C.ITEMS] for item in each]
             made = model.item_vectors(encoded[row], np.array([item[OWN] for item in items], dtype=np.int32))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,16 +22,18 @@ import pyarrow as pa
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from safetensors.numpy import load_file
 
 from models import artifact, baselines, metrics, registry
 from models.catalogue import Catalogue
 from models.cooccurrence import PairSettings, neighbours
-from models.fine_tune import TEXT_VECTORS, is_target, timed
-from models.histories import Floats, Histories, Ints
+from models.fine_tune import is_target, timed
+from models.histories import Histories, Ints
 from models.metrics import Relevant
+from models.published import PublishedModel
 from models.scoring import best_matches
 from models.snapshot import Split, read_catalogue, read_split
+from models.text_vectors import TextVectors
+from models.user_encoder import NO_OWN
 from spark_jobs import embed_items, storage
 from spark_jobs.contracts.cli import entry, log, parser, run_of
 from spark_jobs.contracts.columns import Columns as C
@@ -101,6 +104,8 @@ def als_lists(spark: SparkSession, trial: Trial) -> Ints:
         "user int, item int, count float",
     )
     als = ALS(rank=32, maxIter=6, regParam=0.1, alpha=10.0, implicitPrefs=True, seed=0, checkpointInterval=2)
+    # as many blocks as cores: an iteration of the default's ten by ten is mostly the start of tasks
+    als = als.setNumBlocks(spark.sparkContext.defaultParallelism)
     users = spark.createDataFrame(pd.DataFrame({"user": chosen}), "user int")
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         # without checkpoints the factors' lineage overflows the stack
@@ -119,16 +124,17 @@ def text_lists(trial: Trial, folder: Path) -> Iterator[tuple[str, Ints]]:
 
     Only the items that the tower was tuned for take part, in both.
     """
-    arrays = load_file(folder / TEXT_VECTORS)
-    for name in ("before", "after"):
-        vectors: Floats = arrays[name] - arrays[name].mean(0)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        whole = np.zeros((len(trial.catalogue), vectors.shape[1]), dtype=np.float32)
-        whole[arrays["item"]] = vectors
-        recent = trial.histories.last(50)
-        users = np.zeros((len(recent), vectors.shape[1]), dtype=np.float32)
+    known = TextVectors.load(folder)
+    rows = known.rows(list(trial.catalogue.texts))
+    takes_part = (rows >= 0) & (PublishedModel.load(folder).on(trial.catalogue).items.own != NO_OWN)
+    recent = trial.histories.last(50)
+    for name, vectors in (("before", known.before), ("after", known.after)):
+        centred = vectors - vectors[rows[takes_part]].mean(0)
+        centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+        whole = np.where(takes_part[:, None], centred[rows], np.float32(0))
+        users = np.zeros((len(recent), whole.shape[1]), dtype=np.float32)
         np.add.at(users, recent.users, whole[recent.items])
-        yield f"text_{name}_tuning", best_matches(users, whole, np.isin(np.arange(len(whole)), arrays["item"]), N)
+        yield f"text_{name}_tuning", best_matches(users, whole, takes_part, N)
 
 
 def model_lists(
@@ -193,21 +199,18 @@ def measured(trial: Trial, lists: Ints) -> dict[tuple[str, str], metrics.Estimat
     return found
 
 
-def rows_of(
-    spark: SparkSession, snapshot_id: str, results: dict[str, dict[tuple[str, str], metrics.Estimate]]
-) -> DataFrame:
+def rows_of(snapshot_id: str, results: dict[str, dict[tuple[str, str], metrics.Estimate]]) -> list[tuple[object, ...]]:
     """Rows of `model_evaluations`; an interval that does not exist is null."""
 
     def number(value: float) -> float | None:
         return None if np.isnan(value) else float(value)
 
-    rows = [
+    return [
         (subject, snapshot_id, segment, metric, float(each.mean), number(each.low), number(each.high), each.users)
         for subject, found in results.items()
         for (segment, metric), each in found.items()
         if not np.isnan(each.mean)
     ]
-    return spark.createDataFrame(rows, MODEL_EVALUATIONS.ddl)
 
 
 def decide(trial: Trial, lists: dict[str, Ints], challenger: str, rival: str) -> bool:
@@ -237,13 +240,12 @@ def run(spark: SparkSession, settings: Settings, windows: Windows) -> bool:
     sequences = storage.read(spark, settings, SEQUENCES).where(F.col(C.SNAPSHOT_ID) == windows.snapshot_id)
     test_rows = sequences.where(F.col(C.SPLIT) == TEST).select(C.USER_ID, C.ITEM_IDS, C.BEHAVIOURS, C.TIMES)
     test_day = windows.end - timedelta(days=windows.window_days)
-    counts = pa.Table.from_pandas(
-        daily_counts(storage.read(spark, settings, EVENTS), test_day, settings.ingest.targets).toPandas(),
-        preserve_index=False,
-    )
-    lists = baseline_lists(trial, settings)
-    with timed("Fitting ALS"):
-        lists["baseline/als"] = als_lists(spark, trial)
+    with ThreadPoolExecutor(1) as aside:
+        simple = aside.submit(baseline_lists, trial, settings)  # NumPy on one core, beside Spark
+        counts = daily_counts(storage.read(spark, settings, EVENTS), test_day, settings.ingest.targets).toArrow()
+        with timed("Fitting ALS"):
+            factorised = als_lists(spark, trial)
+        lists = simple.result() | {"baseline/als": factorised}
     for name, made in text_lists(trial, challenger):
         lists[f"{name}/{challenger.name}"] = made
     for folder in models:
@@ -257,12 +259,8 @@ def run(spark: SparkSession, settings: Settings, windows: Windows) -> bool:
     results = {name: measured(trial, made) for name, made in lists.items()}
     for name, found in results.items():
         log.info("%-40s NDCG@10 %.4f  recall@10 %.4f", name, found[ALL, GATE].mean, found[ALL, "recall@10"].mean)
-    storage.replace(
-        rows_of(spark, windows.snapshot_id, results),
-        settings,
-        MODEL_EVALUATIONS,
-        f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}'",
-    )
+    where = f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}'"
+    storage.replace_small(settings, MODEL_EVALUATIONS, rows_of(windows.snapshot_id, results), where)
     rival = POPULAR if champion is None else champion
     if rival == challenger.name:
         log.info("Model %s is the champion already.", challenger.name)

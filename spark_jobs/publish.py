@@ -232,12 +232,11 @@ def measure(
     )
 
 
-def write_publication(spark: SparkSession, settings: Settings, row: dict[str, Any]) -> None:
+def write_publication(settings: Settings, row: dict[str, Any]) -> None:
     """Writes the row of a night and run, replacing the one of an earlier attempt with the same outcome."""
     run_id = str(row["run_id"]).replace("'", "''")
     where = f"ds = '{row['ds']}' and run_id = '{run_id}' and status = '{row['status']}'"
-    frame = spark.createDataFrame([tuple(row[name] for name in PUBLICATIONS.names)], PUBLICATIONS.ddl)
-    storage.replace(frame, settings, PUBLICATIONS, where)
+    storage.replace_small(settings, PUBLICATIONS, [tuple(row[name] for name in PUBLICATIONS.names)], where)
 
 
 def run(spark: SparkSession, settings: Settings, job: Run, now: datetime) -> None:
@@ -251,8 +250,10 @@ def run(spark: SparkSession, settings: Settings, job: Run, now: datetime) -> Non
     night = job.interval.ds
     lists = storage.read(spark, settings, staging(str(night)))
     content = measure_lists(lists, night)
-    live = storage.empty_if_missing(spark, settings, RECOMMENDATIONS).where(F.col(C.DS) == F.lit(night))
-    live_hash = measure_lists(live, night).content_hash
+    live_hash = None
+    if storage.count(settings, RECOMMENDATIONS, {C.DS: night}):
+        live = storage.read(spark, settings, RECOMMENDATIONS).where(F.col(C.DS) == F.lit(night))
+        live_hash = measure_lists(live, night).content_hash
     past_rows = storage.small_rows(settings, PUBLICATIONS)
     standing = newest(row for row in past_rows if row["ds"] == night)
     if standing and standing["status"] == PUBLISHED and standing["content_hash"] == content.content_hash == live_hash:
@@ -262,7 +263,7 @@ def run(spark: SparkSession, settings: Settings, job: Run, now: datetime) -> Non
     last_night = last_published_night(past_rows, night)
     found = measure(spark, settings, job, lists, content, last_night)
     checked = audit.checks(found, settings.audit, settings.scoring.n, settings.scoring.max_per_category)
-    results.write(spark, settings, night, job.run_id, audit.SUITE, checked)
+    results.write(settings, night, job.run_id, {audit.SUITE: checked})
     for result in checked:
         level = logging.INFO if result.success else logging.WARNING
         log.log(level, "%s %s: %s", "ok" if result.success else "FAILED", result.expectation, result.observed)
@@ -274,7 +275,6 @@ def run(spark: SparkSession, settings: Settings, job: Run, now: datetime) -> Non
         sorted_lists = lists.repartitionByRange(C.USER_ID).sortWithinPartitions(C.USER_ID)
         storage.replace(sorted_lists, settings, RECOMMENDATIONS, f"ds = '{night}'", note)
     write_publication(
-        spark,
         settings,
         {
             "ds": night,

@@ -12,31 +12,27 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import torch
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from models import artifact, registry
-from models.catalogue import Catalogue, histories_from_arrow
-from models.features import DailyCounts, ItemStats, popularity
+from models.catalogue import Catalogue
 from models.histories import DAY
-from models.published import PublishedModel
-from models.scoring import Lists, Rules, Shelf, recommend, seen_rules, shelf_order
+from models.text_vectors import FILE as TEXT_VECTORS
 from spark_jobs import storage
 from spark_jobs.contracts.cli import entry, log, parser, run_of
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.errors import ModelError
 from spark_jobs.contracts.interval import midnight_seconds
 from spark_jobs.contracts.settings import Scoring, Settings
-from spark_jobs.contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, RANKED_ITEM, RECOMMENDATIONS, SOURCES, staging
+from spark_jobs.contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, RANKED_ITEM, RECOMMENDATIONS, staging
 from spark_jobs.session import session
 from spark_jobs.shipping import Shipment, ship
 
@@ -46,26 +42,6 @@ POPULAR_DAYS = 92
 
 LISTS = f"{C.USER_ID} string, {C.ITEMS} array<{RANKED_ITEM}>"
 """What scoring gives."""
-
-HISTORIES = pa.schema(
-    [
-        (C.USER_ID, pa.string()),
-        (C.ITEM_IDS, pa.list_(pa.string())),
-        (C.BEHAVIOURS, pa.list_(pa.string())),
-        (C.TIMES, pa.list_(pa.int64())),
-    ]
-)
-"""What `histories` gives, for Arrow."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a worker needs to score, in memory."""
-
-    catalogue: Catalogue
-    shelf: Shelf
-    model: PublishedModel
-    rules: Rules
 
 
 def histories(events: DataFrame, end: date, max_history: int) -> DataFrame:
@@ -102,16 +78,16 @@ def daily_counts(events: DataFrame, end: date, targets: Sequence[str]) -> DataFr
     )
 
 
-def pack(settings: Settings, model_folder: Path, counts: pa.Table, into: Path) -> None:
-    """Fills a folder with all that a worker needs: model, catalogue, vectors, counts.
+def pack(settings: Settings, model_folder: Path, counts: pa.Table, into: Path) -> str:
+    """Fills a folder with all that a worker needs: model, catalogue, vectors, counts. Gives the model's id.
 
     Raises:
         ModelError: some item has no vector of the model.
     """
-    model_id = artifact.verify(model_folder)["model_id"]
+    model_id = str(artifact.verify(model_folder)["model_id"])
     into.mkdir(parents=True)
     for file in sorted(model_folder.iterdir()):
-        if file.is_file() and file.name != artifact.MANIFEST and "text_vectors" not in file.name:
+        if file.is_file() and file.name not in (artifact.MANIFEST, TEXT_VECTORS):
             shutil.copyfile(file, into / file.name)
     items = storage.arrow(settings, ITEMS).sort_by(C.ITEM_ID)
     with pa.OSFile(str(into / CATALOGUE), "wb") as sink, pa.ipc.new_file(sink, items.schema) as writer:
@@ -143,73 +119,18 @@ def pack(settings: Settings, model_folder: Path, counts: pa.Table, into: Path) -
         },
         into / DAYS,
     )
-
-
-def unpack(folder: Path, scoring: Scoring, targets: Sequence[str], now: int) -> Loaded:
-    """What `pack` wrote, in memory, as of ``now`` (seconds)."""
-    torch.set_num_threads(1)  # Spark runs a worker on every core
-    with pa.memory_map(str(folder / CATALOGUE)) as source:
-        items = pa.ipc.open_file(source).read_all()
-        catalogue = Catalogue.from_arrow(items)
-        category = items.sort_by(C.ITEM_ID)[C.CATEGORY].to_pandas().to_numpy(object)
-    model = PublishedModel.load(folder).on(catalogue)
-    days = load_file(folder / DAYS)
-    known = days["items"] >= 0
-    counts = DailyCounts(days["items"][known], days["days"][known], days["purchases"][known])
-    popular = popularity(counts, now, len(catalogue))
-    allowed = catalogue.available & ~np.isin(category, scoring.blocked_categories)
-    allowed &= ~np.isin(catalogue.item_ids.to_numpy(object), scoring.blocked_items)
-    shelf = Shelf(
-        load_file(folder / VECTORS)["vectors"],
-        allowed,
-        catalogue.codes[1],
-        model.items.near,
-        ItemStats(catalogue.codes, popular, model.items.habits),
-        shelf_order(popular, allowed),
-    )
-    rules = Rules(
-        scoring.n,
-        scoring.matched,
-        tuple(model.about["behaviours"].index(name) for name in targets),
-        scoring.max_per_category,
-        seen_rules(scoring.exclude_seen_days, model.about["behaviours"]),
-    )
-    return Loaded(catalogue, shelf, model, rules)
-
-
-def as_rows(users: Sequence[str], lists: Lists, item_ids: pd.Index[str]) -> pd.DataFrame:
-    """Rows of (user_id, items) for lists of item numbers; a list ends where the items ended."""
-    names = np.array([*item_ids, None], dtype=object)  # the last one serves -1
-    items, because = names[lists.items], names[lists.because]
-    rows = [
-        [
-            {C.RANK: place + 1, C.ITEM_ID: item, C.SCORE: float(score), C.SOURCE: SOURCES[source], C.BECAUSE: why}
-            for place, (item, score, source, why) in enumerate(zip(*row, strict=True))
-            if item is not None
-        ]
-        for row in zip(items, lists.scores, lists.sources, because, strict=True)
-    ]
-    return pd.DataFrame({C.USER_ID: list(users), C.ITEMS: rows})
+    return model_id
 
 
 def score(users: DataFrame, shipment: Shipment, scoring: Scoring, targets: Sequence[str], now: int) -> DataFrame:
     """Lists (user_id, items) of rows of `histories`, as of ``now`` (seconds), on the executors."""
 
     def lists(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        # torch takes seconds to import: only the executors do
+        from spark_jobs.scoring_worker import lists_of, unpack
+
         loaded = shipment.open(lambda folder: unpack(folder, scoring, targets, now))
-        about = loaded.model.about
-        for frame in frames:
-            rows = pa.Table.from_pandas(frame, schema=HISTORIES, preserve_index=False)
-            made = recommend(
-                histories_from_arrow(rows, loaded.catalogue, about["behaviours"]),
-                loaded.shelf,
-                loaded.model.encoder,
-                loaded.model.ranker,
-                loaded.rules,
-                about["settings"]["encoder_length"],
-                now,
-            )
-            yield as_rows(frame[C.USER_ID].tolist(), made, loaded.catalogue.item_ids)
+        return (lists_of(frame, loaded, now) for frame in frames)
 
     return users.mapInPandas(lists, LISTS)
 
@@ -222,12 +143,11 @@ def in_fixed_batches(users: DataFrame, scoring: Scoring, slices: int) -> DataFra
 
 def run(spark: SparkSession, settings: Settings, end: date, ds: date, run_id: str, model_folder: Path) -> int:
     """Scores everyone as of ``end`` into the staging table of ``ds``; gives the number of users."""
-    model_id = artifact.verify(model_folder)["model_id"]
     events = storage.read(spark, settings, EVENTS)
-    counts = pa.Table.from_pandas(daily_counts(events, end, settings.ingest.targets).toPandas(), preserve_index=False)
+    counts = daily_counts(events, end, settings.ingest.targets).toArrow()
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
-        folder = Path(scratch) / f"scoring-{model_id}-{ds}"
-        pack(settings, model_folder, counts, folder)
+        folder = Path(scratch) / f"scoring-{model_folder.name}-{ds}"
+        model_id = pack(settings, model_folder, counts, folder)
         shipment = ship(spark, folder)
         users = in_fixed_batches(
             histories(events, end, settings.splits.max_history), settings.scoring, settings.spark.shuffle_partitions

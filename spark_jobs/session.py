@@ -35,8 +35,8 @@ def session(name: str, settings: Settings) -> Iterator[SparkSession]:
     Master, jars and Delta's extension come from `spark-defaults.conf` (see `spark_jobs/setup_spark.py`), so
     that spark-submit, pytest and the command line run alike.
     """
-    for name, value in (spark_environment(settings) | {"SPARK_LOCAL_IP": "127.0.0.1"}).items():
-        os.environ.setdefault(name, value)
+    for variable, value in (spark_environment(settings) | {"SPARK_LOCAL_IP": "127.0.0.1"}).items():
+        os.environ.setdefault(variable, value)
     spark = SparkSession.builder.appName(f"nightshift {name}").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     try:

@@ -24,7 +24,8 @@ from spark_jobs.environment import environment, spark_defaults
 
 DELTA = "io.delta:delta-spark_4.1_2.13:4.4.0"
 NEEDED = ("delta-spark", "delta-storage")
-"""Of the 33 jars that Maven resolves these are not in Spark; the rest would shadow Spark's own versions."""
+LEFT_OUT = "io.unitycatalog:*,io.delta:delta-kernel*"
+"""What the jars bring that tables in folders do not need: 77 MB, with versions of Hadoop that would shadow Spark's."""
 
 WARM_UP = """
 from pyspark.sql import SparkSession
@@ -86,7 +87,8 @@ def resolve_jars(settings: Settings) -> list[Path]:
     with TemporaryDirectory(prefix="nightshift-ivy-") as cache:
         script = Path(cache) / "nothing.py"
         script.write_text("")
-        submit(settings, "--packages", DELTA, "--conf", f"spark.jars.ivy={cache}", str(script))
+        wanted = ("--packages", DELTA, "--exclude-packages", LEFT_OUT, "--conf", f"spark.jars.ivy={cache}")
+        submit(settings, *wanted, str(script))
         for name in NEEDED:
             (jar,) = Path(cache, "jars").glob(
                 f"io.delta_{name}_*.jar" if name == "delta-spark" else f"io.delta_{name}-*.jar"
@@ -101,7 +103,9 @@ def defaults(settings: Settings, jars: Sequence[Path], java_options: str) -> str
     options = {
         "spark.master": spark.master,
         "spark.driver.memory": spark.driver_memory,
+        # sent to the executors; the driver has them on its class path, because archives hold no classes of others
         "spark.jars": ",".join(str(jar) for jar in jars),
+        "spark.driver.extraClassPath": ":".join(str(jar) for jar in jars),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
@@ -113,7 +117,7 @@ def defaults(settings: Settings, jars: Sequence[Path], java_options: str) -> str
         "spark.ui.showConsoleProgress": "false",
         "spark.python.worker.reuse": "true",
         # tasks of iterative algorithms (ALS) are deep object graphs: 1 MB of stack is not enough to read them
-        "spark.driver.extraJavaOptions": f"-Xss4m {java_options}",
+        "spark.driver.extraJavaOptions": " ".join(filter(None, ("-Xss4m", spark.java_options, java_options))),
         "spark.executor.extraJavaOptions": "-Xss4m",
     }
     return "".join(f"{name} {value}\n" for name, value in options.items() if value)

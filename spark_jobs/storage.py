@@ -1,4 +1,7 @@
-"""The only Delta reads and writes: every table goes through its contract on the way in and out."""
+"""The only Delta reads and writes: every table goes through its contract on the way in and out.
+
+Large tables go through Spark, small ones (`arrow`, `small_rows`, `replace_small`) through the Delta library alone.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from spark_jobs.contracts.tables import Table
 if TYPE_CHECKING:
     import deltalake
     import pyarrow as pa
+    import pyarrow.dataset as ds
     from pyspark.sql import DataFrame, SparkSession
 
 
@@ -70,6 +74,27 @@ def replace(
         writer.save(str(path(settings, table)))
 
 
+def replace_small(settings: Settings, table: Table, rows: Sequence[tuple[object, ...]], where: str) -> None:
+    """`replace` without Spark, for a handful of rows: a Spark write of one row takes seconds, this a moment.
+
+    ``rows`` are tuples in the order of the table's columns; each must satisfy ``where``, which Delta checks.
+    """
+    import deltalake
+    import pyarrow as pa
+
+    from spark_jobs.arrow_types import schema
+
+    made = pa.Table.from_pylist([dict(zip(table.names, row, strict=True)) for row in rows], schema(table))
+    with _writing(settings, table):
+        deltalake.write_deltalake(
+            str(path(settings, table)),
+            made,
+            mode="overwrite",
+            partition_by=list(table.partition_by) or None,
+            predicate=where if exists(settings, table) else None,
+        )
+
+
 def version(settings: Settings, table: Table) -> int:
     """Newest version of a table."""
     return open_table(settings, table).version()
@@ -102,13 +127,15 @@ def arrow(
     Raises:
         InputError: the table was never written.
     """
-    import pyarrow.dataset as ds
-
-    wanted = ds.scalar(value=True)
-    for name, value in (equal or {}).items():
-        wanted = wanted & (ds.field(name) == value)
     rows = open_table(settings, table).to_pyarrow_dataset()
-    return rows.to_table(columns=list(columns) if columns else None, filter=wanted)
+    return rows.to_table(columns=list(columns) if columns else None, filter=_with(equal))
+
+
+def count(settings: Settings, table: Table, equal: Mapping[str, object] | None = None) -> int:
+    """Number of rows, as `arrow` selects them; 0 where the table was never written."""
+    if not exists(settings, table):
+        return 0
+    return int(open_table(settings, table).to_pyarrow_dataset().count_rows(filter=_with(equal)))
 
 
 def small_rows(settings: Settings, table: Table, equal: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
@@ -116,6 +143,16 @@ def small_rows(settings: Settings, table: Table, equal: Mapping[str, object] | N
     if not exists(settings, table):
         return []
     return list(arrow(settings, table, None, equal).to_pylist(maps_as_pydicts="strict"))
+
+
+def _with(equal: Mapping[str, object] | None) -> ds.Expression:
+    """The filter for rows whose columns have the values of ``equal``."""
+    import pyarrow.dataset as ds
+
+    wanted = ds.scalar(value=True)
+    for name, value in (equal or {}).items():
+        wanted = wanted & (ds.field(name) == value)
+    return wanted
 
 
 def _require(settings: Settings, table: Table) -> None:

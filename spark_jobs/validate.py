@@ -19,7 +19,7 @@ from spark_jobs.contracts.errors import QualityError
 from spark_jobs.contracts.settings import Settings
 from spark_jobs.quality import gate
 from spark_jobs.quality.metrics import events_metrics, items_metrics
-from spark_jobs.quality.results import CRITICAL, Result, write_all
+from spark_jobs.quality.results import CRITICAL, Result, write
 from spark_jobs.quality.suites import events_suite, items_suite
 from spark_jobs.session import session
 
@@ -36,7 +36,7 @@ def run(spark: SparkSession, settings: Settings, job: Run, *, allow_empty: bool 
         "events": gate.judge("events", expected, events),
         "items": gate.judge("items", items_suite(settings), items),
     }
-    write_all(spark, settings, job.interval.ds, job.run_id, judged)
+    write(settings, job.interval.ds, job.run_id, judged)
     log_results(judged)
     require_met(judged, job.interval.ds)
 

@@ -137,6 +137,7 @@ class Spark(Section):
     shuffle_partitions: int = 64
     driver_memory: str = "8g"
     snapshot_partitions: int = Field(default=8, description="tasks that read a Delta log's snapshot")
+    java_options: str = Field(default="", description="more options of the driver's Java")
 
 
 class Settings(Section):
@@ -186,13 +187,21 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
             "lora_layers": 2,
             "tower_batch": 64,
             "min_item_events": 5,
-            "encoder_history": 300,
+            "encoder_length": 80,
+            "encoder_history": 250,
             "encoder_epochs": 3,
             "ranker_windows": 5,
             "ranker_hidden": 64,
             "ranker_epochs": 4,
         },
-        "spark": {"master": "local[2]", "shuffle_partitions": 4, "driver_memory": "3g", "snapshot_partitions": 2},
+        "spark": {
+            "master": "local[2]",
+            "shuffle_partitions": 4,
+            "driver_memory": "3g",
+            "snapshot_partitions": 2,
+            # on two cores the default collector takes an eighth of a night from the work
+            "java_options": "-XX:+UseSerialGC",
+        },
     },
 }
 

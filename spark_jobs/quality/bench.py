@@ -1,23 +1,27 @@
 """What the gate costs: Great Expectations over metrics, and over the data itself, against one aggregate pass.
 
-    python -m spark_jobs.quality.bench --start 2017-01-01 --end 2017-12-23
+    python -m spark_jobs.quality.bench        (make bench-quality)
 
-Reads `events` and `items`, writes nothing.
+Reads `events` and `items` of all days that were taken in, writes nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from time import perf_counter
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs import storage
-from spark_jobs.contracts.cli import entry, parser, run_of
+from spark_jobs.contracts.cli import entry
 from spark_jobs.contracts.columns import Columns as C
+from spark_jobs.contracts.errors import InputError
+from spark_jobs.contracts.interval import Interval
 from spark_jobs.contracts.settings import Settings
-from spark_jobs.contracts.tables import EVENTS, ITEMS
+from spark_jobs.contracts.tables import EVENTS, INGEST_COUNTS, ITEMS
 from spark_jobs.quality import gate
 from spark_jobs.quality.metrics import aggregate, events_aggregates, events_metrics, known_items
 from spark_jobs.quality.suites import events_suite
@@ -62,9 +66,22 @@ def timed(what: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
+def ingested(settings: Settings) -> Interval:
+    """From the first to the last day that was taken in.
+
+    Raises:
+        InputError: there is none.
+    """
+    days = [row[C.DS] for row in storage.small_rows(settings, INGEST_COUNTS)]
+    if not days:
+        raise InputError(f"No day was taken in yet: {storage.path(settings, INGEST_COUNTS)} is empty. Run `make run`.")
+    return Interval(min(days), max(days) + timedelta(days=1))
+
+
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point."""
-    interval = run_of(parser(__doc__).parse_args(argv)).interval
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    interval = ingested(settings)
     with session("bench quality", settings) as spark:
         events = (
             storage.read(spark, settings, EVENTS)

@@ -42,7 +42,7 @@ def events_metrics(spark: SparkSession, settings: Settings, interval: Interval) 
 def items_metrics(spark: SparkSession, settings: Settings) -> Metrics:
     """Metrics of the catalogue."""
     seen = aggregate(storage.read(spark, settings, ITEMS), items_aggregates())
-    rejected = storage.read(spark, settings, ITEMS_REJECTED).count()
+    rejected = storage.count(settings, ITEMS_REJECTED)
     return with_shares(seen, rows="textless") | {"rejected_share": rejected / max(rejected + seen["rows"], 1)}
 
 

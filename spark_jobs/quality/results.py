@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 from spark_jobs import storage
 from spark_jobs.contracts.settings import Settings
 from spark_jobs.contracts.tables import QUALITY_RESULTS
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 CRITICAL, WARNING = "critical", "warning"
 
@@ -31,22 +27,12 @@ class Result:
         return f"{self.expectation}: expected {self.expected}, found {self.observed}"
 
 
-def write(
-    spark: SparkSession, settings: Settings, ds: date, run_id: str, suite: str, results: Sequence[Result]
-) -> None:
-    """Replaces the results of one night and suite, whichever run wrote them."""
-    write_all(spark, settings, ds, run_id, {suite: results})
-
-
-def write_all(
-    spark: SparkSession, settings: Settings, ds: date, run_id: str, suites: Mapping[str, Sequence[Result]]
-) -> None:
-    """`write` for several suites in one commit."""
+def write(settings: Settings, ds: date, run_id: str, suites: Mapping[str, Sequence[Result]]) -> None:
+    """Replaces the results of one night and of these suites, whichever run wrote them, in one commit."""
     rows = [
         (ds, run_id, suite, r.expectation, r.severity, r.success, r.expected, r.observed)
         for suite, results in suites.items()
         for r in results
     ]
     names = ", ".join(f"'{suite}'" for suite in suites)
-    frame = spark.createDataFrame(rows, QUALITY_RESULTS.ddl).coalesce(1)
-    storage.replace(frame, settings, QUALITY_RESULTS, f"ds = '{ds}' AND suite IN ({names})")
+    storage.replace_small(settings, QUALITY_RESULTS, rows, f"ds = '{ds}' AND suite IN ({names})")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,12 +40,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     ship_code(made, folder)
     yield made
     made.stop()
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """The demo profile in a home of its own."""
-    return load_settings({"NIGHTSHIFT_HOME": str(tmp_path / "home"), "NIGHTSHIFT_PROFILE": "demo"})
 
 
 @dataclass(frozen=True)

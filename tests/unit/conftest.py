@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import deltalake
@@ -12,25 +11,9 @@ import pyarrow as pa
 import pytest
 
 from spark_jobs import storage
-from spark_jobs.contracts.settings import Settings, load_settings
-from spark_jobs.contracts.tables import RANKED_ITEM, Table
-
-RANKED = pa.struct(
-    {"rank": pa.int32(), "item_id": pa.string(), "score": pa.float64(), "source": pa.string(), "because": pa.string()}
-)
-TYPES = {
-    "string": pa.string(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "double": pa.float64(),
-    "bigint": pa.int64(),
-    "boolean": pa.bool_(),
-    "array<string>": pa.list_(pa.string()),
-    "map<string,bigint>": pa.map_(pa.string(), pa.int64()),
-    "map<string,double>": pa.map_(pa.string(), pa.float64()),
-    f"array<{RANKED_ITEM}>": pa.list_(RANKED),
-}
-"""Spark's types of the contracts as Arrow types."""
+from spark_jobs.arrow_types import TYPES
+from spark_jobs.contracts.settings import Settings
+from spark_jobs.contracts.tables import Table
 
 
 @dataclass(frozen=True)
@@ -52,7 +35,6 @@ class ArrowLake:
 
 
 @pytest.fixture
-def arrow_lake(tmp_path: Path) -> ArrowLake:
+def arrow_lake(settings: Settings) -> ArrowLake:
     """The test's own lake."""
-    home = tmp_path / "home"
-    return ArrowLake(load_settings({"NIGHTSHIFT_HOME": str(home), "NIGHTSHIFT_PROFILE": "demo"}))
+    return ArrowLake(settings)

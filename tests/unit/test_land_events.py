@@ -24,6 +24,11 @@ HEADER = ",".join(EVENT_COLUMNS).encode() + b"\n"
 ROW = b"2017-12-23T10:00:00Z,purchase,ann,milk,1,,\n"
 
 
+def gzipped(content: bytes) -> bytes:
+    """Without the time of compression: contents are in the names of tests, which pytest-xdist's processes compare."""
+    return gzip.compress(content, mtime=0)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """A home with a catalogue and nothing else."""
@@ -57,9 +62,9 @@ def names(landing: Landing) -> list[str]:
 
 def test_lists_files_of_all_formats_with_their_records(settings: Settings) -> None:
     put_log(settings, "a.jsonl", LINE + b"\n  \r\n" + LINE)
-    put_log(settings, "b.ndjson.gz", gzip.compress(LINE))
+    put_log(settings, "b.ndjson.gz", gzipped(LINE))
     put_log(settings, "c.csv", b"\xef\xbb\xbf" + HEADER + ROW)
-    put_log(settings, "hour=10/d.csv.gz", gzip.compress(HEADER + ROW + ROW))
+    put_log(settings, "hour=10/d.csv.gz", gzipped(HEADER + ROW + ROW))
     put_log(settings, "_SUCCESS", b"")
     put_log(settings, ".e.jsonl.part", b"half")
     frame = pd.DataFrame({name: ["x"] for name in EVENT_COLUMNS})
@@ -84,7 +89,9 @@ def test_a_folder_without_a_log_file_is_refused_even_when_empty_days_are_allowed
     refused(settings, "holds no log file", "2017-12-23", allow_empty=True)
 
 
-@pytest.mark.parametrize("content", [b"", gzip.compress(b""), gzip.compress(b"\n \n")])
+@pytest.mark.parametrize(
+    "content", [b"", gzipped(b""), gzipped(b"\n \n")], ids=["no byte", "empty gzip", "blank lines"]
+)
 def test_an_empty_day_is_refused_unless_it_is_allowed(settings: Settings, content: bytes) -> None:
     put_log(settings, "a.jsonl.gz" if content else "a.jsonl", content)
     with pytest.raises(InputError, match=r"a\.jsonl"):
@@ -93,17 +100,17 @@ def test_an_empty_day_is_refused_unless_it_is_allowed(settings: Settings, conten
 
 
 def test_the_message_of_an_empty_day_says_what_to_do(settings: Settings) -> None:
-    put_log(settings, "a.jsonl.gz", gzip.compress(b""))
+    put_log(settings, "a.jsonl.gz", gzipped(b""))
     refused(settings, "The log of 2017-12-23 is empty", "run again with allow_empty")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.jsonl.gz", gzip.compress(LINE * 500)[:-40], "truncated or damaged"),
-        ("a.jsonl.gz", gzip.compress(LINE)[:-1], "truncated or damaged"),
+        ("a.jsonl.gz", gzipped(LINE * 500)[:-40], "truncated or damaged"),
+        ("a.jsonl.gz", gzipped(LINE)[:-1], "truncated or damaged"),
         ("a.csv.gz", b"not gzip at all", "truncated or damaged"),
-        ("a.jsonl.gz", gzip.compress(LINE) + b"garbage", "truncated or damaged"),
+        ("a.jsonl.gz", gzipped(LINE) + b"garbage", "truncated or damaged"),
         ("a.jsonl.gz", b"", "zero bytes"),
         ("a.jsonl", b"", "zero bytes"),
         ("a.csv", b"", "zero bytes"),
