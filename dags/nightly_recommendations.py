@@ -35,7 +35,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
 
 from spark_jobs.contracts import tables
 from spark_jobs.contracts.pools import write_pool
-from wiring.champion import next_step
+from wiring.champion import MODEL, TASK, next_step
 from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
 from wiring.lineage import assets
@@ -75,7 +75,7 @@ with DAG(
         outlets=assets(tables.QUALITY_RESULTS),
     )
     choose_model = BranchPythonOperator(
-        task_id="choose_model",
+        task_id=TASK,
         python_callable=next_step,
         op_kwargs={"fine_tune": "fine_tune_model", "score": "embed_items"},
     )
@@ -93,7 +93,7 @@ with DAG(
     embed_items = SparkJob(
         task_id="embed_items",
         job="embed_items",
-        arguments=NIGHT,
+        arguments=[*NIGHT, MODEL],
         pool=write_pool(tables.ITEM_VECTORS),
         outlets=assets(tables.ITEM_VECTORS),
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
@@ -101,7 +101,7 @@ with DAG(
     score_users = SparkJob(
         task_id="score_users",
         job="score_users",
-        arguments=NIGHT,
+        arguments=[*NIGHT, MODEL],
         pool=write_pool(tables.RECOMMENDATIONS),
     )
     publish = SparkJob(

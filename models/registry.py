@@ -114,6 +114,21 @@ def find(mlflow: MlflowClient, alias: str) -> str | None:
         return None
 
 
+def chosen_folder(settings: Settings, model_id: str | None) -> Path:
+    """Folder of the model ``model_id``; None stands for the champion. A model with an id is found without MLflow.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    if model_id is None:
+        return folder_of(settings)
+    folder = settings.models / model_id
+    if not folder.is_dir():
+        there = ", ".join(sorted(each.name for each in settings.models.glob("[!.]*"))) or "none"
+        raise ModelError(f"There is no model {model_id!r} in {settings.models}. Models there: {there}.")
+    return folder
+
+
 def folder_of(settings: Settings, alias: str = CHAMPION) -> Path:
     """Folder of the model with an alias. Check it with `models.artifact.verify` before reading.
 

@@ -1,4 +1,4 @@
-"""Prints the folder of the champion model; its exit code tells whether there is one.
+"""Prints the id of the champion model; its exit code tells whether there is one.
 
     python -m spark_jobs.champion
 
@@ -18,7 +18,7 @@ from spark_jobs.contracts.settings import Settings
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
-    print(folder_of(settings))
+    print(folder_of(settings).name)
 
 
 if __name__ == "__main__":

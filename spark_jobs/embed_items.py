@@ -1,7 +1,7 @@
-"""Embeds the catalogue with the champion's item tower, on the executors: only texts that are new or changed.
+"""Embeds the catalogue with a model's item tower, on the executors: only texts that are new or changed.
 
     python -m spark_jobs.embed_items --start 2017-12-23 --end 2017-12-24 --run-id by-hand
-    python -m spark_jobs.embed_items --start 2017-12-16 --end 2017-12-23 --challenger
+    python -m spark_jobs.embed_items --start 2017-12-23 --end 2017-12-24 --model 2017-12-23-0a1b2c3d
 
 Every distinct text is encoded once; the texts of items with events were by the training. Where nothing changed, no
 Spark session is started and, as torch and transformers take ten seconds to import, neither are they.
@@ -24,7 +24,7 @@ from pyspark.sql import functions as F
 
 from models import artifact, registry
 from spark_jobs import storage
-from spark_jobs.contracts.cli import entry, log, parser, run_of
+from spark_jobs.contracts.cli import add_model, entry, log, parser, run_of
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.settings import Settings
 from spark_jobs.contracts.tables import ITEM_VECTORS, ITEMS
@@ -121,12 +121,9 @@ def run(spark: SparkSession, settings: Settings, folder: Path, model_id: str, st
 
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point."""
-    made = parser(__doc__)
-    made.add_argument("--challenger", action="store_true", help="embed with the challenger, not the champion")
-    arguments = made.parse_args(argv)
+    arguments = add_model(parser(__doc__)).parse_args(argv)
     run_of(arguments)
-    alias = registry.CHALLENGER if arguments.challenger else registry.CHAMPION
-    folder = registry.folder_of(settings, alias)
+    folder = registry.chosen_folder(settings, arguments.model)
     model_id = artifact.verify(folder)["model_id"]
     stale = stale_items(settings, model_id)
     if not stale.num_rows:

@@ -27,7 +27,7 @@ from models.catalogue import Catalogue
 from models.histories import DAY
 from models.text_vectors import FILE as TEXT_VECTORS
 from spark_jobs import storage
-from spark_jobs.contracts.cli import entry, log, parser, run_of
+from spark_jobs.contracts.cli import add_model, entry, log, parser, run_of
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.errors import ModelError
 from spark_jobs.contracts.interval import midnight_seconds
@@ -167,8 +167,9 @@ def run(spark: SparkSession, settings: Settings, end: date, ds: date, run_id: st
 
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point."""
-    arguments = run_of(parser(__doc__).parse_args(argv))
-    folder = registry.folder_of(settings)
+    parsed = add_model(parser(__doc__)).parse_args(argv)
+    arguments = run_of(parsed)
+    folder = registry.chosen_folder(settings, parsed.model)
     begun = time.monotonic()
     with session("score_users", settings) as spark:
         users = run(spark, settings, arguments.interval.end, arguments.interval.ds, arguments.run_id, folder)

@@ -1,4 +1,4 @@
-"""The way of a night after validation: score, fine-tune first, or stop."""
+"""The way of a night after validation: score with the champion, fine-tune the first one, or stop."""
 
 from __future__ import annotations
 
@@ -15,30 +15,37 @@ from wiring.failures import JobLog
 log = logging.getLogger(__name__)
 
 MODULE = "spark_jobs.champion"
+TASK, KEY = "choose_model", "model_id"
+
+MODEL = f"{{% set id = ti.xcom_pull(task_ids='{TASK}', key='{KEY}') %}}{{{{ '--model=' ~ id if id else '' }}}}"
+"""Argument of the jobs that use the model: the one that the night chose, even if another is promoted meanwhile.
+
+Nothing where the night had to fine-tune its first model: the jobs then ask for the champion themselves.
+"""
 
 
-def has_champion() -> bool:
-    """Whether a model was promoted yet."""
-    done = subprocess.run(
-        [sys.executable, "-m", MODULE], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+def champion() -> str | None:
+    """Id of the champion model; None when none was promoted yet."""
+    done = subprocess.run([sys.executable, "-m", MODULE], capture_output=True, text=True, check=False)
     job_log = JobLog()
-    for line in job_log.follow(done.stdout.splitlines()):
+    for line in job_log.follow(done.stderr.splitlines()):
         log.info(line)
     if done.returncode not in (0, ModelError.exit_code):
         job_log.fail(log, MODULE, done.returncode)
-    return done.returncode == 0
+    return done.stdout.strip() or None
 
 
 def next_step(fine_tune: str, score: str) -> str | None:
     """Task that the running night continues with: ``score`` with a champion, ``fine_tune`` without.
 
-    None stops here, because the run's parameters ask for it.
+    The champion's id goes to XCom, for `MODEL`. None stops here, because the run's parameters ask for it.
     """
     context: dict[str, Any] = dict(get_current_context())
     if context["params"]["ingest_only"]:
         return None
-    if has_champion():
+    if model_id := champion():
+        log.info("This night scores with model %s.", model_id)
+        context["ti"].xcom_push(key=KEY, value=model_id)
         return score
     if context["dag_run"].triggering_user_name == "dag_test":
         # `airflow dags test` has no scheduler: a run that it triggers would never start

@@ -37,6 +37,12 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def add_model(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Adds the argument that names a model, for the jobs that use one."""
+    made.add_argument("--model", metavar="ID", help="model to use, a folder of var/models (default: the champion)")
+    return made
+
+
 def run_of(arguments: argparse.Namespace) -> Run:
     """The run that the arguments of `parser` describe."""
     return Run(Interval(arguments.start, arguments.end), arguments.run_id)

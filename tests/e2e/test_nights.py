@@ -151,6 +151,16 @@ def test_every_user_with_events_gets_exactly_n_items(trained: Settings, first: P
         assert len({item[C.ITEM_ID] for item in row[C.ITEMS]}) == trained.scoring.n
 
 
+def test_the_jobs_of_a_night_get_the_model_that_it_chose(trained: Settings, first: Published) -> None:
+    (model_id,) = {row[C.MODEL_ID] for row in first.lists}
+    log = log_file(trained, f"night-{NIGHT}").read_text()
+    commands = [line for line in log.splitlines() if "Spark-Submit cmd:" in line]
+    using = {
+        job for job in ("embed_items", "score_users") for line in commands if f"{job}.py" in line and model_id in line
+    }
+    assert using == {"embed_items", "score_users"}
+
+
 def test_a_second_run_changes_nothing(first: Published, again: Published) -> None:
     assert again.content_hash == first.content_hash
     without_run = [{name: value for name, value in row.items() if name != C.RUN_ID} for row in again.lists]
