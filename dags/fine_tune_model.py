@@ -62,7 +62,8 @@ with DAG(
         task_id="evaluate",
         job="evaluate",
         arguments=TRAINING,
-        pool=write_pool(tables.MODEL_EVALUATIONS),
+        # no other task writes model_evaluations; item_vectors have a second writer, each night's embed_items
+        pool=write_pool(tables.ITEM_VECTORS),
         outlets=assets(tables.MODEL_EVALUATIONS, tables.ITEM_VECTORS),
     )
 

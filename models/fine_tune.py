@@ -11,15 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from models import artifact, ranker, registry, user_encoder
 from models.catalogue import Catalogue
@@ -27,18 +23,16 @@ from models.cooccurrence import Neighbours, PairSettings, neighbours
 from models.devices import seed_everything, training_device
 from models.features import DailyCounts, Habits, ItemStats, habits, popularity
 from models.histories import DAY, Floats, Histories, Ints, Longs
-from models.item_tower import ItemTower, Pairs, base_model_folder, merged, tune, with_adapters
+from models.item_tower import ItemTower, Pairs, Texts, base_model_folder, first_tuned, merged, tune, with_adapters
 from models.metrics import Relevant, hits, ndcg
 from models.published import TOWER, ItemKnowledge, PublishedModel
 from models.scoring import Shelf, best_matches, features_of, find_candidates, shelf_order
-from models.snapshot import Split, read_catalogue, read_split
+from models.snapshot import Split, is_target, read_catalogue, read_split
 from models.text_vectors import TextVectors
 from models.user_encoder import UserEncoder, encode_users
-from spark_jobs.contracts.cli import entry, parser, run_of
+from spark_jobs.contracts.cli import entry, log, parser, run_of, timed
 from spark_jobs.contracts.settings import Settings, Training
 from spark_jobs.contracts.windows import TEST, VALIDATION, Windows
-
-log = logging.getLogger("nightshift")
 
 CURVES = "training.json"
 """Beside the model: the training's curves, for the report."""
@@ -57,12 +51,6 @@ def model_id(settings: Settings, windows: Windows) -> str:
         [windows.snapshot_id, settings.training.model_dump(), settings.ingest.model_dump()], sort_keys=True
     )
     return f"{windows.end}-{hashlib.sha256(made_from.encode()).hexdigest()[:8]}"
-
-
-def is_target(histories: Histories, settings: Settings) -> NDArray[np.bool_]:
-    """Which events are of a target behaviour, [events]."""
-    names = list(settings.ingest.behaviours)
-    return np.isin(histories.behaviours, [names.index(target) for target in settings.ingest.targets])
 
 
 def warm_items(histories: Histories, items: int, at_least: int) -> Longs:
@@ -96,25 +84,16 @@ def taken_together(histories: Histories, text_of: Ints, now: int, count: int, se
     return Pairs(left[left != right], right[left != right])
 
 
-def pair_rank(tower: ItemTower, texts: Sequence[str], pairs: Pairs, batch: int) -> float:
+def pair_rank(tower: ItemTower, texts: Texts, pairs: Pairs, batch: int) -> float:
     """Mean reciprocal rank of each pair's second text among all second texts."""
     if not len(pairs.before):
         return 0.0
     used, where = np.unique(np.concatenate([pairs.before, pairs.after]), return_inverse=True)
-    vectors = tower.encode([texts[text] for text in used], batch)
+    vectors = tower.encode_rows(texts, used.tolist(), batch)
     before, after = where[: len(pairs.before)], np.unique(where[len(pairs.before) :])
     scores = vectors[before] @ vectors[after].T
     own = (vectors[before] * vectors[where[len(pairs.before) :]]).sum(1)
     return float((1 / (1 + (scores > own[:, None] + 1e-6).sum(1))).mean())
-
-
-@contextmanager
-def timed(what: str) -> Iterator[None]:
-    """Logs how long a part took."""
-    begun = time.monotonic()
-    log.info("%s …", what)
-    yield
-    log.info("%s: %.1f s", what, time.monotonic() - begun)
 
 
 def tune_tower(
@@ -128,15 +107,15 @@ def tune_tower(
     device = training_device()
     tower = ItemTower.load(base_model_folder(settings.base_model), settings.max_tokens).to(device)
     with timed(f"Encoding {len(texts):,} texts with the pre-trained tower"):
-        before = tower.encode(texts, settings.text_batch)
+        before, known = tower.encode_first(texts, settings.text_batch, first_tuned(tower, settings))
     if settings.tuning == "frozen":
         return tower.cpu(), before, before
     tower = with_adapters(tower, settings)
     with timed(f"Tuning the item tower ({settings.tuning}, last {settings.lora_layers} layers)"):
-        tune(tower, texts, pairs, settings, lambda: pair_rank(tower, texts, held_out, settings.text_batch), report)
+        tune(tower, known, pairs, settings, lambda: pair_rank(tower, known, held_out, settings.text_batch), report)
         tower = merged(tower)
     with timed(f"Encoding {len(texts):,} texts with the tuned tower"):
-        after = tower.encode(texts, settings.text_batch)
+        after = tower.encode_rows(known, range(len(texts)), settings.text_batch)
     return tower.cpu(), before, after
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from models.devices import autocast
+from models.frozen_layers import FrozenLayers
 from models.histories import Floats, Longs
 from spark_jobs.contracts.errors import ModelError, SettingsError
 from spark_jobs.contracts.settings import Training
@@ -40,6 +43,19 @@ def base_model_folder(name: str) -> Path:
         f"training.base_model is {name!r}: expected a folder, or an installed Python package, with config.json and "
         "*.safetensors in it. Nothing is downloaded at run time."
     )
+
+
+KEPT_BYTES = 2 * 2**30
+"""States of frozen layers are kept if they fit into this, and else computed anew."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts ready for the tower, and what its frozen layers make of them, where that was kept."""
+
+    tokens: list[list[int]]
+    frozen: FrozenLayers | None = None
+    states: tuple[Tensor, ...] = ()  # [length, size] of each text, on the CPU
 
 
 class ItemTower(nn.Module):
@@ -86,36 +102,55 @@ class ItemTower(nn.Module):
         ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"]
         return [each or [int(self.tokenizer.pad_token_id)] for each in ids]
 
-    def forward(self, tokens: Sequence[Sequence[int]]) -> Tensor:
-        """Unit vectors [texts, size] of tokenised texts."""
+    def forward(self, texts: Texts, rows: Sequence[int]) -> Tensor:
+        """Unit vectors [rows, size] of some of the texts."""
+        tokens = [texts.tokens[row] for row in rows]
         longest = max(map(len, tokens))
         pad = int(self.tokenizer.pad_token_id)
         ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in tokens], device=self.device)
         lengths = torch.tensor([len(row) for row in tokens], device=self.device)
         mask = (torch.arange(longest, device=self.device) < lengths[:, None]).long()  # [texts, longest]
-        states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [texts, longest, size]
+        with self._starting_from(texts, rows):
+            states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [rows, longest, size]
         weights = mask[:, :, None].to(states.dtype)
         return F.normalize(((states * weights).sum(1) / weights.sum(1)).float(), dim=1)
 
-    @torch.inference_mode()
-    def encode(self, texts: Sequence[str], batch: int, progress: Callable[[int, int], None] | None = None) -> Floats:
-        """Unit vectors [texts, size], in the order given. Texts of like length share a batch, for speed.
+    def _starting_from(self, texts: Texts, rows: Sequence[int]) -> AbstractContextManager[None]:
+        """A block in which the layers whose states were kept are not computed."""
+        if not texts.frozen:
+            return nullcontext()
+        kept = pad_sequence([texts.states[row] for row in rows], batch_first=True)  # [rows, longest, size]
+        return texts.frozen.known(kept.to(self.device))
 
-        ``progress`` is told how many of how many texts are done, after every batch.
-        """
+    def encode(self, texts: Sequence[str], batch: int) -> Floats:
+        """Unit vectors [texts, size], in the order given."""
+        return self.encode_rows(Texts(self.tokens(texts)), range(len(texts)), batch)
+
+    @torch.inference_mode()
+    def encode_rows(self, texts: Texts, rows: Sequence[int], batch: int) -> Floats:
+        """Unit vectors [rows, size] of some of the texts. Texts of like length share a batch, for speed."""
         self.eval()
-        tokens = self.tokens(texts)
-        vectors = np.empty((len(texts), self.size), dtype=np.float32)
-        # ties keep the order of the texts, so that the same texts always share a batch
-        order = np.argsort([len(each) for each in tokens], kind="stable")
-        done = 0
+        vectors = np.empty((len(rows), self.size), dtype=np.float32)
+        order = _by_length([texts.tokens[row] for row in rows])
         for start in range(0, len(order), batch):
-            rows = order[start : start + batch]
-            vectors[rows] = self([tokens[row] for row in rows]).cpu().numpy()
-            done += len(rows)
-            if progress:
-                progress(done, len(order))
+            places = order[start : start + batch]
+            vectors[places] = self(texts, [rows[place] for place in places]).cpu().numpy()
         return vectors
+
+    def encode_first(self, texts: Sequence[str], batch: int, first_tuned: int) -> tuple[Floats, Texts]:
+        """Unit vectors [texts, size], and the texts with what the layers below ``first_tuned`` make of them.
+
+        For a tower whose lower layers stay as they are: with these texts they are not computed again.
+        """
+        tokens = self.tokens(texts)
+        if not first_tuned or sum(map(len, tokens)) * self.size * 4 > KEPT_BYTES:
+            return self.encode_rows(Texts(tokens), range(len(texts)), batch), Texts(tokens)
+        frozen = FrozenLayers(self.encoder, first_tuned)
+        with frozen.recorded() as batches:
+            vectors = self.encode_rows(Texts(tokens), range(len(tokens)), batch)
+        in_order = (state for states in batches for state in states)
+        states = {row: next(in_order)[: len(tokens[row])] for row in _by_length(tokens)}
+        return vectors, Texts(tokens, frozen, tuple(states[row] for row in range(len(tokens))))
 
     def save(self, folder: Path) -> None:
         """Writes the plain transformer (adapters merged before) and its tokenizer: safetensors and JSON."""
@@ -123,10 +158,20 @@ class ItemTower(nn.Module):
         self.tokenizer.save_pretrained(str(folder))
 
 
+def _by_length(tokens: Sequence[Sequence[int]]) -> list[int]:
+    """Rows from the shortest on. Ties keep their order, so that the same texts always share a batch."""
+    return sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
+
+
+def first_tuned(tower: ItemTower, settings: Training) -> int:
+    """Number of the first layer that tuning changes; those below stay as they are."""
+    return max(0, int(tower.encoder.config.num_hidden_layers) - settings.lora_layers)
+
+
 def with_adapters(tower: ItemTower, settings: Training) -> ItemTower:
     """The tower ready for tuning: LoRA on the linear maps of the last layers, the last layers, or nothing."""
     layers = int(tower.encoder.config.num_hidden_layers)
-    inside = tuple(f".{layer}." for layer in range(max(0, layers - settings.lora_layers), layers))
+    inside = tuple(f".{layer}." for layer in range(first_tuned(tower, settings), layers))
     if settings.tuning == "lora":
         config = LoraConfig(
             r=settings.lora_rank,
@@ -196,7 +241,7 @@ def _batches(pairs: Pairs, size: int, generator: np.random.Generator) -> Iterato
 
 def tune(
     tower: ItemTower,
-    texts: Sequence[str],
+    texts: Texts,
     pairs: Pairs,
     settings: Training,
     evaluate: Callable[[], float],
@@ -216,7 +261,6 @@ def tune(
     if not trainable or len(pairs.before) < 2:
         log.info("Item tower: nothing to tune (%s, %d pairs).", settings.tuning, len(pairs.before))
         return
-    tokens = tower.tokens(texts)
     optimiser = torch.optim.AdamW(trainable, lr=settings.tower_rate, weight_decay=settings.weight_decay)
     warm_up = max(1, settings.tower_steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -233,7 +277,7 @@ def tune(
             before, after = next(batches)
             distinct, where = np.unique(np.concatenate([before, after]), return_inverse=True)
             with autocast(tower.device):
-                vectors = tower([tokens[text] for text in distinct])
+                vectors = tower(texts, distinct.tolist())
             left, right = vectors[where[: len(before)]], vectors[where[len(before) :]]
             same = torch.from_numpy((after[:, None] == after[None]) | (before[:, None] == before[None]))
             loss = contrastive_loss(left, right, same.to(tower.device), settings.tower_temperature)

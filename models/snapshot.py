@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
+from numpy.typing import NDArray
 
 from models.catalogue import Catalogue, histories_from_arrow, lists_from_arrow
 from models.histories import Histories, Longs
@@ -28,6 +29,12 @@ class Split:
     user_ids: list[str]
     histories: Histories
     relevant: Relevant
+
+
+def is_target(histories: Histories, settings: Settings) -> NDArray[np.bool_]:
+    """Which events are of a target behaviour, [events]."""
+    names = list(settings.ingest.behaviours)
+    return np.isin(histories.behaviours, [names.index(target) for target in settings.ingest.targets])
 
 
 def read_catalogue(settings: Settings) -> Catalogue:

@@ -26,16 +26,15 @@ from pyspark.sql import functions as F
 from models import artifact, baselines, metrics, registry
 from models.catalogue import Catalogue
 from models.cooccurrence import PairSettings, neighbours
-from models.fine_tune import is_target, timed
 from models.histories import Histories, Ints
 from models.metrics import Relevant
 from models.published import PublishedModel
 from models.scoring import best_matches
-from models.snapshot import Split, read_catalogue, read_split
+from models.snapshot import Split, is_target, read_catalogue, read_split
 from models.text_vectors import TextVectors
 from models.user_encoder import NO_OWN
 from spark_jobs import embed_items, storage
-from spark_jobs.contracts.cli import entry, log, parser, run_of
+from spark_jobs.contracts.cli import entry, log, parser, run_of, timed
 from spark_jobs.contracts.columns import Columns as C
 from spark_jobs.contracts.settings import Scoring, Settings
 from spark_jobs.contracts.tables import EVENTS, MODEL_EVALUATIONS, SEQUENCES
@@ -277,8 +276,10 @@ def run(spark: SparkSession, settings: Settings, windows: Windows) -> bool:
 def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
     """Entry point."""
     arguments = run_of(parser(__doc__).parse_args(argv))
-    with session("evaluate", settings) as spark:
-        run(spark, settings, Windows.of(settings, arguments.interval.end))
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(registry.client, settings)  # MLflow takes seconds to import, in which Spark starts
+        with session("evaluate", settings) as spark:
+            run(spark, settings, Windows.of(settings, arguments.interval.end))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
@@ -46,6 +48,15 @@ def add_model(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def run_of(arguments: argparse.Namespace) -> Run:
     """The run that the arguments of `parser` describe."""
     return Run(Interval(arguments.start, arguments.end), arguments.run_id)
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Logs how long a part took."""
+    begun = time.monotonic()
+    log.info("%s …", what)
+    yield
+    log.info("%s: %.1f s", what, time.monotonic() - begun)
 
 
 def entry(job: Callable[[Settings, Sequence[str] | None], None], argv: Sequence[str] | None = None) -> None:

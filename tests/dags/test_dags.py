@@ -99,7 +99,7 @@ def test_writers_take_the_pool_of_their_table_and_name_it_as_outlet(tasks: dict[
         "publish": ("write_recommendations", ["publications", "quality_results", "recommendations"]),
         "build_splits": ("write_sequences", ["sequences"]),
         "fine_tune": ("gpu", []),
-        "evaluate": ("write_model_evaluations", ["item_vectors", "model_evaluations"]),
+        "evaluate": ("write_item_vectors", ["item_vectors", "model_evaluations"]),
     }
     assert {pool for pool, _ in writing.values()} <= set(POOLS)
 
