@@ -5,6 +5,8 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 export NIGHTSHIFT_HOME ?= $(CURDIR)/var
+# some images set it: then each of a night's processes compiles every module of its libraries again, for seconds
+unexport PYTHONDONTWRITEBYTECODE
 
 PY := .venv/bin/python
 RUN := $(PY) -m spark_jobs.environment
