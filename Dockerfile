@@ -17,7 +17,7 @@ WORKDIR /opt/nightshift
 ENV PATH=/opt/nightshift/.venv/bin:$PATH \
     NIGHTSHIFT_HOME=/var/nightshift \
     NIGHTSHIFT_PROFILE=full \
-    PYTHONDONTWRITEBYTECODE=1
+    UV_COMPILE_BYTECODE=1
 
 # requirements first: code changes do not install them again
 COPY --chown=nightshift requirements.txt requirements-docker.txt constraints.txt ./

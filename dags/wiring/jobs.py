@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
@@ -19,6 +21,13 @@ from spark_jobs.environment import spark_defaults
 from wiring.failures import JobLog
 
 KILL_AFTER_SECONDS = 20
+
+
+def owns_one_day(arguments: Sequence[str]) -> bool:
+    """Whether the interval in a job's arguments is one night; a history and a training window are longer."""
+    told = dict(pairwise(arguments))
+    days = [date.fromisoformat(told[name]) for name in ("--start", "--end") if name in told]
+    return len(days) == 2 and days[1] - days[0] == timedelta(days=1)
 
 
 def given(arguments: Sequence[str]) -> list[str]:
@@ -57,13 +66,17 @@ class SparkJob(SparkSubmitOperator):
         self.job = job
 
     def _get_hook(self) -> SparkJobHook:
+        settings, arguments = load_settings(), given(self.application_args or [])
+        env_vars = dict(self.env_vars or {})
+        if owns_one_day(arguments) and (options := settings.spark.night_java_options):
+            env_vars["SPARK_SUBMIT_OPTS"] = f"{os.environ.get('SPARK_SUBMIT_OPTS', '')} {options}".strip()
         return SparkJobHook(
             conn_id=self._conn_id,
             conf=self.conf,
             name=self.name,
-            env_vars=self.env_vars,
-            application_args=given(self.application_args or []),
-            properties_file=str(spark_defaults(load_settings())),
+            env_vars=env_vars,
+            application_args=arguments,
+            properties_file=str(spark_defaults(settings)),
         )
 
     def execute(self, context: Context) -> None:

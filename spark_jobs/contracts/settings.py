@@ -138,6 +138,7 @@ class Spark(Section):
     driver_memory: str = "8g"
     snapshot_partitions: int = Field(default=8, description="tasks that read a Delta log's snapshot")
     java_options: str = Field(default="", description="more options of the driver's Java")
+    night_java_options: str = Field(default="", description="and of jobs that own one day, where one is small")
 
 
 class Settings(Section):
@@ -201,8 +202,11 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
             "shuffle_partitions": 4,
             "driver_memory": "3g",
             "snapshot_partitions": 2,
-            # on two cores the default collector takes an eighth of a night from the work
-            "java_options": "-XX:+UseSerialGC",
+            # on two cores, Java's own work takes the processor from the job: no parallel collector, optimise
+            # (C2) twenty times later, and in the jobs of a night not at all. Figures: docs/adr/0005
+            "java_options": "-XX:+UseSerialGC -XX:Tier4InvocationThreshold=100000 -XX:Tier4MinInvocationThreshold=12000"
+            " -XX:Tier4CompileThreshold=300000 -XX:Tier4BackEdgeThreshold=800000",
+            "night_java_options": "-XX:TieredStopAtLevel=1",
         },
     },
 }

@@ -20,7 +20,10 @@ def run(settings: Settings, airflow_environ: dict[str, str]) -> subprocess.Compl
     options = spark_defaults(settings)
     options.parent.mkdir(parents=True, exist_ok=True)
     options.touch()
-    environ = airflow_environ | {"AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent / "cases")}
+    environ = airflow_environ | {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent / "cases"),
+        "SPARK_SUBMIT_OPTS": "-Dof=operator",
+    }
     return subprocess.run(
         ["airflow", "dags", "test", "failing", "2024-01-02"], env=environ, capture_output=True, text=True, check=False
     )
@@ -48,3 +51,12 @@ def test_the_log_ends_with_the_jobs_error_line_and_no_traceback(run: subprocess.
     errors = [line.split("] ", 1)[1] for line in lines if "[error" in line]
     assert sum(line.startswith("nightshift: ERROR: told to end with 66") for line in errors) == 2
     assert sum(line.startswith("nightshift: ERROR: spark_jobs.exits ended with exit code 1") for line in errors) == 4
+
+
+def test_jobs_that_own_one_day_get_the_nights_java_options(
+    settings: Settings, run: subprocess.CompletedProcess[str]
+) -> None:
+    options = settings.spark.night_java_options
+    assert options
+    assert f"--end 2017-01-02 with Java options: -Dof=operator {options}." in run.stdout
+    assert "--end 2017-01-08 with Java options: -Dof=operator." in run.stdout

@@ -21,3 +21,6 @@ with DAG(
     for code in (0, 1, 66):
         wiring.jobs.PythonJob(task_id=f"python_{code}", module="spark_jobs.exits", arguments=[str(code), ""])
         wiring.jobs.SparkJob(task_id=f"spark_{code}", job="exits", arguments=[str(code), ""])
+    for end in ("2017-01-02", "2017-01-08"):
+        interval = ["--start", "2017-01-01", "--end", end]
+        wiring.jobs.SparkJob(task_id=f"until_{end}", job="exits", arguments=["0", *interval])
