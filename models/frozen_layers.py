@@ -13,15 +13,20 @@ from torch import Tensor, nn
 
 
 class FrozenLayers:
-    """The layers of ``encoder`` below layer ``first``, which nothing changes."""
+    """The layers of a transformer below layer ``first``, which nothing changes."""
 
-    def __init__(self, encoder: nn.Module, first: int) -> None:
-        count = int(encoder.config.num_hidden_layers)  # type: ignore[arg-type, union-attr]
-        self._layers = next(
-            each for each in encoder.modules() if isinstance(each, nn.ModuleList) and len(each) == count
-        )
+    def __init__(self, layers: nn.ModuleList, first: int) -> None:
+        self._layers = layers
         self._first = first
         self._in_tuple = False  # as some transformers' layers give their states
+
+    @classmethod
+    def below(cls, first: int, encoder: nn.Module) -> FrozenLayers | None:
+        """Those of ``encoder``; None if there are none, or if it keeps its layers in another way than a list."""
+        count = int(encoder.config.num_hidden_layers)  # type: ignore[arg-type, union-attr]
+        lists = (each for each in encoder.modules() if isinstance(each, nn.ModuleList) and len(each) == count)
+        layers = next(lists, None)
+        return cls(layers, first) if layers and first else None
 
     @contextmanager
     def recorded(self) -> Iterator[list[Tensor]]:

@@ -143,9 +143,9 @@ class ItemTower(nn.Module):
         For a tower whose lower layers stay as they are: with these texts they are not computed again.
         """
         tokens = self.tokens(texts)
-        if not first_tuned or sum(map(len, tokens)) * self.size * 4 > KEPT_BYTES:
+        frozen = FrozenLayers.below(first_tuned, self.encoder)
+        if not frozen or sum(map(len, tokens)) * self.size * 4 > KEPT_BYTES:
             return self.encode_rows(Texts(tokens), range(len(texts)), batch), Texts(tokens)
-        frozen = FrozenLayers(self.encoder, first_tuned)
         with frozen.recorded() as batches:
             vectors = self.encode_rows(Texts(tokens), range(len(tokens)), batch)
         in_order = (state for states in batches for state in states)
@@ -164,7 +164,9 @@ def _by_length(tokens: Sequence[Sequence[int]]) -> list[int]:
 
 
 def first_tuned(tower: ItemTower, settings: Training) -> int:
-    """Number of the first layer that tuning changes; those below stay as they are."""
+    """Number of the first layer that tuning changes; those below stay as they are. 0 without tuning."""
+    if settings.tuning == "frozen":
+        return 0
     return max(0, int(tower.encoder.config.num_hidden_layers) - settings.lora_layers)
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from transformers import DistilBertConfig, DistilBertModel, MPNetConfig, MPNetModel, PreTrainedModel
+from transformers import (
+    AlbertConfig,
+    AlbertModel,
+    DistilBertConfig,
+    DistilBertModel,
+    MPNetConfig,
+    MPNetModel,
+    PreTrainedModel,
+)
 
 from models import item_tower
 from models.histories import Floats
@@ -64,6 +72,7 @@ def test_nothing_is_kept_where_all_layers_are_tuned_or_it_does_not_fit(
     assert not texts.states
     monkeypatch.setattr(item_tower, "KEPT_BYTES", 1000)
     assert not tower.encode_first(TEXTS, 2, 4)[1].states
+    assert first_tuned(tower, SETTINGS.model_copy(update={"tuning": "frozen"})) == 0
     np.testing.assert_allclose(all_rows(tower, texts), vectors, atol=1e-6)
 
 
@@ -85,3 +94,14 @@ def test_other_transformers_start_from_kept_states_too(tower: ItemTower, encoder
     _, texts = other.encode_first(TEXTS, 2, 2)
     np.testing.assert_allclose(all_rows(other, texts), plain, atol=1e-6)
     np.testing.assert_allclose(other.encode(TEXTS, 3), plain, atol=1e-6)  # the layers are back
+
+
+def test_a_transformer_that_shares_its_layers_keeps_nothing(tower: ItemTower) -> None:
+    config = AlbertConfig(
+        vocab_size=31_000, hidden_size=32, embedding_size=16, intermediate_size=64, num_attention_heads=2,
+        num_hidden_layers=3,
+    )  # fmt: skip
+    other = ItemTower(AlbertModel(config), tower.tokenizer, 16)
+    vectors, texts = other.encode_first(TEXTS, 2, 2)
+    assert not texts.states
+    np.testing.assert_allclose(vectors, other.encode(TEXTS, 3), atol=1e-6)
