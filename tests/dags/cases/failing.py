@@ -8,6 +8,7 @@ from pathlib import Path
 from airflow.sdk import DAG
 
 import wiring.jobs
+from wiring.champion import MODEL
 from wiring.failures import RETRIES
 
 # jobs are looked for below the project: here tests/dags/cases/project
@@ -23,4 +24,5 @@ with DAG(
         wiring.jobs.SparkJob(task_id=f"spark_{code}", job="exits", arguments=[str(code), ""])
     for end in ("2017-01-02", "2017-01-08"):
         interval = ["--start", "2017-01-01", "--end", end]
-        wiring.jobs.SparkJob(task_id=f"until_{end}", job="exits", arguments=["0", *interval])
+        # no task chose a model here: the last argument renders to nothing
+        wiring.jobs.SparkJob(task_id=f"until_{end}", job="exits", arguments=["0", *interval, MODEL])
