@@ -30,6 +30,6 @@ RUN python -m venv /home/nightshift/uv \
 COPY --chown=nightshift . .
 RUN VIRTUAL_ENV=/opt/nightshift/.venv /home/nightshift/uv/bin/uv pip install --no-cache --no-deps -e .
 
-# spark_jobs.environment gives every command what Airflow and Spark need; the compose file overrides it
-ENTRYPOINT ["tini", "--", "python", "-m", "spark_jobs.environment"]
+# nightshift.runtime.environment gives every command what Airflow and Spark need; the compose file overrides it
+ENTRYPOINT ["tini", "--", "python", "-m", "nightshift.runtime.environment"]
 CMD ["airflow", "version"]

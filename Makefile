@@ -9,7 +9,7 @@ export NIGHTSHIFT_HOME ?= $(CURDIR)/var
 unexport PYTHONDONTWRITEBYTECODE
 
 PY := .venv/bin/python
-RUN := $(PY) -m spark_jobs.environment
+RUN := $(PY) -m nightshift.runtime.environment
 REQUIREMENTS := requirements.txt requirements-dev.txt constraints.txt pyproject.toml
 INSTALLED := .venv/.installed
 
@@ -19,21 +19,21 @@ help:  ## this list
 
 .PHONY: run
 run: setup  ## demo: data, a model, two nights through Airflow, then where to look (12 minutes; again: seconds)
-	@$(RUN) python -m spark_jobs.demo
+	@$(RUN) python -m nightshift.demo
 
 .PHONY: night
 night: setup  ## one night through Airflow: make night DS=2017-12-26 [ALLOW_EMPTY=1]
 	@[ -n "$(DS)" ] || { echo "Which night? make night DS=2017-12-26 [ALLOW_EMPTY=1]" >&2; exit 64; }
-	@$(RUN) python -m spark_jobs.airflow_runs night --ds "$(DS)" $(if $(filter 1 true yes,$(ALLOW_EMPTY)),--allow-empty)
+	@$(RUN) python -m nightshift.runtime.airflow_runs night --ds "$(DS)" $(if $(filter 1 true yes,$(ALLOW_EMPTY)),--allow-empty)
 
 .PHONY: model
 model: setup  ## fine-tune and evaluate through Airflow: make model AS_OF=2017-12-23
 	@[ -n "$(AS_OF)" ] || { echo "As of which day? make model AS_OF=2017-12-23" >&2; exit 64; }
-	@$(RUN) python -m spark_jobs.airflow_runs model --as-of "$(AS_OF)"
+	@$(RUN) python -m nightshift.runtime.airflow_runs model --as-of "$(AS_OF)"
 
 .PHONY: ui
 ui: setup  ## the Airflow UI on http://127.0.0.1:8080 with the DAGs and the lake; Ctrl-C stops it
-	@$(RUN) python -m spark_jobs.airflow_ui
+	@$(RUN) python -m nightshift.runtime.airflow_ui
 
 .PHONY: setup
 setup: $(INSTALLED)  ## .venv, Delta's jars, Airflow's database; the second time takes a second
@@ -42,22 +42,38 @@ setup: $(INSTALLED)  ## .venv, Delta's jars, Airflow's database; the second time
 
 .PHONY: setup-spark setup-airflow setup-mlflow
 setup-spark:
-	@$(PY) -m spark_jobs.setup_spark
+	@$(PY) -m nightshift.runtime.setup_spark
 
 setup-airflow:
-	@$(PY) -m spark_jobs.setup_airflow
+	@$(PY) -m nightshift.runtime.setup_airflow
 
 setup-mlflow:
-	@$(PY) -m spark_jobs.setup_mlflow
+	@$(PY) -m nightshift.runtime.setup_mlflow
+
+.PHONY: format
+format: $(INSTALLED)  ## formats the code and mends what ruff can mend
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
 
 .PHONY: check
-check: $(INSTALLED)  ## ruff and mypy
+check: $(INSTALLED)  ## formatting, ruff, mypy, the floors of the imports, and whether docs/settings.md is current
+	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
-	@.venv/bin/mypy spark_jobs models dags tests
+	@.venv/bin/mypy
+	@PYTHONPATH=dags .venv/bin/lint-imports --no-logo
+	@$(PY) -m nightshift.docs --check
+
+.PHONY: docs
+docs: $(INSTALLED)  ## docs/settings.md from contracts/settings.py
+	@$(PY) -m nightshift.docs
 
 .PHONY: test
 test: setup  ## all tests, both DAGs end to end among them
 	@.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: test-fast
+test-fast: $(INSTALLED)  ## the tests that need neither Spark nor Airflow (a minute)
+	@.venv/bin/pytest --numprocesses 2 --dist loadfile -m "not spark and not airflow and not e2e"
 
 .PHONY: bench-quality
 bench-quality: setup  ## what validation costs over one aggregate pass of the same rows

@@ -24,12 +24,12 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
-from spark_jobs.contracts import tables
-from spark_jobs.contracts.pools import GPU, write_pool
+from contracts import tables
+from contracts.pools import GPU, write_pool
 from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
 from wiring.lineage import assets
-from wiring.run import TRAINING, TRAINING_PARAMS
+from wiring.run import AS_OF, TRAINING_PARAMS
 
 with DAG(
     "fine_tune_model",
@@ -46,14 +46,14 @@ with DAG(
     build_splits = SparkJob(
         task_id="build_splits",
         job="build_splits",
-        arguments=TRAINING,
+        arguments=AS_OF,
         pool=write_pool(tables.SEQUENCES),
         outlets=assets(tables.SEQUENCES),
     )
     fine_tune = PythonJob(
         task_id="fine_tune",
         module="models.fine_tune",
-        arguments=TRAINING,
+        arguments=AS_OF,
         pool=GPU,
         queue="gpu",
         execution_timeout=timedelta(hours=12),
@@ -61,7 +61,7 @@ with DAG(
     evaluate = SparkJob(
         task_id="evaluate",
         job="evaluate",
-        arguments=TRAINING,
+        arguments=AS_OF,
         # no other task writes model_evaluations; item_vectors have a second writer, each night's embed_items
         pool=write_pool(tables.ITEM_VECTORS),
         outlets=assets(tables.MODEL_EVALUATIONS, tables.ITEM_VECTORS),

@@ -13,7 +13,7 @@ Runs at midnight UTC for the day that just ended. The run of the night `2017-12-
 | `embed_items` | vectors of new and changed texts | |
 | `score_users` | every user's top N, to a staging table | |
 | `publish` | audits, then replaces the date in one commit | the night is **held**: the last one stays |
-| `write_report` | the night's page, also of a failed night | the night's state stays what it is |
+| `write_report` | the night's page, also of a failed night, and the hindsight of a week ago | the night's state stays |
 
 **Run one night by hand**: `make night DS=2017-12-26`, or trigger the DAG with the logical date
 `2017-12-27 00:00:01`: a run by hand owns the last whole day before its logical date.
@@ -33,13 +33,13 @@ from airflow.providers.standard.operators.python import BranchPythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
 
-from spark_jobs.contracts import tables
-from spark_jobs.contracts.pools import write_pool
+from contracts import tables
+from contracts.pools import write_pool
 from wiring.champion import MODEL, TASK, next_step
 from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
 from wiring.lineage import assets
-from wiring.run import INGESTED, NIGHT, NIGHT_PARAMS
+from wiring.run import DAYS, NIGHT, NIGHT_PARAMS, RUN_ID
 
 with DAG(
     "nightly_recommendations",
@@ -56,12 +56,12 @@ with DAG(
     land_events = PythonJob(
         task_id="land_events",
         module="spark_jobs.land_events",
-        arguments=INGESTED,
+        arguments=DAYS,
     )
     clean_events = SparkJob(
         task_id="clean_events",
         job="clean_events",
-        arguments=INGESTED,
+        arguments=DAYS,
         pool=write_pool(tables.EVENTS),
         outlets=assets(
             tables.EVENTS, tables.EVENTS_REJECTED, tables.INGEST_COUNTS, tables.ITEMS, tables.ITEMS_REJECTED
@@ -70,7 +70,7 @@ with DAG(
     validate = SparkJob(
         task_id="validate",
         job="validate",
-        arguments=INGESTED,
+        arguments=[*DAYS, *RUN_ID],
         pool=write_pool(tables.QUALITY_RESULTS),
         outlets=assets(tables.QUALITY_RESULTS),
     )
@@ -93,7 +93,7 @@ with DAG(
     embed_items = SparkJob(
         task_id="embed_items",
         job="embed_items",
-        arguments=[*NIGHT, MODEL],
+        arguments=[MODEL],
         pool=write_pool(tables.ITEM_VECTORS),
         outlets=assets(tables.ITEM_VECTORS),
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
@@ -116,6 +116,8 @@ with DAG(
         task_id="write_report",
         module="spark_jobs.report",
         arguments=NIGHT,
+        pool=write_pool(tables.HINDSIGHT_RESULTS),
+        outlets=assets(tables.HINDSIGHT_RESULTS),
         execution_timeout=timedelta(minutes=30),
     ).as_teardown()
 

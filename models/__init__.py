@@ -1,1 +1,5 @@
-"""The model of Nightshift: item tower, user encoder, ranker, and the scoring kernel. No Spark in here."""
+"""What learns: item tower, user encoder, candidate generation, ranker, kernel, metrics; functions over arrays.
+
+Nothing in here knows Spark, Airflow or the steps, so that it can be used from a notebook with arrays alone. The only
+modules that read the lake or the registry are those of `models.store` and the step `models.fine_tune`.
+"""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spark_jobs.contracts.errors import ModelError
+from contracts.errors import ModelError
 
 MANIFEST = "manifest.json"
+
+CURVES = "training.json"
+"""Beside the model: the training's curves and the weight of the ranker's features, for the report."""
 
 
 def file_hash(file: Path) -> str:
@@ -48,25 +49,17 @@ def verify(folder: Path, manifest_hash: str | None = None) -> dict[str, Any]:
         raise ModelError(f"{folder} has no {MANIFEST}: it is not a complete artifact. Make it again.")
     if manifest_hash is not None and file_hash(manifest) != manifest_hash:
         raise ModelError(f"{manifest} is not the manifest that was sent (hash differs). Start the job again.")
-    about: dict[str, Any] = json.loads(manifest.read_text())
-    listed: dict[str, str] = about["files"]
-    found = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} - {MANIFEST}
-    problems = [f"{name} is missing" for name in sorted(set(listed) - found)]
-    problems += [f"{name} is not in the manifest" for name in sorted(found - set(listed))]
+    try:
+        about: dict[str, Any] = json.loads(manifest.read_text())
+        listed: dict[str, str] = about["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{manifest} is damaged ({error!r}). Make the artifact again.") from error
+    there = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} - {MANIFEST}
+    problems = [f"{name} is missing" for name in sorted(set(listed) - there)]
+    problems += [f"{name} is not in the manifest" for name in sorted(there - set(listed))]
     problems += [
-        f"{name} has changed" for name in sorted(found & set(listed)) if file_hash(folder / name) != listed[name]
+        f"{name} has changed" for name in sorted(there & set(listed)) if file_hash(folder / name) != listed[name]
     ]
     if problems:
         raise ModelError(f"{folder} does not match its manifest: {'; '.join(problems)}. Make it again.")
     return about
-
-
-@contextmanager
-def complete_or_absent(folder: Path) -> Iterator[Path]:
-    """A folder to write into that takes the place of ``folder`` only when the block ends well."""
-    draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    yield draft
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.rename(folder)

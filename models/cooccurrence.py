@@ -1,29 +1,15 @@
-"""Which items go together: recency-weighted same-trip and next-trip pairs, kept as each item's neighbours."""
+"""Which items go together: recency-weighted pairs of the same and of consecutive baskets, kept as neighbours."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from models.histories import DAY, Floats, Histories, Ints, Longs
-
-TRIP_GAP = 1_800
-"""Seconds without an event that end a trip: the usual session rule."""
-
-
-@dataclass(frozen=True)
-class PairSettings:
-    """How pairs of items are counted."""
-
-    neighbours: int = 50
-    half_life_days: float = 120.0
-    next_trip: float = 0.5  # weight of a pair in consecutive trips, relative to one in the same trip
-    popularity_power: float = 0.5  # 0 keeps P(b | a), 1 gives the lift
-    prior: float = 5.0  # decayed purchases that pull the weights of rare items down
-    min_weight: float = 1.0  # decayed pair count below which a pair is chance
+from contracts.settings import Cooccurrence
+from models.histories import Floats, Histories, Ints, Longs, basket_ids
+from models.ragged import first_in_group, indptr_of
 
 
 @dataclass(frozen=True)
@@ -35,8 +21,8 @@ class Neighbours:
 
 
 @dataclass(frozen=True)
-class Together:
-    """Items that go with what users recently took, by user and then item."""
+class Cooccurrences:
+    """Items that go with the recent items of users, by user and then item, in compressed-row form."""
 
     indptr: Longs  # [users + 1]
     items: Ints  # [pairs]
@@ -44,25 +30,15 @@ class Together:
     because: Ints  # [pairs], the history item that contributed most
 
 
-def trip_ids(histories: Histories) -> Longs:
-    """Number of the trip of every event, counted through all users, [events]."""
-    if not len(histories.items):
-        return np.empty(0, dtype=np.int64)
-    users = histories.users
-    starts = (np.diff(users) != 0) | (np.diff(histories.times) > TRIP_GAP)
-    return np.concatenate([[0], np.cumsum(starts)]).astype(np.int64)
-
-
-def neighbours(histories: Histories, now: int, items: int, settings: PairSettings) -> Neighbours:
-    """Neighbours of each of ``items`` items by what users took before ``now`` (seconds)."""
-    past = histories.select((histories.times < now) & (histories.items >= 0))
+def neighbours_of(histories: Histories, now: int, items: int, settings: Cooccurrence) -> Neighbours:
+    """Neighbours of each of ``items`` items in the baskets before ``now`` (seconds)."""
+    past = histories.before(now)
     if not len(past.items):
         return _strongest(sparse.csr_array((items, items), dtype=np.float32), settings.neighbours)
-    trips = trip_ids(past)
-    first = np.flatnonzero(np.diff(trips, prepend=-1))
-    owner = past.users[first]
-    age = (now - past.times[first]) / DAY
-    baskets = sparse.csr_array((np.ones(len(trips), np.float32), (trips, past.items)), shape=(len(first), items))
+    basket = basket_ids(past)
+    first = np.flatnonzero(np.diff(basket, prepend=-1))
+    owner, age = past.users[first], past.ages(now)[first]
+    baskets = sparse.csr_array((np.ones(len(basket), np.float32), (basket, past.items)), shape=(len(first), items))
     baskets.sum_duplicates()
     baskets.data[:] = 1.0
     size = np.diff(baskets.indptr)
@@ -71,18 +47,18 @@ def neighbours(histories: Histories, now: int, items: int, settings: PairSetting
     weighted = sparse.diags_array(weight) @ baskets
     pairs = (baskets.T @ weighted).tocsr()
     follows = np.flatnonzero(owner[1:] == owner[:-1])
-    pairs = pairs + settings.next_trip * (weighted[follows].T @ baskets[follows + 1]).tocsr()
-    bought = np.asarray(baskets.T @ recency.astype(np.float32))
-    return _strongest(_normalised(pairs, bought, settings), settings.neighbours)
+    pairs = pairs + settings.next_basket * (weighted[follows].T @ baskets[follows + 1]).tocsr()
+    decayed = np.asarray(baskets.T @ recency.astype(np.float32))
+    return _strongest(_normalised(pairs, decayed, settings), settings.neighbours)
 
 
-def _normalised(pairs: sparse.csr_array, bought: NDArray[np.float32], settings: PairSettings) -> sparse.csr_array:
-    """``count(a, b) / ((bought(a) + prior) * (bought(b) + prior) ** power)`` without the diagonal."""
+def _normalised(pairs: sparse.csr_array, decayed: Floats, settings: Cooccurrence) -> sparse.csr_array:
+    """``count(a, b) / ((decayed(a) + prior) * (decayed(b) + prior) ** power)`` without the diagonal."""
     entries = pairs.tocoo()
     row, column = entries.coords
     keep = (row != column) & (entries.data >= settings.min_weight)
     row, column, count = row[keep], column[keep], entries.data[keep]
-    norm = (bought[row] + settings.prior) * (bought[column] + settings.prior) ** settings.popularity_power
+    norm = (decayed[row] + settings.prior) * (decayed[column] + settings.prior) ** settings.popularity_power
     return sparse.csr_array((count / norm, (row, column)), shape=pairs.shape)
 
 
@@ -91,29 +67,22 @@ def _strongest(weights: sparse.csr_array, k: int) -> Neighbours:
     items = weights.shape[0]
     entries = weights.tocoo()
     row, column = entries.coords
-    order = np.lexsort((column, -entries.data, row))
-    row, column, data = row[order], column[order], entries.data[order]
-    rank = np.arange(len(row)) - np.searchsorted(row, row)
-    top = rank < k
-    found = np.full((items, k), -1, dtype=np.int32)
-    strength = np.zeros((items, k), dtype=np.float32)
-    found[row[top], rank[top]] = column[top]
-    strength[row[top], rank[top]] = data[top]
-    return Neighbours(found, strength)
+    index, rank = first_in_group(row, k, -entries.data, column)
+    strongest = Neighbours(np.full((items, k), -1, dtype=np.int32), np.zeros((items, k), dtype=np.float32))
+    strongest.items[row[index], rank] = column[index]
+    strongest.weights[row[index], rank] = entries.data[index]
+    return strongest
 
 
-def together(
-    histories: Histories, near: Neighbours, now: int, recent: int = 50, half_life_days: float = 14.0
-) -> Together:
-    """Sums the neighbours of each user's newest ``recent`` events before ``now``, decayed by age."""
-    items, k = near.items.shape
-    past = histories.select((histories.times < now) & (histories.items >= 0)).last(recent)
-    decay = np.exp2(-(now - past.times) / DAY / half_life_days)
-    shown = near.items[past.items]
-    user = np.repeat(past.users.astype(np.int64), k)
+def cooccurrences(histories: Histories, neighbours: Neighbours, now: int, settings: Cooccurrence) -> Cooccurrences:
+    """Sums the neighbours of each user's newest events before ``now`` (seconds), decayed by age."""
+    items, k = neighbours.items.shape
+    past = histories.before(now).last(settings.recent_events)
+    decay = np.exp2(-past.ages(now) / settings.recent_half_life_days)
+    user = np.repeat(past.users, k)
     cause = np.repeat(past.items, k)
-    item = shown.ravel()
-    score = (near.weights[past.items] * decay[:, None]).ravel()
+    item = neighbours.items[past.items].ravel()
+    score = (neighbours.weights[past.items] * decay[:, None]).ravel()
     real = item >= 0
     key, cause, score = user[real] * items + item[real], cause[real], score[real]
     order = np.argsort(key, kind="stable")
@@ -121,16 +90,15 @@ def together(
     starts = np.flatnonzero(np.diff(key, prepend=-1))
     if not len(starts):
         empty = np.empty(0, dtype=np.int32)
-        return Together(np.zeros(len(histories) + 1, np.int64), empty, empty.astype(np.float32), empty)
+        return Cooccurrences(np.zeros(len(histories) + 1, np.int64), empty, empty.astype(np.float32), empty)
     sums = np.add.reduceat(score, starts)
-    group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(key))))
-    best = np.maximum.reduceat(score, starts)
-    at_best = np.flatnonzero(score == best[group])
-    chosen = at_best[np.flatnonzero(np.diff(group[at_best], prepend=-1))]
-    counts = np.bincount(key[starts] // items, minlength=len(histories))
-    return Together(
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+    pair = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(key))))
+    largest = np.maximum.reduceat(score, starts)
+    at_largest = np.flatnonzero(score == largest[pair])
+    strongest = at_largest[np.flatnonzero(np.diff(pair[at_largest], prepend=-1))]
+    return Cooccurrences(
+        indptr_of(np.bincount(key[starts] // items, minlength=len(histories))),
         (key[starts] % items).astype(np.int32),
         sums.astype(np.float32),
-        cause[chosen],
+        cause[strongest],
     )

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int32]
-Longs = NDArray[np.int64]
-Floats = NDArray[np.float32]
+from models.ragged import Flags, Floats, Ints, Longs, gather, indptr_of, kept, row_of_each
+
+__all__ = ["DAY", "Flags", "Floats", "Histories", "Ints", "Longs", "basket_ids"]
 
 DAY = 86_400
 """Seconds in a day."""
+BASKET_GAP_SECONDS = 1_800
+"""Seconds without an event that end a basket where the log names no session: the usual rule."""
 
 
 @dataclass(frozen=True)
 class Histories:
     """Events of many users, user after user and oldest first, in compressed-row form.
 
-    User ``u`` owns the events ``indptr[u]:indptr[u + 1]``. Events of one user are ordered by time,
-    ties by item, so that the same events always give the same arrays.
+    User ``u`` owns the events ``indptr[u]:indptr[u + 1]``. Events of one user are ordered by time, ties by session,
+    item and behaviour, so that the same events always give the same arrays.
     """
 
     indptr: Longs  # [users + 1]
     items: Ints  # [events], index into the catalogue; -1 is an item that is not in it
     behaviours: Ints  # [events], index into the settings' behaviours
     times: Longs  # [events], seconds since 1970 UTC
+    sessions: Longs  # [events], equal within a session of the user; 0 where the log names none
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -38,19 +42,19 @@ class Histories:
         return np.diff(self.indptr)
 
     @property
-    def users(self) -> Ints:
+    def users(self) -> Longs:
         """The user of every event, [events]."""
-        return np.repeat(np.arange(len(self), dtype=np.int32), self.lengths)
+        return row_of_each(self.indptr)
 
-    def select(self, keep: NDArray[np.bool_]) -> Histories:
+    def select(self, keep: Flags) -> Histories:
         """The same users with only the events where ``keep`` [events] is true."""
-        counts = np.bincount(self.users[keep], minlength=len(self))
         return Histories(
-            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            self.items[keep],
-            self.behaviours[keep],
-            self.times[keep],
+            kept(self.indptr, keep), self.items[keep], self.behaviours[keep], self.times[keep], self.sessions[keep]
         )
+
+    def before(self, now: int) -> Histories:
+        """Only the events of catalogue items before ``now`` (seconds): what may be known of the past."""
+        return self.select((self.times < now) & (self.items >= 0))
 
     def between(self, start: int, end: int) -> Histories:
         """Only the events with ``start <= time < end`` (seconds)."""
@@ -61,22 +65,50 @@ class Histories:
         from_end = np.repeat(self.indptr[1:], self.lengths) - np.arange(len(self.items))
         return self.select(from_end <= count)
 
-    def take(self, users: Sequence[int] | Ints) -> Histories:
+    def are_of(self, behaviours: Sequence[int]) -> Flags:
+        """Which events are of one of these behaviours, [events]."""
+        return np.isin(self.behaviours, list(behaviours))
+
+    def take(self, users: Sequence[int] | NDArray[np.integer[Any]]) -> Histories:
         """Only the given users, in the given order."""
-        chosen = np.asarray(users, dtype=np.int64)
-        counts = self.lengths[chosen]
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        index = np.arange(indptr[-1]) + np.repeat(self.indptr[chosen] - indptr[:-1], counts)
-        return Histories(indptr, self.items[index], self.behaviours[index], self.times[index])
+        indptr, index = gather(self.indptr, np.asarray(users, dtype=np.int64))
+        return Histories(indptr, self.items[index], self.behaviours[index], self.times[index], self.sessions[index])
+
+    def ages(self, now: int) -> NDArray[np.float64]:
+        """Days from each event to ``now`` (seconds), [events]."""
+        return (now - self.times) / DAY
 
     @classmethod
-    def from_events(cls, users: int, user: Ints, item: Ints, behaviour: Ints, time: Longs) -> Histories:
+    def from_events(
+        cls,
+        users: int,
+        user: NDArray[np.integer[Any]],
+        item: Ints,
+        behaviour: Ints,
+        time: Longs,
+        session: Longs | None = None,
+    ) -> Histories:
         """Builds histories of ``users`` users from loose events in any order."""
-        order = np.lexsort((behaviour, item, time, user))
-        counts = np.bincount(user, minlength=users)
+        named = np.zeros(len(user), dtype=np.int64) if session is None else session
+        order = np.lexsort((behaviour, item, named, time, user))
         return cls(
-            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            indptr_of(np.bincount(user, minlength=users)),
             item[order].astype(np.int32),
             behaviour[order].astype(np.int32),
             time[order].astype(np.int64),
+            named[order],
         )
+
+
+def basket_ids(histories: Histories) -> Longs:
+    """Number of the basket of every event, counted through all users, [events].
+
+    A basket is a run of events of one session; where the log does not name the session of both of two consecutive
+    events, a pause ends it.
+    """
+    if not len(histories.items):
+        return np.empty(0, dtype=np.int64)
+    before, after = histories.sessions[:-1], histories.sessions[1:]
+    pause = np.diff(histories.times) > BASKET_GAP_SECONDS
+    ends = np.where((before != 0) & (after != 0), before != after, pause)
+    return indptr_of((np.diff(histories.users) != 0) | ends)

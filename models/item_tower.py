@@ -1,10 +1,9 @@
-"""Item tower: a pre-trained transformer that turns an item's text into a vector, and its contrastive tuning."""
+"""Item tower: a pre-trained transformer that turns an item's text into a vector."""
 
 from __future__ import annotations
 
 import importlib.util
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from models.devices import autocast
+from contracts.errors import ModelError, SettingsError
+from contracts.settings import Tower
 from models.frozen_layers import FrozenLayers
-from models.histories import Floats, Longs
-from spark_jobs.contracts.errors import ModelError, SettingsError
-from spark_jobs.contracts.settings import Training
-
-log = logging.getLogger("nightshift")
+from models.histories import Floats
 
 
 def base_model_folder(name: str) -> Path:
@@ -40,8 +36,8 @@ def base_model_folder(name: str) -> Path:
         if any(config.parent.glob("*.safetensors")):
             return config.parent
     raise SettingsError(
-        f"training.base_model is {name!r}: expected a folder, or an installed Python package, with config.json and "
-        "*.safetensors in it. Nothing is downloaded at run time."
+        f"training.tower.base_model is {name!r}: expected a folder, or an installed Python package, with config.json "
+        "and *.safetensors in it. Nothing is downloaded at run time."
     )
 
 
@@ -133,8 +129,8 @@ class ItemTower(nn.Module):
         vectors = np.empty((len(rows), self.size), dtype=np.float32)
         order = _by_length([texts.tokens[row] for row in rows])
         for start in range(0, len(order), batch):
-            places = order[start : start + batch]
-            vectors[places] = self(texts, [rows[place] for place in places]).cpu().numpy()
+            part = order[start : start + batch]
+            vectors[part] = self(texts, [rows[number] for number in part]).cpu().numpy()
         return vectors
 
     def encode_first(self, texts: Sequence[str], batch: int, first_tuned: int) -> tuple[Floats, Texts]:
@@ -163,14 +159,14 @@ def _by_length(tokens: Sequence[Sequence[int]]) -> list[int]:
     return sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
 
 
-def first_tuned(tower: ItemTower, settings: Training) -> int:
+def first_tuned(tower: ItemTower, settings: Tower) -> int:
     """Number of the first layer that tuning changes; those below stay as they are. 0 without tuning."""
     if settings.tuning == "frozen":
         return 0
-    return max(0, int(tower.encoder.config.num_hidden_layers) - settings.lora_layers)
+    return max(0, int(tower.encoder.config.num_hidden_layers) - settings.tuned_layers)
 
 
-def with_adapters(tower: ItemTower, settings: Training) -> ItemTower:
+def with_adapters(tower: ItemTower, settings: Tower) -> ItemTower:
     """The tower ready for tuning: LoRA on the linear maps of the last layers, the last layers, or nothing."""
     layers = int(tower.encoder.config.num_hidden_layers)
     inside = tuple(f".{layer}." for layer in range(first_tuned(tower, settings), layers))
@@ -207,106 +203,3 @@ def merged(tower: ItemTower) -> ItemTower:
     if difference > 1e-4:
         raise ModelError(f"Merging the adapters changed vectors by {difference:.2e}, expected at most 1e-4.")
     return tower
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of texts to pull together: what a user had, and what the same user took next."""
-
-    before: Longs  # [pairs], index into the texts
-    after: Longs  # [pairs]
-
-
-def contrastive_loss(before: Tensor, after: Tensor, same: Tensor, temperature: float) -> Tensor:
-    """Symmetric InfoNCE with in-batch negatives (van den Oord et al., 2018; as CLIP does it).
-
-    Args:
-        before: Unit vectors [pairs, size].
-        after: Unit vectors [pairs, size], row by row the positives of ``before``.
-        same: [pairs, pairs], true where ``after[j]`` is as good as ``after[i]``: no negative of i.
-        temperature: Divides the cosines.
-    """
-    logits = before @ after.T / temperature
-    others = same & ~torch.eye(len(before), dtype=torch.bool, device=before.device)
-    logits = logits.masked_fill(others, float("-inf"))
-    labels = torch.arange(len(before), device=before.device)
-    return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
-
-
-def _batches(pairs: Pairs, size: int, generator: np.random.Generator) -> Iterator[tuple[Longs, Longs]]:
-    while True:
-        order = generator.permutation(len(pairs.before))
-        for start in range(0, max(1, len(order) - size + 1), size):
-            rows = order[start : start + size]
-            yield pairs.before[rows], pairs.after[rows]
-
-
-def tune(
-    tower: ItemTower,
-    texts: Texts,
-    pairs: Pairs,
-    settings: Training,
-    evaluate: Callable[[], float],
-    report: Callable[[str, int, float], None],
-) -> None:
-    """Tunes the tower on pairs, in place; keeps the weights with the best validation metric.
-
-    Args:
-        tower: Ready for tuning (`with_adapters`).
-        texts: Distinct texts that the pairs point into.
-        pairs: Positives; the other pairs of a batch are the negatives.
-        settings: Steps, batch, rate, accumulation, patience, seed.
-        evaluate: Gives the validation metric of the tower as it is (higher is better).
-        report: Told (name, step, value) of losses and metrics.
-    """
-    trainable = [weight for weight in tower.parameters() if weight.requires_grad]
-    if not trainable or len(pairs.before) < 2:
-        log.info("Item tower: nothing to tune (%s, %d pairs).", settings.tuning, len(pairs.before))
-        return
-    optimiser = torch.optim.AdamW(trainable, lr=settings.tower_rate, weight_decay=settings.weight_decay)
-    warm_up = max(1, settings.tower_steps // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / warm_up, max(0.0, 1 - step / settings.tower_steps))
-    )
-    batches = _batches(pairs, settings.tower_batch, np.random.default_rng(settings.seed))
-    every = max(1, settings.tower_steps // 4)
-    best, kept, worse = evaluate(), [weight.detach().clone() for weight in trainable], 0
-    report("tower_validation", 0, best)
-    for step in range(1, settings.tower_steps + 1):
-        tower.train()
-        total = 0.0
-        for _ in range(settings.tower_accumulation):
-            before, after = next(batches)
-            distinct, where = np.unique(np.concatenate([before, after]), return_inverse=True)
-            with autocast(tower.device):
-                vectors = tower(texts, distinct.tolist())
-            left, right = vectors[where[: len(before)]], vectors[where[len(before) :]]
-            same = torch.from_numpy((after[:, None] == after[None]) | (before[:, None] == before[None]))
-            loss = contrastive_loss(left, right, same.to(tower.device), settings.tower_temperature)
-            (loss / settings.tower_accumulation).backward()  # type: ignore[no-untyped-call]
-            total += loss.item() / settings.tower_accumulation
-        nn.utils.clip_grad_norm_(trainable, 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
-        schedule.step()
-        report("tower_loss", step, total)
-        if step % every == 0 or step == settings.tower_steps:
-            value = evaluate()
-            report("tower_validation", step, value)
-            log.info(
-                "Item tower: step %d of %d, loss %.3f, validation %.4f",
-                step,
-                settings.tower_steps,
-                total,
-                value,
-            )
-            if value > best:
-                best, kept, worse = value, [weight.detach().clone() for weight in trainable], 0
-            else:
-                worse += 1
-                if worse >= settings.patience:
-                    log.info("Item tower: stopped early at step %d.", step)
-                    break
-    with torch.no_grad():
-        for weight, saved in zip(trainable, kept, strict=True):
-            weight.copy_(saved)

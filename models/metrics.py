@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.histories import Floats, Histories, Ints, Longs
+from models.histories import Flags, Floats, Histories, Ints, Longs
+from models.ragged import gather, indptr_of, kept, row_of_each
 
 Doubles = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 Z95 = 1.959963984540054
 """Two-sided 95% quantile of the normal distribution."""
@@ -19,7 +19,7 @@ Z95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Relevant:
-    """The distinct items that each user went on to take, in compressed-row form, ascending in a user."""
+    """The distinct items of each user's target events in a window, in compressed-row form, ascending in a user."""
 
     indptr: Longs  # [users + 1]
     items: Ints  # [relevant]
@@ -31,19 +31,20 @@ class Relevant:
 
     def take(self, users: NDArray[np.integer[Any]]) -> Relevant:
         """Only the given users, in the given order."""
-        counts = self.counts[users]
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        index = np.arange(indptr[-1]) + np.repeat(self.indptr[users] - indptr[:-1], counts)
+        indptr, index = gather(self.indptr, users)
         return Relevant(indptr, self.items[index])
+
+    def select(self, keep: Flags) -> Relevant:
+        """The same users with only the items where ``keep`` [relevant] is true."""
+        return Relevant(kept(self.indptr, keep), self.items[keep])
 
     @classmethod
     def from_histories(cls, future: Histories) -> Relevant:
-        """What users did in ``future``, each catalogue item once."""
+        """The items of the events ``future``, each catalogue item once."""
         known = future.select(future.items >= 0)
         base = int(known.items.max(initial=0)) + 1
-        keys = np.unique(known.users.astype(np.int64) * base + known.items)
-        counts = np.bincount(keys // base, minlength=len(future))
-        return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), (keys % base).astype(np.int32))
+        keys = np.unique(known.users * base + known.items)
+        return cls(indptr_of(np.bincount(keys // base, minlength=len(future))), (keys % base).astype(np.int32))
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,14 @@ def hits(ranked: Ints, relevant: Relevant) -> Flags:
     """Where a list shows a relevant item for the first time, [users, n]; ``-1`` pads never hit."""
     users, n = ranked.shape
     base = int(max(ranked.max(initial=0), relevant.items.max(initial=0))) + 1
-    rows = np.arange(users, dtype=np.int64)[:, None] * base
-    wanted = np.repeat(rows[:, 0], relevant.counts) + relevant.items
-    keys = rows + ranked
-    found = np.isin(keys, wanted) & (ranked >= 0)
+    wanted = row_of_each(relevant.indptr) * base + relevant.items
+    keys = np.arange(users, dtype=np.int64)[:, None] * base + ranked
+    is_relevant = np.isin(keys, wanted) & (ranked >= 0)
     order = np.argsort(keys, axis=1, kind="stable")
     in_order = np.take_along_axis(keys, order, axis=1)
     again = np.zeros((users, n), dtype=np.bool_)
     np.put_along_axis(again, order[:, 1:], in_order[:, 1:] == in_order[:, :-1], axis=1)
-    return found & ~again
+    return is_relevant & ~again
 
 
 def recall(hit: Flags, relevant: Longs) -> Doubles:
@@ -115,13 +115,13 @@ def coverage(ranked: Ints, items: int) -> float:
     return len(np.unique(ranked[ranked >= 0])) / items
 
 
-def novelty(ranked: Ints, purchases: NDArray[np.int64] | Floats) -> Doubles:
+def novelty(ranked: Ints, events: NDArray[np.int64] | Floats) -> Doubles:
     """Mean self-information of each list in bits, [users]; NaN for an empty list.
 
-    ``-log2((purchases + 1) / (total + items))`` by ``purchases`` [items]: the one added gives items
-    that nobody bought a finite surprise. Source: Vargas and Castells 2011.
+    ``-log2((events + 1) / (total + items))`` by the target ``events`` [items]: the one added gives items
+    without any a finite surprise. Source: Vargas and Castells 2011.
     """
-    bits = -np.log2((purchases + 1.0) / (purchases.sum() + len(purchases)))
+    bits = -np.log2((events + 1.0) / (events.sum() + len(events)))
     shown = ranked >= 0
     return _ratio((bits[ranked] * shown).sum(axis=1), shown.sum(axis=1))
 

@@ -1,8 +1,8 @@
-"""Builds train, validation and test sequences as of the end of a run's interval.
+"""Builds train, validation and test sequences as of a day.
 
-    python -m spark_jobs.build_splits --start 2017-12-16 --end 2017-12-23 --run-id by-hand
+    python -m spark_jobs.build_splits --as-of 2017-12-23
 
-With an interval that ends at T and windows of 7 days:
+As of T, with windows of 7 days:
 
     split        histories: events before   targets: items of target behaviours in
     train        T - 14 days                -  (the model draws its own inside the history)
@@ -16,40 +16,39 @@ targets complete what was known of the shop at that time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
-
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs import storage
-from spark_jobs.contracts.cli import entry, log, parser, run_of
-from spark_jobs.contracts.columns import Columns as C
-from spark_jobs.contracts.errors import InputError
-from spark_jobs.contracts.interval import midnight_seconds
-from spark_jobs.contracts.settings import Settings
-from spark_jobs.contracts.tables import EVENTS, SEQUENCES
-from spark_jobs.contracts.windows import TEST, TRAIN, VALIDATION, Windows
-from spark_jobs.session import session
+from contracts import lake
+from contracts.cli import AsOf, log
+from contracts.columns import Columns as C
+from contracts.errors import InputError
+from contracts.interval import midnight_seconds
+from contracts.settings import Settings
+from contracts.tables import EVENTS, SEQUENCES
+from contracts.windows import TEST, TRAIN, VALIDATION, Windows
+from spark_jobs.cluster.step import main
+from spark_jobs.scoring.sequences import TIME, arrays, event, newest_first
 
-_SECONDS, _OLD, _PLACE, _EVENTS = "_seconds", "_old", "_place", "_events"
+_OLD, _RANK, _EVENTS = "_old", "_rank", "_events"
 
 
-def run(spark: SparkSession, settings: Settings, end: date) -> str:
-    """Writes the snapshot as of ``end`` and returns its id.
+def run(spark: SparkSession, settings: Settings, arguments: AsOf) -> str:
+    """Writes the snapshot as of the day and returns its id.
 
     Raises:
         InputError: no event lies before the windows, or none of a target behaviour within them.
     """
-    windows = Windows.of(settings, end)
-    events = storage.read(spark, settings, EVENTS).where(F.col(C.DS) < F.lit(end))
+    windows = Windows.of(settings, arguments.as_of)
+    events = lake.read(spark, settings, EVENTS).where(lake.known_before(windows.end, F.col))
     sequences = events.transform(to_sequences, windows).persist()
     try:
         require_all_splits(sequences, windows)
         where = f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}'"
-        storage.replace(sequences.hint("rebalance", C.SPLIT), settings, SEQUENCES, where)
+        lake.replace(sequences.hint("rebalance", C.SPLIT), settings, SEQUENCES, where)
     finally:
         sequences.unpersist()
+    log.info("Snapshot: %s", windows.snapshot_id)
     return windows.snapshot_id
 
 
@@ -76,20 +75,17 @@ def require_all_splits(sequences: DataFrame, windows: Windows) -> None:
 
 
 def to_sequences(events: DataFrame, windows: Windows) -> DataFrame:
-    """Rows of `sequences`, from events in any order."""
-    test_end = midnight_seconds(windows.end)
+    """Rows of `sequences`, from the events known before the end, in any order."""
     users = (
-        events.withColumn(_SECONDS, F.unix_timestamp(C.EVENT_TIME))
-        .where(F.col(_SECONDS) < test_end)
-        .transform(filter_newest, windows)
+        events.transform(filter_newest, windows)
         .groupBy(C.USER_ID)
-        .agg(F.sort_array(F.collect_list(F.struct(_SECONDS, C.ITEM_ID, C.BEHAVIOUR))).alias(_EVENTS))
+        .agg(F.sort_array(F.collect_list(event())).alias(_EVENTS))
     )
-    first, second = windows.validation_start, windows.test_start
+    first, second, end = windows.validation_start, windows.test_start, midnight_seconds(windows.end)
     splits = F.array(
         _sequence(TRAIN, first, first, windows),
         _sequence(VALIDATION, first, second, windows),
-        _sequence(TEST, second, test_end, windows),
+        _sequence(TEST, second, end, windows),
     )
     return (
         users.select(C.USER_ID, F.inline(splits))
@@ -101,42 +97,26 @@ def to_sequences(events: DataFrame, windows: Windows) -> DataFrame:
 
 def filter_newest(events: DataFrame, windows: Windows) -> DataFrame:
     """Drops what no history can hold, so that one user's array stays small however long the table is."""
-    newest_first = Window.partitionBy(C.USER_ID, _OLD).orderBy(
-        F.col(_SECONDS).desc(), F.col(C.ITEM_ID).desc(), F.col(C.BEHAVIOUR).desc()
-    )
     return (
         # by user alone, so that the grouping that follows needs no second shuffle
         events.repartition(C.USER_ID)
-        .withColumn(_OLD, F.col(_SECONDS) < windows.validation_start)
-        .withColumn(_PLACE, F.row_number().over(newest_first))
-        .where(~F.col(_OLD) | (F.col(_PLACE) <= windows.max_history))
+        .withColumn(_OLD, F.unix_seconds(C.EVENT_TIME) < windows.validation_start)
+        .withColumn(_RANK, F.row_number().over(newest_first(_OLD)))
+        .where(~F.col(_OLD) | (F.col(_RANK) <= windows.max_history))
     )
 
 
 def _sequence(split: str, start: int, end: int, windows: Windows) -> Column:
     """One split of a user: history before ``start``, targets in [start, end)."""
-    before = F.filter(_EVENTS, lambda event: event[_SECONDS] < start)
+    before = F.filter(_EVENTS, lambda each: each[TIME] < start)
     kept = F.slice(before, F.greatest(F.size(before) - windows.max_history + 1, F.lit(1)), windows.max_history)
     inside = F.filter(
         _EVENTS,
-        lambda event: (event[_SECONDS] >= start) & (event[_SECONDS] < end) & event[C.BEHAVIOUR].isin(*windows.targets),
+        lambda each: (each[TIME] >= start) & (each[TIME] < end) & each[C.BEHAVIOUR].isin(*windows.targets),
     )
-    return F.struct(
-        F.lit(split).alias(C.SPLIT),
-        kept[C.ITEM_ID].alias(C.ITEM_IDS),
-        kept[C.BEHAVIOUR].alias(C.BEHAVIOURS),
-        kept[_SECONDS].alias(C.TIMES),
-        F.array_sort(F.array_distinct(inside[C.ITEM_ID])).alias(C.TARGETS),
-    )
-
-
-def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
-    """Entry point."""
-    run_ = run_of(parser(__doc__).parse_args(argv))
-    with session("build_splits", settings) as spark:
-        snapshot_id = run(spark, settings, run_.interval.end)
-    print(snapshot_id)
+    targets = F.array_sort(F.array_distinct(inside[C.ITEM_ID]))
+    return F.struct(F.lit(split).alias(C.SPLIT), *arrays(kept), targets.alias(C.TARGETS))
 
 
 if __name__ == "__main__":
-    entry(main)
+    main("build_splits", __doc__, AsOf, run)

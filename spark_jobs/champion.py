@@ -1,4 +1,4 @@
-"""Prints the id of the champion model; its exit code tells whether there is one.
+"""Prints the id of the champion model; nothing where none was promoted yet.
 
     python -m spark_jobs.champion
 
@@ -7,19 +7,20 @@ A process of its own, because what knows the champion (MLflow) is too heavy to i
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
-
-from models.registry import folder_of
-from spark_jobs.contracts.cli import entry
-from spark_jobs.contracts.settings import Settings
+from contracts.cli import NoArguments, main
+from contracts.settings import Settings
+from models.store.registry import champion
 
 
-def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
-    """Entry point."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
-    print(folder_of(settings).name)
+def run(settings: Settings, _: NoArguments) -> None:
+    """Prints the id.
+
+    Raises:
+        RegistryError: the registry could not be asked.
+    """
+    if model_id := champion(settings):
+        print(model_id)
 
 
 if __name__ == "__main__":
-    entry(main)
+    main(__doc__, NoArguments, run)

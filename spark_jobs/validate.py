@@ -9,36 +9,45 @@ failure is a final error: the same data would fail again. `--allow-empty` lets d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 
 from pyspark.sql import SparkSession
 
-from spark_jobs.contracts.cli import Run, entry, log, parser, run_of
-from spark_jobs.contracts.errors import QualityError
-from spark_jobs.contracts.settings import Settings
+from contracts.cli import Days, argument, log
+from contracts.errors import QualityError
+from contracts.settings import Settings
+from contracts.states import CRITICAL
+from spark_jobs.cluster.step import main
 from spark_jobs.quality import gate
 from spark_jobs.quality.metrics import events_metrics, items_metrics
-from spark_jobs.quality.results import CRITICAL, Result, write
+from spark_jobs.quality.results import Result, write
 from spark_jobs.quality.suites import events_suite, items_suite
-from spark_jobs.session import session
 
 
-def run(spark: SparkSession, settings: Settings, job: Run, *, allow_empty: bool = False) -> None:
+@dataclass(frozen=True)
+class Arguments(Days):
+    """The days that are validated, and the run whose results they are."""
+
+    run_id: str = argument("name of the run in the tables", default="by-hand")
+
+
+def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
     """Measures, judges, writes; then stops the night if it must.
 
     Raises:
-        QualityError: critical expectations that failed, each with what was expected and found.
+        QualityError: critical expectations that failed, each with what was expected and observed.
     """
-    events, items = events_metrics(spark, settings, job.interval), items_metrics(spark, settings)
-    expected = events_suite(settings, allow_empty=allow_empty, has_past="volume_ratio" in events)
+    interval = arguments.interval
+    events, items = events_metrics(spark, settings, interval), items_metrics(spark, settings)
+    expected = events_suite(settings, allow_empty=arguments.allow_empty, has_past="volume_ratio" in events)
     judged = {
         "events": gate.judge("events", expected, events),
         "items": gate.judge("items", items_suite(settings), items),
     }
-    write(settings, job.interval.ds, job.run_id, judged)
+    write(settings, interval.ds, arguments.run_id, judged)
     log_results(judged)
-    require_met(judged, job.interval.ds)
+    require_met(judged, interval.ds)
 
 
 def log_results(judged: Mapping[str, Sequence[Result]]) -> None:
@@ -66,18 +75,6 @@ def require_met(judged: Mapping[str, Sequence[Result]], night: date) -> None:
         )
 
 
-def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
-    """Entry point."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--allow-empty", action="store_true", help="let days without events pass")
-    parsed = arguments.parse_args(argv)
-    # importing GX takes seconds, in which the JVM starts
-    with ThreadPoolExecutor(1) as aside:
-        imported = aside.submit(gate.quiet_context)
-        with session("validate", settings) as spark:
-            imported.result()
-            run(spark, settings, run_of(parsed), allow_empty=parsed.allow_empty)
-
-
 if __name__ == "__main__":
-    entry(main)
+    # importing GX takes seconds, in which Java starts
+    main("validate", __doc__, Arguments, run, meanwhile=lambda _: gate.quiet_context())

@@ -1,4 +1,4 @@
-"""What all tests share: nothing of whoever runs them but the set-up, and a home of each test's own."""
+"""What all tests share: a home of their own, nothing of whoever runs them but the set-up, and a mark by folder."""
 
 from __future__ import annotations
 
@@ -8,8 +8,23 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
-from spark_jobs.contracts.settings import Settings, load_settings
+from contracts.cli import NoArguments
+from contracts.settings import Settings, load_settings
+from nightshift.runtime import setup_airflow
+from nightshift.runtime.environment import airflow_home
+
+MARKS = {"spark": pytest.mark.spark, "dags": pytest.mark.airflow, "e2e": pytest.mark.e2e}
+"""Mark of all tests of a folder. The tests of all others need neither Spark nor Airflow."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests by their folder."""
+    here = Path(__file__).parent
+    for item in items:
+        if mark := MARKS.get(item.path.relative_to(here).parts[0]):
+            item.add_marker(mark)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,6 +43,17 @@ def nothing_from_outside() -> Iterator[None]:
 def settings(tmp_path: Path) -> Settings:
     """The demo profile in a home of its own."""
     return load_settings({"NIGHTSHIFT_HOME": str(tmp_path / "home"), "NIGHTSHIFT_PROFILE": "demo"})
+
+
+@pytest.fixture(scope="session")
+def prepared_airflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared Airflow's database: made once for all processes of the tests, because it takes 15 seconds."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    settings = load_settings({"NIGHTSHIFT_HOME": str(shared / "airflow-template"), "NIGHTSHIFT_PROFILE": "demo"})
+    with FileLock(shared / "airflow-template.lock"):
+        setup_airflow.run(settings, NoArguments())
+    return airflow_home(settings) / "airflow.db"
 
 
 # the speed of the machine is no property of the code

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 
-from spark_jobs.contracts.errors import ERROR_PREFIX, ModelError
+from contracts.errors import ERROR_PREFIX, ModelError
 from wiring.failures import JobLog
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def champion() -> str | None:
     job_log = JobLog()
     for line in job_log.follow(done.stderr.splitlines()):
         log.info(line)
-    if done.returncode not in (0, ModelError.exit_code):
+    if done.returncode:
         job_log.fail(log, MODULE, done.returncode)
     return done.stdout.strip() or None
 

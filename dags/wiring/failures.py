@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 
-from spark_jobs.contracts.errors import ERROR_PREFIX, FINAL_EXIT_CODES
+from contracts.errors import ERROR_PREFIX, FINAL_EXIT_CODES
 
 if TYPE_CHECKING:
     import logging

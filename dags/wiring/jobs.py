@@ -16,18 +16,20 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException
 
-from spark_jobs.contracts.settings import PROJECT, load_settings
-from spark_jobs.environment import spark_defaults
+from contracts.settings import PROJECT, load_settings
+from spark_jobs.cluster.environment import spark_defaults
 from wiring.failures import JobLog
 
 KILL_AFTER_SECONDS = 20
 
 
-def owns_one_day(arguments: Sequence[str]) -> bool:
-    """Whether the interval in a job's arguments is one night; a history and a training window are longer."""
-    told = dict(pairwise(arguments))
-    days = [date.fromisoformat(told[name]) for name in ("--start", "--end") if name in told]
-    return len(days) == 2 and days[1] - days[0] == timedelta(days=1)
+def is_long(arguments: Sequence[str]) -> bool:
+    """Whether a job's arguments ask for more than one night's work: a fine-tuning, or the history of several days."""
+    values = dict(pairwise(arguments))
+    if "--as-of" in values:
+        return True
+    days = [date.fromisoformat(values[name]) for name in ("--start", "--end") if name in values]
+    return len(days) == 2 and days[1] - days[0] > timedelta(days=1)
 
 
 def given(arguments: Sequence[str]) -> list[str]:
@@ -68,7 +70,7 @@ class SparkJob(SparkSubmitOperator):
     def _get_hook(self) -> SparkJobHook:
         settings, arguments = load_settings(), given(self.application_args or [])
         env_vars = dict(self.env_vars or {})
-        if owns_one_day(arguments) and (options := settings.spark.night_java_options):
+        if not is_long(arguments) and (options := settings.spark.night_java_options):
             env_vars["SPARK_SUBMIT_OPTS"] = f"{os.environ.get('SPARK_SUBMIT_OPTS', '')} {options}".strip()
         return SparkJobHook(
             conn_id=self._conn_id,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from airflow.sdk import Asset
 
-from spark_jobs.contracts.tables import Table
+from contracts.tables import Table
 
 
 def assets(*tables: Table) -> list[Asset]:
     """The assets of ``tables``, as outlets of the task that writes them.
 
-    The address names the table, not the place of the lake: lineage stays the same when the lake moves.
+    The address names the table, not the folder of the lake: lineage stays the same when the lake moves.
     """
     return [
         Asset(name=table.name, uri=f"lake://nightshift/{table.name}", group="lake", extra={"doc": table.doc})

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from airflow.sdk import Param
 
-NIGHT = [
-    "--start",
-    "{{ data_interval_start | ds }}",
-    "--end",
-    "{{ data_interval_end | ds }}",
-    "--run-id",
-    "{{ run_id }}",
-]
-"""The night: always the data interval. Airflow's own `ds` differs between runs by hand and scheduled ones."""
+RUN_ID = ["--run-id", "{{ run_id }}"]
 
-INGESTED = [
+NIGHT = ["--ds", "{{ data_interval_start | ds }}", *RUN_ID]
+"""The night: always the data interval, which is one day. Airflow's own `ds` differs between runs by hand and others."""
+
+DAYS = [
     "--start",
     "{{ params.ingest_from or (data_interval_start | ds) }}",
     "--end",
     "{{ data_interval_end | ds }}",
-    "--run-id",
-    "{{ run_id }}",
     "{{ '--allow-empty' if params.allow_empty else '' }}",
 ]
 """The days whose logs are taken in: the night, or everything since `ingest_from`."""
@@ -47,10 +40,8 @@ NIGHT_PARAMS = {
     ),
 }
 
-_END = "params.as_of or (data_interval_end | ds)"
-
-TRAINING = ["--start", f"{{{{ macros.ds_add({_END}, -7) }}}}", "--end", f"{{{{ {_END} }}}}", "--run-id", "{{ run_id }}"]
-"""The week before the as-of date: the data interval of a scheduled run, or what `as_of` asks for."""
+AS_OF = ["--as-of", "{{ params.as_of or (data_interval_end | ds) }}"]
+"""The as-of date: the end of a scheduled run's data interval, or what `as_of` asks for."""
 
 TRAINING_PARAMS = {
     "as_of": Param(

@@ -7,25 +7,24 @@ Reads `events` and `items` of all days that were taken in, writes nothing.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from time import perf_counter
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs import storage
-from spark_jobs.contracts.cli import entry
-from spark_jobs.contracts.columns import Columns as C
-from spark_jobs.contracts.errors import InputError
-from spark_jobs.contracts.interval import Interval
-from spark_jobs.contracts.settings import Settings
-from spark_jobs.contracts.tables import EVENTS, INGEST_COUNTS, ITEMS
+from contracts import lake
+from contracts.cli import NoArguments
+from contracts.columns import Columns as C
+from contracts.errors import InputError
+from contracts.interval import Interval
+from contracts.settings import Settings
+from contracts.tables import EVENTS, INGEST_COUNTS, ITEMS
+from spark_jobs.cluster.step import main
 from spark_jobs.quality import gate
 from spark_jobs.quality.metrics import aggregate, events_aggregates, events_metrics, known_items
 from spark_jobs.quality.suites import events_suite
-from spark_jobs.session import session
 
 NAIVE = 10
 """Expectations of `naive`."""
@@ -72,36 +71,34 @@ def ingested(settings: Settings) -> Interval:
     Raises:
         InputError: there is none.
     """
-    days = [row[C.DS] for row in storage.small_rows(settings, INGEST_COUNTS)]
+    days = [row[C.DS] for row in lake.rows(settings, INGEST_COUNTS)]
     if not days:
-        raise InputError(f"No day was taken in yet: {storage.path(settings, INGEST_COUNTS)} is empty. Run `make run`.")
+        raise InputError(f"No day was taken in yet: {lake.path(settings, INGEST_COUNTS)} is empty. Run `make run`.")
     return Interval(min(days), max(days) + timedelta(days=1))
 
 
-def main(settings: Settings, argv: Sequence[str] | None = None) -> None:
-    """Entry point."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+def run(spark: SparkSession, settings: Settings, _: NoArguments) -> None:
+    """Prints the times of one pass, of the gate, and of GX on the data."""
     interval = ingested(settings)
-    with session("bench quality", settings) as spark:
-        events = (
-            storage.read(spark, settings, EVENTS)
-            .where((F.col(C.DS) >= F.lit(interval.start)) & (F.col(C.DS) < F.lit(interval.end)))
-            .join(known_items(storage.read(spark, settings, ITEMS)), C.ITEM_ID, "left")
-        )
-        imported = timed(gate.quiet_context)
-        aggregates = events_aggregates(settings.ingest)
-        timed(lambda: aggregate(events, aggregates))  # compiles, fills the file cache
-        metrics = events_metrics(spark, settings, interval)
-        checks = events_suite(settings, allow_empty=False, has_past="volume_ratio" in metrics)
-        one_pass = timed(lambda: aggregate(events, aggregates))
-        judged = timed(lambda: gate.judge("events", checks, metrics))
-        print(f"{metrics['rows']:,.0f} events of [{interval.start}, {interval.end}); import of GX {imported:.1f} s")
-        print(f"one aggregate pass                     {one_pass:6.1f} s   1.0 ×")
-        total = one_pass + judged
-        print(f"the gate: that pass, {len(checks)} expectations   {total:6.1f} s  {total / one_pass:4.1f} ×")
-        seconds = timed(lambda: naive(events, settings))
-        print(f"GX on the data, {NAIVE} expectations        {seconds:6.1f} s  {seconds / one_pass:4.1f} ×")
+    events = (
+        lake.read(spark, settings, EVENTS)
+        .where(interval.covers(F.col(C.DS)))
+        .join(known_items(lake.read(spark, settings, ITEMS)), C.ITEM_ID, "left")
+    )
+    imported = timed(gate.quiet_context)
+    aggregates = events_aggregates(settings.ingest)
+    timed(lambda: aggregate(events, aggregates))  # compiles, fills the file cache
+    metrics = events_metrics(spark, settings, interval)
+    checks = events_suite(settings, allow_empty=False, has_past="volume_ratio" in metrics)
+    one_pass = timed(lambda: aggregate(events, aggregates))
+    judged = timed(lambda: gate.judge("events", checks, metrics))
+    print(f"{metrics['rows']:,.0f} events of [{interval.start}, {interval.end}); import of GX {imported:.1f} s")
+    print(f"one aggregate pass                     {one_pass:6.1f} s   1.0 ×")
+    total = one_pass + judged
+    print(f"the gate: that pass, {len(checks)} expectations   {total:6.1f} s  {total / one_pass:4.1f} ×")
+    seconds = timed(lambda: naive(events, settings))
+    print(f"GX on the data, {NAIVE} expectations        {seconds:6.1f} s  {seconds / one_pass:4.1f} ×")
 
 
 if __name__ == "__main__":
-    entry(main)
+    main("bench quality", __doc__, NoArguments, run)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from spark_jobs.contracts.errors import InputError
+from contracts.errors import InputError
 from spark_jobs.quality.results import Result
 from spark_jobs.quality.suites import Check, shown
 

@@ -9,13 +9,13 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs import storage
-from spark_jobs.clean_events import NEEDS_QUANTITY
-from spark_jobs.contracts.columns import Columns as C
-from spark_jobs.contracts.errors import InputError
-from spark_jobs.contracts.interval import Interval
-from spark_jobs.contracts.settings import Ingest, Settings
-from spark_jobs.contracts.tables import EVENTS, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
+from contracts import lake
+from contracts.columns import Columns as C
+from contracts.errors import InputError
+from contracts.interval import Interval
+from contracts.settings import Ingest, Settings
+from contracts.tables import EVENTS, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
+from spark_jobs.ingest.events import NEEDS_QUANTITY
 
 Metrics = dict[str, float]
 
@@ -26,12 +26,12 @@ PAST_DAYS, FEWEST_PAST_DAYS = 28, 7
 def events_metrics(spark: SparkSession, settings: Settings, interval: Interval) -> Metrics:
     """Metrics of the events of the interval; `volume_ratio` only where there is a past to compare with."""
     events = (
-        storage.read(spark, settings, EVENTS)
-        .where((F.col(C.DS) >= F.lit(interval.start)) & (F.col(C.DS) < F.lit(interval.end)))
-        .join(known_items(storage.read(spark, settings, ITEMS)), C.ITEM_ID, "left")
+        lake.read(spark, settings, EVENTS)
+        .where(interval.covers(F.col(C.DS)))
+        .join(known_items(lake.read(spark, settings, ITEMS)), C.ITEM_ID, "left")
     )
     seen = aggregate(events, events_aggregates(settings.ingest))
-    counts = {row[C.DS]: row for row in storage.small_rows(settings, INGEST_COUNTS)}
+    counts = {row[C.DS]: row for row in lake.rows(settings, INGEST_COUNTS)}
     return (
         with_shares(seen, purchases="price_null", rows="late")
         | counted_metrics(counts, interval, seen["rows"])
@@ -41,8 +41,8 @@ def events_metrics(spark: SparkSession, settings: Settings, interval: Interval) 
 
 def items_metrics(spark: SparkSession, settings: Settings) -> Metrics:
     """Metrics of the catalogue."""
-    seen = aggregate(storage.read(spark, settings, ITEMS), items_aggregates())
-    rejected = storage.count(settings, ITEMS_REJECTED)
+    seen = aggregate(lake.read(spark, settings, ITEMS), items_aggregates())
+    rejected = lake.count(settings, ITEMS_REJECTED)
     return with_shares(seen, rows="textless") | {"rejected_share": rejected / max(rejected + seen["rows"], 1)}
 
 

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from spark_jobs import storage
-from spark_jobs.contracts.settings import Settings
-from spark_jobs.contracts.tables import QUALITY_RESULTS
-
-CRITICAL, WARNING = "critical", "warning"
+from contracts import lake
+from contracts.settings import Settings
+from contracts.tables import QUALITY_RESULTS
 
 
 @dataclass(frozen=True)
@@ -18,7 +16,7 @@ class Result:
     """What became of one expectation."""
 
     expectation: str
-    severity: str  # critical or warning
+    severity: str  # of contracts.states
     success: bool
     expected: str
     observed: str | None
@@ -35,4 +33,4 @@ def write(settings: Settings, ds: date, run_id: str, suites: Mapping[str, Sequen
         for r in results
     ]
     names = ", ".join(f"'{suite}'" for suite in suites)
-    storage.replace_small(settings, QUALITY_RESULTS, rows, f"ds = '{ds}' AND suite IN ({names})")
+    lake.replace_small(settings, QUALITY_RESULTS, rows, f"ds = '{ds}' AND suite IN ({names})")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spark_jobs.contracts.settings import Settings
-from spark_jobs.quality.results import CRITICAL, WARNING
+from contracts.settings import Settings
+from contracts.states import CRITICAL, WARNING
 
 
 @dataclass(frozen=True)

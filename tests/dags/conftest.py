@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from spark_jobs import setup_airflow
-from spark_jobs.contracts.settings import PROJECT, Settings, load_settings
-from spark_jobs.environment import airflow_home, environment
+from contracts.settings import PROJECT, Settings, load_settings
+from nightshift.runtime.environment import airflow_home, environment
 
 
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(tmp_path_factory: pytest.TempPathFactory, prepared_airflow: Path) -> Settings:
     """The demo profile in a home of its own, with Airflow prepared."""
     made = load_settings({"NIGHTSHIFT_HOME": str(tmp_path_factory.mktemp("home")), "NIGHTSHIFT_PROFILE": "demo"})
-    setup_airflow.prepare(made)
+    airflow_home(made).mkdir()
+    shutil.copy(prepared_airflow, airflow_home(made))
     return made
 
 

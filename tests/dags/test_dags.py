@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from spark_jobs.contracts.pools import POOLS
-from spark_jobs.contracts.settings import PROJECT
-from spark_jobs.contracts.tables import TABLES
+from contracts.pools import POOLS
+from contracts.settings import PROJECT
+from contracts.tables import TABLES
 
 NIGHTLY, WEEKLY = "nightly_recommendations", "fine_tune_model"
 
@@ -27,8 +27,8 @@ def described(airflow_environ: dict[str, str]) -> dict[str, Any]:
         text=True,
         check=True,
     )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    description: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return description
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +97,7 @@ def test_writers_take_the_pool_of_their_table_and_name_it_as_outlet(tasks: dict[
         "embed_items": ("write_item_vectors", ["item_vectors"]),
         "score_users": ("write_recommendations", []),
         "publish": ("write_recommendations", ["publications", "quality_results", "recommendations"]),
+        "write_report": ("write_hindsight_results", ["hindsight_results"]),
         "build_splits": ("write_sequences", ["sequences"]),
         "fine_tune": ("gpu", []),
         "evaluate": ("write_item_vectors", ["item_vectors", "model_evaluations"]),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from spark_jobs.contracts.settings import Settings
-from spark_jobs.environment import spark_defaults
+from contracts.settings import Settings
+from spark_jobs.cluster.environment import spark_defaults
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +53,13 @@ def test_the_log_ends_with_the_jobs_error_line_and_no_traceback(run: subprocess.
     assert sum(line.startswith("nightshift: ERROR: spark_jobs.exits ended with exit code 1") for line in errors) == 4
 
 
-def test_jobs_that_own_one_day_get_the_nights_java_options(
+def test_jobs_of_a_night_get_its_java_options_and_long_ones_do_not(
     settings: Settings, run: subprocess.CompletedProcess[str]
 ) -> None:
     options = settings.spark.night_java_options
     assert options
-    assert f"--end 2017-01-02 with Java options: -Dof=operator {options}." in run.stdout
-    assert "--end 2017-01-08 with Java options: -Dof=operator." in run.stdout
+    with_options, without = f"with Java options: -Dof=operator {options}.", "with Java options: -Dof=operator."
+    assert f"--ds 2017-01-01 {with_options}" in run.stdout
+    assert f"--start 2017-01-01 --end 2017-01-02 {with_options}" in run.stdout
+    assert f"--start 2017-01-01 --end 2017-01-08 {without}" in run.stdout
+    assert f"--as-of 2017-01-08 {without}" in run.stdout

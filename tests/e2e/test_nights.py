@@ -6,6 +6,7 @@ runs again, and the log of the next one arrives broken.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from spark_jobs import demo_data, setup_airflow
-from spark_jobs.airflow_runs import RunError, log_file, model, night, run_dag
-from spark_jobs.contracts.columns import Columns as C
-from spark_jobs.contracts.interval import Interval
-from spark_jobs.contracts.settings import Settings, load_settings
-from spark_jobs.contracts.tables import (
+from contracts import lake
+from contracts.columns import Columns as C
+from contracts.interval import Interval
+from contracts.settings import Settings, load_settings
+from contracts.states import PUBLISHED, newest
+from contracts.tables import (
     EVENTS,
     INGEST_COUNTS,
     MODEL_EVALUATIONS,
@@ -26,9 +27,11 @@ from spark_jobs.contracts.tables import (
     QUALITY_RESULTS,
     RECOMMENDATIONS,
 )
-from spark_jobs.storage import open_table, small_rows, version
+from nightshift.demo import data as demo_data
+from nightshift.runtime.airflow_runs import RunError, log_file, model, night, run_dag
+from nightshift.runtime.environment import airflow_home
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 FIRST_DAY, LAST_DAY, NIGHT, BROKEN = date(2017, 11, 1), date(2017, 12, 22), date(2017, 12, 23), date(2017, 12, 24)
 USERS = 40
@@ -41,17 +44,20 @@ spark.sql.codegen.factoryMode NO_CODEGEN
 """
 
 TINY = """
-[training]
-tower_steps = 2
-tower_batch = 16
-lora_layers = 1
+[training.tower]
+steps = 2
+batch = 16
+tuned_layers = 1
 max_tokens = 12
+[training.encoder]
 vector_size = 16
-encoder_length = 20
-encoder_layers = 1
-encoder_epochs = 1
-encoder_negatives = 64
-ranker_windows = 2
+length = 20
+layers = 1
+epochs = 1
+negatives = 64
+[training.ranker]
+windows = 2
+[training.cooccurrence]
 neighbours = 10
 """
 
@@ -67,16 +73,19 @@ class Published:
 
 def published(settings: Settings, ds: date) -> Published:
     """The published night ``ds``."""
-    rows = small_rows(settings, RECOMMENDATIONS, {C.DS: ds})
-    newest = max(small_rows(settings, PUBLICATIONS, {C.DS: ds}), key=lambda row: row["published_at"])
-    assert newest["status"] == "published"
+    lists = lake.rows(settings, RECOMMENDATIONS, {C.DS: ds})
+    publication = newest(lake.rows(settings, PUBLICATIONS, {C.DS: ds}))
+    assert publication
+    assert publication[C.STATUS] == PUBLISHED
     return Published(
-        sorted(rows, key=lambda row: row[C.USER_ID]), newest["content_hash"], version(settings, RECOMMENDATIONS)
+        sorted(lists, key=lambda row: row[C.USER_ID]),
+        publication[C.CONTENT_HASH],
+        lake.version(settings, RECOMMENDATIONS),
     )
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(tmp_path_factory: pytest.TempPathFactory, prepared_airflow: Path) -> Settings:
     """A home of its own with the demo's logs; Delta's jars and most of Spark's options are the outer ones."""
     home: Path = tmp_path_factory.mktemp("e2e")
     outer = load_settings().home / "spark"
@@ -86,8 +95,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     (home / "spark" / "spark-defaults.conf").write_text((outer / "spark-defaults.conf").read_text() + TINY_SPARK)
     (home / "nightshift.toml").write_text(TINY)
     made = load_settings({"NIGHTSHIFT_HOME": str(home), "NIGHTSHIFT_PROFILE": "demo"})
-    setup_airflow.prepare(made)
-    demo_data.write(made, FIRST_DAY, Interval.of_night(BROKEN).end, USERS)
+    airflow_home(made).mkdir()
+    shutil.copy(prepared_airflow, airflow_home(made))
+    demo_data.write(made, Interval(FIRST_DAY, Interval.of_night(BROKEN).end), USERS)
     return made
 
 
@@ -130,22 +140,22 @@ def broken(trained: Settings, again: Published) -> RunError:
 
 
 def test_the_first_load_takes_in_every_day_and_validates(history: Settings) -> None:
-    counts = small_rows(history, INGEST_COUNTS)
+    counts = lake.rows(history, INGEST_COUNTS)
     assert [row[C.DS] for row in sorted(counts, key=lambda row: row[C.DS])] == Interval(FIRST_DAY, NIGHT).days
     assert all(row["raw"] == row["clean"] + row["rejected"] + row["duplicates"] for row in counts)
-    assert {row[C.DS] for row in small_rows(history, QUALITY_RESULTS)} == {LAST_DAY}
-    assert not small_rows(history, RECOMMENDATIONS)
+    assert {row[C.DS] for row in lake.rows(history, QUALITY_RESULTS)} == {LAST_DAY}
+    assert not lake.rows(history, RECOMMENDATIONS)
 
 
 def test_the_model_is_compared_with_the_baselines(trained: Settings) -> None:
-    compared = {row[C.MODEL_ID] for row in small_rows(trained, MODEL_EVALUATIONS)}
+    compared = {row[C.MODEL_ID] for row in lake.rows(trained, MODEL_EVALUATIONS)}
     assert any(name.startswith("baseline/") for name in compared)
     assert any(not name.startswith("baseline/") for name in compared)
 
 
 def test_every_user_with_events_gets_exactly_n_items(trained: Settings, first: Published) -> None:
-    events = open_table(trained, EVENTS).to_pyarrow_dataset().to_table(columns=[C.USER_ID])
-    assert [row[C.USER_ID] for row in first.lists] == sorted(set(events[C.USER_ID].to_pylist()))
+    users = lake.arrow(trained, EVENTS, [C.USER_ID])[C.USER_ID].unique().to_pylist()
+    assert [row[C.USER_ID] for row in first.lists] == sorted(users)
     for row in first.lists:
         assert [item[C.RANK] for item in row[C.ITEMS]] == list(range(1, trained.scoring.n + 1))
         assert len({item[C.ITEM_ID] for item in row[C.ITEMS]}) == trained.scoring.n
@@ -175,8 +185,8 @@ def test_a_broken_log_stops_the_night_says_so_and_leaves_the_last_one(
     log = log_file(trained, f"night-{BROKEN}").read_text()
     assert "Traceback" not in log
     assert published(trained, NIGHT) == again
-    assert not small_rows(trained, RECOMMENDATIONS, {C.DS: BROKEN})
-    assert not small_rows(trained, INGEST_COUNTS, {C.DS: BROKEN})
+    assert not lake.rows(trained, RECOMMENDATIONS, {C.DS: BROKEN})
+    assert not lake.rows(trained, INGEST_COUNTS, {C.DS: BROKEN})
 
 
 def test_every_night_has_a_report_the_broken_one_too(trained: Settings, broken: RunError) -> None:

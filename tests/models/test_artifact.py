@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from contracts.errors import ModelError
+from contracts.files import complete_or_absent
 from models import artifact
-from spark_jobs.contracts.errors import ModelError
 
 
 @pytest.fixture
@@ -48,13 +49,13 @@ def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
 
 def test_a_killed_write_leaves_the_old_folder(folder: Path) -> None:
     def killed() -> None:
-        with artifact.complete_or_absent(folder) as draft:
+        with complete_or_absent(folder) as draft:
             (draft / "half.json").write_text("{")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         killed()
     artifact.verify(folder)
-    with artifact.complete_or_absent(folder) as draft:
+    with complete_or_absent(folder) as draft:
         (draft / "new.json").write_text("{}")
     assert [file.name for file in folder.iterdir()] == ["new.json"]

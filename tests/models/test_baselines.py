@@ -1,25 +1,14 @@
 """Baselines on literal histories with ties, duplicates and a user without events."""
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.settings import Baselines, Cooccurrence
 from models import baselines, cooccurrence
-from models.histories import DAY, Histories
+from tests.factories import NOW, past_of
 
-NOW = 1000 * DAY
-
-
-def histories(*events: tuple[int, int, float], users: int = 3) -> Histories:
-    """Histories of (user, item, days before NOW)."""
-    user, item, age = (np.array(column) for column in zip(*events, strict=True))
-    time = (NOW - age * DAY).astype(np.int64)
-    zeros = np.zeros(len(events), dtype=np.int32)
-    return Histories.from_events(users, user.astype(np.int32), item.astype(np.int32), zeros, time)
-
-
-TOY = histories((0, 5, 1), (0, 5, 2), (0, 2, 1), (0, 4, 30), (1, 2, 3), (1, -1, 1), (1, 4, 2), (0, 1, -1))
+TOY = past_of((0, 5, 1), (0, 5, 2), (0, 2, 1), (0, 4, 30), (1, 2, 3), (1, -1, 1), (1, 4, 2), (0, 1, -1))
 
 
 def test_popular_counts_events_of_the_last_days_ties_by_item() -> None:
@@ -32,15 +21,16 @@ def test_own_repeats_come_first_then_popular_without_duplicates() -> None:
 
 
 def test_own_repeats_decay_by_the_half_life() -> None:
-    twice_long_ago = histories((0, 1, 60), (0, 1, 60), (0, 2, 1))
-    assert baselines.own_repeats(twice_long_ago, NOW, 2, half_life_days=30)[0].tolist() == [2, 1]
-    assert baselines.own_repeats(twice_long_ago, NOW, 2, half_life_days=300)[0].tolist() == [1, 2]
+    twice_long_ago = past_of((0, 1, 60), (0, 1, 60), (0, 2, 1))
+    assert baselines.own_repeats(twice_long_ago, NOW, 2, Baselines(repeat_half_life_days=30))[0].tolist() == [2, 1]
+    assert baselines.own_repeats(twice_long_ago, NOW, 2, Baselines(repeat_half_life_days=300))[0].tolist() == [1, 2]
 
 
 def test_item_knn_follows_what_others_took_together() -> None:
-    past = histories((0, 1, 9), (0, 2, 9), (1, 1, 8), (1, 2, 8), (2, 1, 1))
-    near = cooccurrence.neighbours(past, NOW, 4, cooccurrence.PairSettings(min_weight=0.1))
-    assert baselines.item_knn(past, near, NOW, 2)[2].tolist() == [2, 1]
+    past = past_of((0, 1, 9), (0, 2, 9), (1, 1, 8), (1, 2, 8), (2, 1, 1))
+    counted = Cooccurrence(min_weight=0.1)
+    neighbours = cooccurrence.neighbours_of(past, NOW, 4, counted)
+    assert baselines.item_knn(past, neighbours, NOW, 2, counted)[2].tolist() == [2, 1]
 
 
 def test_nothing_at_all_gives_only_padding() -> None:
@@ -55,7 +45,7 @@ events = st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 5), st.integers(-
 @settings(deadline=None, max_examples=50)
 @given(events)
 def test_own_repeats_equal_the_brute_force_scores(rows: list[tuple[int, int, int]]) -> None:
-    lists = baselines.own_repeats(histories(*rows), NOW, 6)
+    lists = baselines.own_repeats(past_of(*rows), NOW, 6)
     for user, shown in enumerate(lists.tolist()):
         score: dict[int, float] = {}
         for _, item, age in (row for row in rows if row[0] == user and row[1] >= 0 and row[2] > 0):

@@ -1,69 +1,72 @@
-"""Neighbours and co-occurrence scores on literal trips."""
+"""Neighbours and co-occurrence scores on literal baskets."""
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.settings import Cooccurrence
 from models import cooccurrence
-from models.cooccurrence import Neighbours, PairSettings
-from models.histories import DAY, Histories
+from models.cooccurrence import Neighbours
+from models.histories import DAY, Histories, basket_ids
+from tests.factories import NOW, past_of
 
-NOW = 1000 * DAY
-LOOSE = PairSettings(neighbours=3, min_weight=0.0, prior=1.0)
-
-
-def histories(*events: tuple[int, int, float], users: int = 3) -> Histories:
-    """Histories of (user, item, days before NOW)."""
-    user, item, age = (np.array(column) for column in zip(*events, strict=True))
-    time = (NOW - age * DAY).astype(np.int64)
-    zeros = np.zeros(len(events), dtype=np.int32)
-    return Histories.from_events(users, user.astype(np.int32), item.astype(np.int32), zeros, time)
+LOOSE = Cooccurrence(neighbours=3, min_weight=0.0, prior=1.0)
 
 
-def test_trips_end_with_the_user_and_after_a_pause() -> None:
+def test_baskets_end_with_the_user_and_after_a_pause() -> None:
     pause, short = 1_801 / DAY, 1_800 / DAY
-    past = histories((0, 1, 5), (0, 2, 5 - short), (0, 3, 5 - short - pause), (2, 1, 1), (2, 1, 1))
-    assert cooccurrence.trip_ids(past).tolist() == [0, 0, 1, 2, 2]
+    past = past_of((0, 1, 5), (0, 2, 5 - short), (0, 3, 5 - short - pause), (2, 1, 1), (2, 1, 1))
+    assert basket_ids(past).tolist() == [0, 0, 1, 2, 2]
 
 
-def test_same_trip_counts_more_than_next_trip_and_no_item_is_its_own_neighbour() -> None:
-    past = histories((0, 0, 3), (0, 1, 3), (0, 2, 2), (1, 0, 3), (1, 1, 3), (1, 2, 2), (2, 0, 9), (2, 0, 8))
-    near = cooccurrence.neighbours(past, NOW, 4, LOOSE)
-    assert near.items[0].tolist() == [1, 2, -1]
-    assert near.weights[0, 0] > near.weights[0, 1] > near.weights[0, 2] == 0
+def test_a_session_is_a_basket_however_long_and_a_pause_ends_one_only_without_a_session() -> None:
+    minute = 60
+    sessions = np.array([7, 7, 9, 0, 0, 0, 7])
+    times = np.array([0, 120, 121, 122, 140, 200, 201]) * minute
+    zeros = np.zeros(7, dtype=np.int32)
+    past = Histories.from_events(1, zeros, zeros, zeros, times, sessions)
+    # two hours in session 7; session 9 a minute later; no session: 1, 18 and 60 minutes later
+    assert basket_ids(past).tolist() == [0, 0, 1, 1, 1, 2, 2]
+
+
+def test_same_basket_counts_more_than_next_basket_and_no_item_is_its_own_neighbour() -> None:
+    past = past_of((0, 0, 3), (0, 1, 3), (0, 2, 2), (1, 0, 3), (1, 1, 3), (1, 2, 2), (2, 0, 9), (2, 0, 8))
+    neighbours = cooccurrence.neighbours_of(past, NOW, 4, LOOSE)
+    assert neighbours.items[0].tolist() == [1, 2, -1]
+    assert neighbours.weights[0, 0] > neighbours.weights[0, 1] > neighbours.weights[0, 2] == 0
     # Item 2 comes only after the others, so it leads to none of them.
-    assert near.items[2].tolist() == [-1, -1, -1]
+    assert neighbours.items[2].tolist() == [-1, -1, -1]
 
 
 def test_nothing_at_or_after_now_counts() -> None:
-    past = histories((0, 0, 3), (0, 1, 3))
-    late = histories((0, 0, 3), (0, 1, 3), (0, 2, 0), (0, 3, -1))
-    for found, expected in zip(
-        vars(cooccurrence.neighbours(late, NOW, 4, LOOSE)).values(),
-        vars(cooccurrence.neighbours(past, NOW, 4, LOOSE)).values(),
+    past = past_of((0, 0, 3), (0, 1, 3))
+    late = past_of((0, 0, 3), (0, 1, 3), (0, 2, 0), (0, 3, -1))
+    for got, expected in zip(
+        vars(cooccurrence.neighbours_of(late, NOW, 4, LOOSE)).values(),
+        vars(cooccurrence.neighbours_of(past, NOW, 4, LOOSE)).values(),
         strict=True,
     ):
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_no_events_no_neighbours() -> None:
-    empty = histories((0, 0, 3)).between(0, 0)
-    near = cooccurrence.neighbours(empty, NOW, 4, LOOSE)
-    assert (near.items == -1).all()
-    assert cooccurrence.together(empty, near, NOW).indptr.tolist() == [0, 0, 0, 0]
+    empty = past_of((0, 0, 3)).between(0, 0)
+    neighbours = cooccurrence.neighbours_of(empty, NOW, 4, LOOSE)
+    assert (neighbours.items == -1).all()
+    assert cooccurrence.cooccurrences(empty, neighbours, NOW, LOOSE).indptr.tolist() == [0, 0, 0, 0]
 
 
-def test_together_sums_decayed_weights_and_names_the_strongest_cause() -> None:
-    near = Neighbours(
+def test_cooccurrence_sums_decayed_weights_and_names_the_strongest_cause() -> None:
+    neighbours = Neighbours(
         np.array([[2, 3], [2, -1], [-1, -1], [-1, -1]], dtype=np.int32),
         np.array([[0.5, 0.25], [0.75, 0], [0, 0], [0, 0]], dtype=np.float32),
     )
-    past = histories((0, 0, 7), (0, 1, 14), (2, 0, 7), (0, -1, 1))
-    found = cooccurrence.together(past, near, NOW, half_life_days=7)
-    assert found.indptr.tolist() == [0, 2, 2, 4]
-    assert found.items.tolist() == [2, 3, 2, 3]
-    np.testing.assert_allclose(found.scores, [0.25 + 0.1875, 0.125, 0.25, 0.125])
-    assert found.because.tolist() == [0, 0, 0, 0]
+    past = past_of((0, 0, 7), (0, 1, 14), (2, 0, 7), (0, -1, 1))
+    pairs = cooccurrence.cooccurrences(past, neighbours, NOW, Cooccurrence(recent_half_life_days=7))
+    assert pairs.indptr.tolist() == [0, 2, 2, 4]
+    assert pairs.items.tolist() == [2, 3, 2, 3]
+    np.testing.assert_allclose(pairs.scores, [0.25 + 0.1875, 0.125, 0.25, 0.125])
+    assert pairs.because.tolist() == [0, 0, 0, 0]
 
 
 events = st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 4), st.integers(0, 9)), min_size=1, max_size=25)
@@ -72,7 +75,7 @@ events = st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 4), st.integers(0
 @settings(deadline=None, max_examples=50)
 @given(events)
 def test_order_of_events_does_not_matter(rows: list[tuple[int, int, int]]) -> None:
-    near = cooccurrence.neighbours(histories(*rows), NOW, 5, LOOSE)
-    again = cooccurrence.neighbours(histories(*reversed(rows)), NOW, 5, LOOSE)
-    np.testing.assert_array_equal(near.items, again.items)
-    np.testing.assert_array_equal(near.weights, again.weights)
+    neighbours = cooccurrence.neighbours_of(past_of(*rows), NOW, 5, LOOSE)
+    again = cooccurrence.neighbours_of(past_of(*reversed(rows)), NOW, 5, LOOSE)
+    np.testing.assert_array_equal(neighbours.items, again.items)
+    np.testing.assert_array_equal(neighbours.weights, again.weights)

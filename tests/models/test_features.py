@@ -5,22 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import cooccurrence, features
-from models.features import FEATURES, NEVER, Candidates, DailyCounts, ItemStats
+from contracts.settings import Cooccurrence, Features
+from models import cooccurrence, item_state, ragged
+from models.candidates import Candidates
+from models.features.rows import candidate_features, feature_names
+from models.features.table import NEVER
 from models.histories import DAY, Floats, Histories
+from models.item_state import DailyCounts, Habits, ItemFacts
+from tests.factories import NOW, past_of
 
-NOW = 1000 * DAY
 CODES = np.array([[0, 0, 0, 1, 1, 1], [0, 0, 1, 2, 2, 2], [0, 1, 2, 3, 3, 4], [0, 1, 0, 1, 0, 1]], dtype=np.int32)
 ITEMS = CODES.shape[1]
+SETTINGS = Features()
+FEATURES = feature_names(SETTINGS)
 Row = tuple[int, int, float]
-
-
-def histories(*events: Row, users: int = 3) -> Histories:
-    """Histories of (user, item, days before NOW)."""
-    rows = np.array(events, dtype=np.float64).reshape(-1, 3)
-    time = (NOW - rows[:, 2] * DAY).astype(np.int64)
-    user, item = rows[:, 0].astype(np.int32), rows[:, 1].astype(np.int32)
-    return Histories.from_events(users, user, item, np.zeros(len(rows), dtype=np.int32), time)
 
 
 def every_item(users: int) -> Candidates:
@@ -32,18 +30,22 @@ def every_item(users: int) -> Candidates:
     )
 
 
-def stats_of(past: Histories) -> ItemStats:
-    counts = DailyCounts.from_histories(past)
-    return ItemStats(CODES, features.popularity(counts, NOW, ITEMS), features.habits(past, NOW, CODES))
+def habits_of(past: Histories) -> Habits:
+    return item_state.habits_of(past, NOW, CODES[2], SETTINGS.prior)
 
 
-def rows_of(past: Histories, stats: ItemStats) -> Floats:
+def facts_of(past: Histories) -> ItemFacts:
+    popularity = item_state.popularity_of(DailyCounts.from_histories(past), NOW, ITEMS)
+    return ItemFacts(CODES, popularity, habits_of(past))
+
+
+def rows_of(past: Histories, facts: ItemFacts) -> Floats:
     """Features of every item for every user, [users, items, features]."""
-    near = cooccurrence.neighbours(past, NOW, ITEMS, cooccurrence.PairSettings(neighbours=3, min_weight=0))
-    found = cooccurrence.together(past, near, NOW)
+    counted = Cooccurrence(neighbours=3, min_weight=0)
+    pairs = cooccurrence.cooccurrences(past, cooccurrence.neighbours_of(past, NOW, ITEMS, counted), NOW, counted)
     users = len(past)
     match = np.arange(users * ITEMS, dtype=np.float32)
-    rows = features.candidate_features(past, every_item(users), stats, found, match, -match, NOW)
+    rows = candidate_features(past, every_item(users), facts, pairs, match, -match, NOW, SETTINGS)
     return rows.reshape(users, ITEMS, len(FEATURES))
 
 
@@ -51,26 +53,26 @@ def column(rows: Floats, name: str) -> Floats:
     return rows[..., FEATURES.index(name)]
 
 
-TOY = histories((0, 1, 1), (0, 1, 11), (0, 1, 21), (0, 2, 1), (0, 2, 1), (0, 3, 40), (2, 1, 5), (2, -1, 2))
+TOY = past_of((0, 1, 1), (0, 1, 11), (0, 1, 21), (0, 2, 1), (0, 2, 1), (0, 3, 40), (2, 1, 5), (2, -1, 2))
 
 
 def test_own_history_of_a_literal_user() -> None:
-    rows = rows_of(TOY, stats_of(TOY))
+    rows = rows_of(TOY, facts_of(TOY))
     assert column(rows, "own_count")[0].tolist() == [0, 3, 2, 1, 0, 0]
     assert column(rows, "days_since")[0].tolist() == [NEVER, 1, 1, 40, NEVER, NEVER]
-    assert column(rows, "trips_since")[0].tolist() == [NEVER, 0, 0, 3, NEVER, NEVER]
+    assert column(rows, "baskets_since")[0].tolist() == [NEVER, 0, 0, 3, NEVER, NEVER]
     assert column(rows, "own_gap")[0].tolist() == [NEVER, 10, 0, NEVER, NEVER, NEVER]
     assert column(rows, "days_since_over_own_gap")[0, 1] == pytest.approx(0.1)
-    assert column(rows, "own_last_trip")[0].tolist() == [0, 1, 1, 0, 0, 0]
+    assert column(rows, "own_last_basket")[0].tolist() == [0, 1, 1, 0, 0, 0]
     assert column(rows, "own_rank")[0].tolist() == [NEVER, 0, 1, 2, NEVER, NEVER]
     assert column(rows, "own_week_2")[0].tolist() == [0, 1, 0, 0, 0, 0]
     assert column(rows, "own_weeks_5_8")[0].tolist() == [0, 0, 0, 1, 0, 0]
 
 
 def test_rhythm_and_taste_of_a_literal_user() -> None:
-    rows = rows_of(TOY, stats_of(TOY))
-    assert column(rows, "user_trips_month")[:, 0].tolist() == [3, 0, 1]
-    assert column(rows, "user_days_since_trip")[:, 0].tolist() == [1, NEVER, 5]
+    rows = rows_of(TOY, facts_of(TOY))
+    assert column(rows, "user_baskets_month")[:, 0].tolist() == [3, 0, 1]
+    assert column(rows, "user_days_since_basket")[:, 0].tolist() == [1, NEVER, 5]
     assert column(rows, "user_new_rate")[0, 0] == pytest.approx(3 / 6)
     assert column(rows, "category_days_since")[0].tolist() == [1, 1, 1, 40, 40, 40]
     assert column(rows, "department_own_part")[2].tolist() == [0, 1, 0, 0, 0, 0]
@@ -79,14 +81,14 @@ def test_rhythm_and_taste_of_a_literal_user() -> None:
 
 
 def test_a_user_without_history_has_finite_features() -> None:
-    rows = rows_of(TOY, stats_of(TOY))
+    rows = rows_of(TOY, facts_of(TOY))
     assert np.isfinite(rows).all()
     assert (column(rows, "own_count")[1] == 0).all()
-    assert rows_of(TOY.between(0, 0), stats_of(TOY.between(0, 0))).shape == (3, ITEMS, len(FEATURES))
+    assert rows_of(TOY.between(0, 0), facts_of(TOY.between(0, 0))).shape == (3, ITEMS, len(FEATURES))
 
 
 def test_scores_of_other_parts_pass_through() -> None:
-    rows = rows_of(TOY, stats_of(TOY))
+    rows = rows_of(TOY, facts_of(TOY))
     assert column(rows, "match").ravel().tolist() == list(range(3 * ITEMS))
     assert column(rows, "text").ravel().tolist() == [-value for value in range(3 * ITEMS)]
 
@@ -94,30 +96,30 @@ def test_scores_of_other_parts_pass_through() -> None:
 def test_popularity_is_the_same_from_any_daily_counts() -> None:
     days = np.array([NOW // DAY - age for age in (1, 3, 7, 8, 28, 29, 0, -1)], dtype=np.int32)
     counts = DailyCounts(np.full(8, 4, dtype=np.int32), days, np.full(8, 2, dtype=np.int32))
-    found = features.popularity(counts, NOW, ITEMS)
-    assert [column[4] for column in vars(found).values()] == [4, 6, 10, 12]
-    assert DailyCounts.from_histories(TOY).purchases.tolist() == [1, 1, 1, 1, 2, 1]
+    popularity = item_state.popularity_of(counts, NOW, ITEMS)
+    assert [column[4] for column in vars(popularity).values()] == [4, 6, 10, 12]
+    assert DailyCounts.from_histories(TOY).events.tolist() == [1, 1, 1, 1, 2, 1]
 
 
 def test_habits_learn_gaps_and_pull_rare_items_to_their_type() -> None:
     often = [(user, 0, age) for user in range(3) for age in range(1, 300, 3)]
-    found = features.habits(histories(*often, (0, 3, 9)), NOW, CODES)
-    assert found.gap[0] == pytest.approx(3, rel=0.05)
-    assert found.rebuy[0] > found.rebuy[5] > found.rebuy[3]
-    assert found.rebuy[3] == pytest.approx(found.rebuy[4], rel=0.2)
-    assert found.rebuy_week[0] > 0.9
-    assert found.buyers.tolist() == [3, 0, 0, 1, 0, 0]
+    habits = habits_of(past_of(*often, (0, 3, 9)))
+    assert habits.gap[0] == pytest.approx(3, rel=0.05)
+    assert habits.again[0] > habits.again[5] > habits.again[3]
+    assert habits.again[3] == pytest.approx(habits.again[4], rel=0.2)
+    assert habits.again_within_week[0] > 0.9
+    assert habits.users.tolist() == [3, 0, 0, 1, 0, 0]
 
 
 def test_find_gives_the_length_for_what_is_missing() -> None:
     keys = np.array([2, 5, 9])
-    assert features.find(keys, np.array([9, 1, 5, 10, 2])).tolist() == [2, 3, 1, 3, 0]
-    assert features.find(keys[:0], np.array([9])).tolist() == [0]
+    assert ragged.find(keys, np.array([9, 1, 5, 10, 2])).tolist() == [2, 3, 1, 3, 0]
+    assert ragged.find(keys[:0], np.array([9])).tolist() == [0]
 
 
 def test_ranks_in_groups_keep_ties_as_they_come() -> None:
     group, value = np.array([0, 0, 0, 3, 3]), np.array([2.0, 1.0, 1.0, 5.0, 4.0])
-    assert features.rank_in_group(group, value).tolist() == [2, 0, 1, 1, 0]
+    assert ragged.rank_in_group(group, value).tolist() == [2, 0, 1, 1, 0]
 
 
 events = st.lists(st.tuples(st.integers(0, 2), st.integers(-1, ITEMS - 1), st.integers(1, 200).map(float)), max_size=30)
@@ -126,29 +128,29 @@ events = st.lists(st.tuples(st.integers(0, 2), st.integers(-1, ITEMS - 1), st.in
 @settings(deadline=None, max_examples=40)
 @given(events)
 def test_decayed_shares_equal_the_brute_force(rows: list[Row]) -> None:
-    past = histories(*rows)
-    found = column(rows_of(past, stats_of(past)), "share_30")
+    past = past_of(*rows)
+    shares = column(rows_of(past, facts_of(past)), "share_30")
     expected = np.zeros((3, ITEMS))
     for user, item, age in rows:
         if item >= 0:
             expected[user, item] += 0.5 ** (age / 30)
     total = expected.sum(axis=1, keepdims=True)
     expected = np.divide(expected, total, out=np.zeros_like(expected), where=total > 0)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(shares, expected, rtol=1e-4, atol=1e-7)
 
 
 @settings(deadline=None, max_examples=40)
 @given(events, st.permutations([0, 1, 2]))
 def test_a_user_has_the_same_features_in_any_company(rows: list[Row], order: list[int]) -> None:
-    past, stats = histories(*rows), stats_of(histories(*rows))
-    everyone, columns = rows_of(past, stats), slice(0, FEATURES.index("together"))
-    shuffled = rows_of(past.take(order), stats)
+    past, facts = past_of(*rows), facts_of(past_of(*rows))
+    everyone, columns = rows_of(past, facts), slice(0, FEATURES.index("cooccurrence"))
+    shuffled = rows_of(past.take(order), facts)
     np.testing.assert_array_equal(shuffled[..., columns], everyone[order][..., columns])
 
 
 @settings(deadline=None, max_examples=40)
 @given(events, events)
 def test_nothing_at_or_after_now_leaks(rows: list[Row], later: list[Row]) -> None:
-    past = histories(*rows)
-    with_future = histories(*rows, *((user, item, 1 - age) for user, item, age in later))
-    np.testing.assert_array_equal(rows_of(past, stats_of(past)), rows_of(with_future, stats_of(with_future)))
+    past = past_of(*rows)
+    with_future = past_of(*rows, *((user, item, 1 - age) for user, item, age in later))
+    np.testing.assert_array_equal(rows_of(past, facts_of(past)), rows_of(with_future, facts_of(with_future)))

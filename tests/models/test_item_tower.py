@@ -15,14 +15,16 @@ from transformers import (
     PreTrainedModel,
 )
 
+from contracts.settings import Tower, Training
 from models import item_tower
 from models.histories import Floats
-from models.item_tower import ItemTower, Pairs, Texts, base_model_folder, first_tuned, merged, tune, with_adapters
-from spark_jobs.contracts.settings import Training
+from models.item_tower import ItemTower, Texts, base_model_folder, first_tuned, merged, with_adapters
+from models.tower_tuning import TextPairs, tune
 
 TEXTS = ["whole milk, dairy, 1 gal", "", "rye bread", "rye bread, bakery", "frzn ice cream, national brand, 48 oz"]
-SETTINGS = Training(lora_layers=2, tower_steps=6, tower_batch=2, tower_rate=5e-3)
-PAIRS = Pairs(np.array([0, 2, 3, 4]), np.array([4, 3, 2, 0]))
+SETTINGS = Tower(tuned_layers=2, steps=6, batch=2, learning_rate=5e-3)
+TRAINING = Training(tower=SETTINGS)
+PAIRS = TextPairs(np.array([0, 2, 3, 4]), np.array([4, 3, 2, 0]))
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def test_kept_states_give_the_same_vectors_before_and_after_tuning(tower: ItemTo
 
     tower = with_adapters(tower, SETTINGS)
     scores = iter(range(100))
-    tune(tower, texts, PAIRS, SETTINGS, lambda: float(next(scores)), lambda *_: None)
+    tune(tower, texts, PAIRS, TRAINING, lambda: float(next(scores)), lambda *_: None)
     tower = merged(tower)
     after = tower.encode(TEXTS, 3)
     assert np.abs(after - plain).max() > 1e-3
@@ -57,7 +59,7 @@ def test_only_the_last_layers_change(tower: ItemTower) -> None:
     _, texts = tower.encode_first(TEXTS, 2, first_tuned(tower, SETTINGS))
     tuned = with_adapters(tower, SETTINGS)
     scores = iter(range(100))
-    tune(tuned, texts, PAIRS, SETTINGS, lambda: float(next(scores)), lambda *_: None)
+    tune(tuned, texts, PAIRS, TRAINING, lambda: float(next(scores)), lambda *_: None)
     state = merged(tuned).encoder.state_dict()
     assert frozen
     assert all(torch.equal(state[name], weight) for name, weight in frozen.items())
@@ -66,7 +68,7 @@ def test_only_the_last_layers_change(tower: ItemTower) -> None:
 def test_nothing_is_kept_where_all_layers_are_tuned_or_it_does_not_fit(
     tower: ItemTower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    everything = SETTINGS.model_copy(update={"lora_layers": 6})
+    everything = SETTINGS.model_copy(update={"tuned_layers": 6})
     assert first_tuned(tower, everything) == 0
     vectors, texts = tower.encode_first(TEXTS, 2, 0)
     assert not texts.states

@@ -1,4 +1,4 @@
-"""Candidates on literal histories; a ranker that must learn a planted rule, repeat itself and come back."""
+"""A ranker that must learn a planted rule, repeat itself and come back."""
 
 import json
 from pathlib import Path
@@ -7,19 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+from contracts import settings
+from contracts.errors import ModelError
+from contracts.settings import Features
 from models import ranker
-from models.cooccurrence import Together
-from models.features import FEATURES, Candidates
-from models.histories import DAY, Histories
-from models.metrics import Relevant
-from models.ranker import Caps, RankerSettings, Window
+from models.features.rows import feature_names
+from models.ranker import Window
 
-NOW = 1000 * DAY
-SMALL = RankerSettings(networks=2, hidden=8, epochs=8, users_per_batch=16, learning_rate=1e-2)
-
-
-def ints(*values: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    return np.array(values, dtype=np.int32)
+FEATURES = feature_names(Features())
+SMALL = settings.Ranker(networks=2, hidden=8, epochs=8, users_per_batch=16, learning_rate=1e-2)
 
 
 def planted(seed: int) -> Window:
@@ -34,30 +30,7 @@ def planted(seed: int) -> Window:
 
 @pytest.fixture(scope="module")
 def fitted() -> ranker.Ranker:
-    return ranker.fit([planted(0), planted(1)], SMALL)
-
-
-def test_candidates_are_distinct_and_keep_their_first_source() -> None:
-    # User 0: item 5 twice, item 4 once and long ago, item 3 tomorrow. User 1: nothing.
-    times = NOW - np.array([DAY, 2 * DAY, 90 * DAY, -DAY])
-    past = Histories.from_events(2, ints(0, 0, 0, 0), ints(5, 5, 4, 3), ints(0, 0, 0, 0), times)
-    near = Together(np.array([0, 2, 2]), ints(1, 5), np.array([0.5, 0.9], dtype=np.float32), ints(5, 5))
-    matched = np.array([[4, 2], [2, -1]], dtype=np.int32)
-    found = ranker.generate(past, near, matched, ints(5, 0), NOW, 6, Caps())
-    assert found.indptr.tolist() == [0, 5, 8]
-    assert found.items.tolist() == [0, 1, 2, 4, 5, 0, 2, 5]
-    assert found.sources.tolist() == [3, 1, 2, 0, 0, 3, 2, 3]
-    capped = ranker.generate(past, near, matched, ints(5, 0), NOW, 6, Caps(1, 1, 1, 1))
-    assert capped.items.tolist() == [4, 5, 2, 5]
-
-
-def test_labels_and_sample_keep_every_positive_and_drop_users_without_one() -> None:
-    candidates = Candidates(np.array([0, 3, 3, 5]), ints(1, 2, 7, 1, 2), np.zeros(5, dtype=np.int8))
-    labels = ranker.label(candidates, Relevant(np.array([0, 2, 2, 3]), ints(2, 3, 4)), 8)
-    assert labels.tolist() == [False, True, False, False, False]
-    kept, kept_labels = ranker.sample(candidates, labels, 0.0, seed=0)
-    assert (kept.items.tolist(), kept.indptr.tolist(), kept_labels.tolist()) == ([2], [0, 1, 1, 1], [True])
-    assert ranker.sample(candidates, labels, 1.0, seed=0)[0].items.tolist() == [1, 2, 7]
+    return ranker.fit([planted(0), planted(1)], FEATURES, SMALL, seed=0)
 
 
 def test_loss_is_the_listwise_cross_entropy() -> None:
@@ -78,7 +51,7 @@ def test_same_windows_same_ranker_and_the_global_seed_stays(fitted: ranker.Ranke
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    again = ranker.fit([planted(0), planted(1)], SMALL)
+    again = ranker.fit([planted(0), planted(1)], FEATURES, SMALL, seed=0)
     assert torch.rand(1) == expected
     rows = planted(2).features
     np.testing.assert_array_equal(again.score(rows), fitted.score(rows))
@@ -87,7 +60,7 @@ def test_same_windows_same_ranker_and_the_global_seed_stays(fitted: ranker.Ranke
 def test_comes_back_from_its_folder(fitted: ranker.Ranker, tmp_path: Path) -> None:
     fitted.save(tmp_path)
     rows = planted(2).features
-    np.testing.assert_array_equal(ranker.Ranker.load(tmp_path).score(rows), fitted.score(rows))
+    np.testing.assert_array_equal(ranker.Ranker.load(tmp_path, FEATURES).score(rows), fitted.score(rows))
 
 
 def test_refuses_a_ranker_of_other_features(fitted: ranker.Ranker, tmp_path: Path) -> None:
@@ -96,8 +69,8 @@ def test_refuses_a_ranker_of_other_features(fitted: ranker.Ranker, tmp_path: Pat
     parameters = json.loads(path.read_text())
     parameters["features"][0] = "moon_phase"
     path.write_text(json.dumps(parameters))
-    with pytest.raises(ValueError, match="moon_phase"):
-        ranker.Ranker.load(tmp_path)
+    with pytest.raises(ModelError, match=r"ranker.json: .*other features .*moon_phase.*Fine-tune"):
+        ranker.Ranker.load(tmp_path, FEATURES)
 
 
 def test_scores_do_not_depend_on_blocks(fitted: ranker.Ranker, monkeypatch: pytest.MonkeyPatch) -> None:

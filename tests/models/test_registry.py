@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from models import registry
-from spark_jobs.contracts.errors import ModelError
-from spark_jobs.contracts.settings import Settings, load_settings
+from contracts.errors import FINAL_EXIT_CODES, ModelError, RegistryError
+from contracts.settings import Settings, load_settings
+from models.store import registry
 
 
 @pytest.fixture
@@ -35,8 +37,37 @@ def test_without_a_name_the_champion_is_used(settings: Settings) -> None:
         registry.chosen_folder(settings, None)
     mlflow = registry.client(settings)
     for name in ("a", "b"):
-        run_id = registry.start_run(mlflow, name, {}, {})
+        run_id = registry.start_run(mlflow, name, settings.training, {})
         registry.register(settings, mlflow, name, run_id)
     registry.promote(mlflow, "a")
     assert registry.chosen_folder(settings, None) == settings.models / "a"
-    assert registry.find(mlflow, registry.CHALLENGER) == "b"
+    assert registry.model_with(settings, registry.CHALLENGER) == "b"
+
+
+def test_no_champion_is_only_a_missing_alias(settings: Settings) -> None:
+    assert registry.champion(settings) is None
+    mlflow = registry.client(settings)
+    registry.register(settings, mlflow, "a", registry.start_run(mlflow, "a", settings.training, {}))
+    assert registry.champion(settings) is None
+
+
+def test_a_registry_that_cannot_be_reached_is_no_answer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(RegistryError, match="could not be reached"):
+        registry.champion(settings)
+    with pytest.raises(RegistryError):
+        registry.chosen_folder(settings, None)
+    assert RegistryError.exit_code not in FINAL_EXIT_CODES
+
+
+def test_a_registry_that_cannot_be_read_is_no_answer(settings: Settings) -> None:
+    file = registry.database_file(settings)
+    assert file
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"this is no database" * 100)
+    with pytest.raises(RegistryError, match="could not be reached or read"):
+        registry.champion(settings)

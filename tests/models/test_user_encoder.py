@@ -1,24 +1,17 @@
-"""The user encoder: causal, blind to the order within a visit, and able to learn."""
+"""The user encoder: causal, blind to the order within a moment, and able to learn."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
+from contracts.settings import Training
+from models.encoder_training import Items, next_events, sampled_loss, train
 from models.histories import DAY, Histories
-from models.user_encoder import (
-    NO_OWN,
-    Items,
-    UserEncoder,
-    encode_users,
-    next_events,
-    sampled_loss,
-    train,
-    windows,
-)
-from tests.models.conftest import ITEMS, TINY, shop_histories
+from models.user_encoder import NO_ID, UserEncoder, cuts_of, encode_users
+from tests.factories import SHOP_ITEMS, TINY, shop_histories
 
-VECTORS = torch.nn.functional.normalize(torch.randn(ITEMS, 8, generator=torch.manual_seed(0)), dim=1)
+VECTORS = torch.nn.functional.normalize(torch.randn(SHOP_ITEMS, 8, generator=torch.manual_seed(0)), dim=1)
 
 
 def one_user(items: list[int], times: list[int]) -> Histories:
@@ -28,11 +21,11 @@ def one_user(items: list[int], times: list[int]) -> Histories:
     )
 
 
-def test_windows_end_with_the_newest_event_and_hold_every_event_once() -> None:
+def test_cuts_end_with_the_newest_event_and_hold_every_event_once() -> None:
     histories = shop_histories(5)
-    cut = windows(histories, 6)
-    assert sorted(cut.index[cut.valid].tolist()) == list(range(len(histories.items)))
-    ends = {int(row[valid].max()) for row, valid in zip(cut.index, cut.valid, strict=True)}
+    cuts = cuts_of(histories, 6)
+    assert sorted(cuts.index[cuts.valid].tolist()) == list(range(len(histories.items)))
+    ends = {int(row[valid].max()) for row, valid in zip(cuts.index, cuts.valid, strict=True)}
     assert {int(end) - 1 for end, size in zip(histories.indptr[1:], histories.lengths, strict=True) if size} <= ends
 
 
@@ -63,7 +56,7 @@ def test_a_later_event_does_not_change_an_earlier_state(encoder: UserEncoder) ->
     assert not torch.allclose(a[:, 3], b[:, 3])
 
 
-def test_the_order_within_a_visit_means_nothing(encoder: UserEncoder) -> None:
+def test_the_order_within_a_moment_means_nothing(encoder: UserEncoder) -> None:
     times = torch.tensor([[0, DAY, DAY, DAY]])
     valid = torch.ones(1, 4, dtype=torch.bool)
     kinds = torch.zeros(1, 4, dtype=torch.long)
@@ -85,9 +78,9 @@ def test_padding_and_batch_mates_do_not_change_a_user(encoder: UserEncoder) -> N
 def test_a_new_item_has_the_vector_of_its_text_alone(encoder: UserEncoder) -> None:
     text = torch.randn(2, 4, generator=torch.manual_seed(1))
     with torch.no_grad():
-        encoder.own.weight[3] += 1.0
-        vectors = encoder.item_vectors(text[[0, 0, 1]], torch.tensor([NO_OWN, 3, NO_OWN]))
-        encoder.own.weight[3] -= 1.0
+        encoder.id_embedding.weight[3] += 1.0
+        vectors = encoder.item_vectors(text[[0, 0, 1]], torch.tensor([NO_ID, 3, NO_ID]))
+        encoder.id_embedding.weight[3] -= 1.0
         torch.testing.assert_close(vectors[0], torch.nn.functional.normalize(encoder.from_text(text[0]), dim=0))
     assert not torch.allclose(vectors[0], vectors[1])
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
@@ -108,10 +101,15 @@ def test_training_learns_who_takes_what_and_gives_the_same_twice() -> None:
 
     def trained() -> tuple[UserEncoder, list[float]]:
         torch.manual_seed(0)
-        model = UserEncoder(4, ITEMS, 1, TINY)
+        model = UserEncoder(4, SHOP_ITEMS, 1, TINY.encoder)
         curve: list[float] = []
-        settings = TINY.model_copy(update={"encoder_epochs": 12, "encoder_batch": 16, "encoder_negatives": 16})
-        items = Items(torch.zeros(ITEMS, 4), torch.arange(1, ITEMS + 1), np.bincount(histories.items, minlength=ITEMS))
+        encoder = TINY.encoder.model_copy(update={"epochs": 12, "batch": 16, "negatives": 16})
+        settings = Training(encoder=encoder)
+        items = Items(
+            torch.zeros(SHOP_ITEMS, 4),
+            torch.arange(1, SHOP_ITEMS + 1),
+            np.bincount(histories.items, minlength=SHOP_ITEMS),
+        )
 
         def report(name: str, _step: int, value: float) -> None:
             if name == "encoder_loss":
@@ -123,4 +121,4 @@ def test_training_learns_who_takes_what_and_gives_the_same_twice() -> None:
     model, curve = trained()
     assert curve[-1] < curve[0] - 0.3
     again, _ = trained()
-    torch.testing.assert_close(model.own.weight, again.own.weight)
+    torch.testing.assert_close(model.id_embedding.weight, again.id_embedding.weight)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from spark_jobs import storage
-from spark_jobs.contracts.settings import Settings, load_settings
-from spark_jobs.contracts.tables import Table
-from spark_jobs.environment import spark_environment
-from spark_jobs.session import ship_code
+from contracts.settings import Settings, load_settings
+from spark_jobs.cluster.environment import spark_environment
+from spark_jobs.cluster.session import ship_code
+from tests.lakes import SparkLake
 
 TINY = {
     "spark.master": "local[2]",
@@ -29,7 +26,7 @@ TINY = {
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """A session with the jars and extension of `spark-defaults.conf` (see `spark_jobs/setup_spark.py`)."""
+    """A session with the jars and extension of `spark-defaults.conf` (see `nightshift/runtime/setup_spark.py`)."""
     os.environ.update(spark_environment(load_settings()), SPARK_LOCAL_IP="127.0.0.1")
     folder = tmp_path_factory.mktemp("spark")
     builder = SparkSession.builder.appName("nightshift tests")
@@ -42,29 +39,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     made.stop()
 
 
-@dataclass(frozen=True)
-class Lake:
-    """Literal rows in and out of the tables of a test's own lake."""
-
-    spark: SparkSession
-    settings: Settings
-
-    def frame(self, table: Table, rows: Sequence[dict[str, Any]]) -> DataFrame:
-        """Rows as a frame of the table's schema; columns that a row leaves out are null."""
-        values = [tuple(row.get(name) for name in table.names) for row in rows]
-        return self.spark.createDataFrame(values, table.ddl)
-
-    def write(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-        """Makes ``rows`` the whole content of a table."""
-        storage.replace(self.frame(table, rows), self.settings, table, None)
-
-    def rows(self, table: Table) -> list[dict[str, Any]]:
-        """All rows of a table, ordered by its key."""
-        frame = storage.read(self.spark, self.settings, table).orderBy(*table.key)
-        return [row.asDict(recursive=True) for row in frame.collect()]
-
-
 @pytest.fixture
-def lake(spark: SparkSession, settings: Settings) -> Lake:
+def tables(spark: SparkSession, settings: Settings) -> SparkLake:
     """The test's own lake."""
-    return Lake(spark, settings)
+    return SparkLake(spark, settings)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -12,15 +13,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
+from contracts.cli import AsOf
+from contracts.errors import InputError
+from contracts.interval import midnight_seconds
+from contracts.settings import Settings
+from contracts.tables import EVENTS, SEQUENCES
+from contracts.windows import Windows
 from spark_jobs.build_splits import run, to_sequences
-from spark_jobs.contracts.errors import InputError
-from spark_jobs.contracts.interval import midnight_seconds
-from spark_jobs.contracts.settings import Settings
-from spark_jobs.contracts.tables import EVENTS, SEQUENCES
-from spark_jobs.contracts.windows import Windows
-
-if TYPE_CHECKING:
-    from tests.spark.conftest import Lake
+from tests import factories
+from tests.lakes import SparkLake
 
 END = date(2017, 12, 23)
 WINDOWS = Windows(END, window_days=7, max_history=3, targets=("purchase",))
@@ -48,7 +49,7 @@ def rows_of(events: list[Event]) -> list[dict[str, Any]]:
 
 
 def sequences(spark: SparkSession, events: list[Event], windows: Windows = WINDOWS) -> list[tuple[Any, ...]]:
-    """(split, user, items, behaviours, times, targets), ordered."""
+    """(split, user, items, behaviours, times, sessions, targets), ordered."""
     values = [tuple(row.get(name) for name in EVENTS.names) for row in rows_of(events)]
     made = spark.createDataFrame(values, EVENTS.ddl).transform(to_sequences, windows)
     assert tuple(made.columns) == SEQUENCES.names
@@ -67,7 +68,7 @@ def test_histories_end_where_their_window_starts(spark: SparkSession) -> None:
         event("dan", "d", "2017-12-20", "view"),  # with neither: only in no split
     ]  # fmt: skip
     got = sequences(spark, events)
-    assert [(split, user, items, targets) for split, user, items, _, _, targets in got] == [
+    assert [(split, user, items, targets) for split, user, items, _, _, _, targets in got] == [
         ("test", "ann", ["c", "c", "d"], ["y", "z"]),
         ("test", "bob", ["b"], []),
         ("test", "cleo", [], ["c"]),
@@ -80,6 +81,25 @@ def test_histories_end_where_their_window_starts(spark: SparkSession) -> None:
     assert train[3] == ["purchase", "view", "purchase"]
     random.Random(7).shuffle(events)
     assert sequences(spark, events) == got
+
+
+def test_sessions_are_told_apart_and_order_the_events_of_a_moment(tables: SparkLake) -> None:
+    moment = datetime(2017, 12, 1, 12, tzinfo=UTC)
+    told = [("b", "s1"), ("a", "s2"), ("c", "s1"), ("d", None)]
+    rows = [factories.event("ann", item, moment, session_id=session) for item, session in told]
+    made = tables.frame(EVENTS, rows).transform(to_sequences, WINDOWS).where("split = 'train'").first()
+    assert made is not None
+    by_session: dict[int, list[str]] = {}
+    for item, session in zip(made["item_ids"], made["sessions"], strict=True):
+        by_session.setdefault(session, []).append(item)
+    # of four events of a moment the history keeps three: which ones does not depend on the machine
+    assert [item for items_ in by_session.values() for item in items_] == made["item_ids"]
+    wide = replace(WINDOWS, max_history=10)
+    whole = tables.frame(EVENTS, rows[::-1]).transform(to_sequences, wide).where("split = 'train'").first()
+    assert whole is not None
+    assert whole["item_ids"][1:] == made["item_ids"]
+    assert len(set(whole["sessions"])) == 3
+    assert 0 in whole["sessions"]
 
 
 items, users = st.sampled_from("abc"), st.sampled_from(["ann", "bob"])
@@ -100,7 +120,7 @@ times = st.one_of(
 @given(events=st.lists(st.tuples(users, items, behaviours, times), max_size=25), order=st.randoms())
 def test_nothing_leaks(spark: SparkSession, events: list[Event], order: random.Random) -> None:
     got = sequences(spark, events)
-    for split, user, item_ids, behaviours_, seconds, targets in got:
+    for split, user, item_ids, behaviours_, seconds, _, targets in got:
         start, end = SPLITS[split]
         own = [e for e in events if e[0] == user]
         before = sorted((s, i, b) for _, i, b, s in own if s < start)
@@ -114,27 +134,27 @@ def with_small_history(settings: Settings, length: int) -> Settings:
     return settings.model_copy(update={"splits": settings.splits.model_copy(update={"max_history": length})})
 
 
-def test_a_snapshot_is_replaced_and_others_stay(lake: Lake) -> None:
-    lake.write(EVENTS, rows_of([
+def test_a_snapshot_is_replaced_and_others_stay(tables: SparkLake) -> None:
+    tables.write(EVENTS, rows_of([
         event("ann", "a", "2017-12-01"), event("ann", "b", "2017-12-02"), event("ann", "c", "2017-12-10"),
         event("ann", "d", "2017-12-20"), event("ann", "e", "2017-12-23"),
     ]))  # fmt: skip
-    first = run(lake.spark, lake.settings, END)
-    rows = lake.rows(SEQUENCES)
+    first = run(tables.spark, tables.settings, AsOf(as_of=END))
+    rows = tables.rows(SEQUENCES)
     assert {row["split"]: (row["item_ids"], row["targets"]) for row in rows} == {
         "train": (["a", "b"], []), "validation": (["a", "b"], ["c"]), "test": (["a", "b", "c"], ["d"]),
     }  # fmt: skip
-    assert run(lake.spark, lake.settings, END) == first
-    assert lake.rows(SEQUENCES) == rows
-    second = run(lake.spark, with_small_history(lake.settings, 1), END)
+    assert run(tables.spark, tables.settings, AsOf(as_of=END)) == first
+    assert tables.rows(SEQUENCES) == rows
+    second = run(tables.spark, with_small_history(tables.settings, 1), AsOf(as_of=END))
     assert second != first
-    assert [row for row in lake.rows(SEQUENCES) if row["snapshot_id"] == first] == rows
+    assert [row for row in tables.rows(SEQUENCES) if row["snapshot_id"] == first] == rows
 
 
-def test_too_few_days_are_refused(lake: Lake) -> None:
-    lake.write(EVENTS, rows_of([event("ann", "a", "2017-12-20")]))
+def test_too_few_days_are_refused(tables: SparkLake) -> None:
+    tables.write(EVENTS, rows_of([event("ann", "a", "2017-12-20")]))
     with pytest.raises(InputError, match=r"No train split as of 2017-12-23: .*Ingest more days"):
-        run(lake.spark, lake.settings, END)
+        run(tables.spark, tables.settings, AsOf(as_of=END))
 
 
 def test_the_snapshot_id_names_what_decides_its_rows(settings: Settings) -> None:

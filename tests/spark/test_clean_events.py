@@ -8,25 +8,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs import storage
-from spark_jobs.clean_events import REASONS, parsed_time, run
-from spark_jobs.clean_items import with_attributes, with_reason, with_text
-from spark_jobs.contracts.errors import InputError
-from spark_jobs.contracts.interval import Interval
-from spark_jobs.contracts.settings import Settings
-from spark_jobs.contracts.tables import EVENTS, EVENTS_REJECTED, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
-from spark_jobs.land_events import CATALOGUE_COLUMNS, EVENT_COLUMNS, land
-from spark_jobs.raw_records import BROKEN
-
-if TYPE_CHECKING:
-    from tests.spark.conftest import Lake
+from contracts import lake
+from contracts.cli import Days
+from contracts.errors import InputError
+from contracts.interval import Interval
+from contracts.settings import Settings
+from contracts.tables import EVENTS, EVENTS_REJECTED, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
+from spark_jobs.clean_events import balance, run
+from spark_jobs.ingest import items
+from spark_jobs.ingest.events import REASONS, classified, parsed_time
+from spark_jobs.ingest.items import with_attributes, with_reason, with_text
+from spark_jobs.ingest.landing import CATALOGUE_COLUMNS, EVENT_COLUMNS, land
+from spark_jobs.ingest.records import BROKEN
+from tests.lakes import SparkLake
 
 DAY = date(2017, 12, 23)
 NEXT = DAY + timedelta(days=1)
@@ -67,23 +68,22 @@ def put_log(settings: Settings, day: date, *records: Record, name: str = "a.json
     return put(settings, f"events/ds={day}/{name}", records)
 
 
-def clean(lake: Lake, start: date = DAY, end: date = NEXT, *, allow_empty: bool = False) -> None:
-    interval = Interval(start, end)
-    run(lake.spark, lake.settings, interval, land(lake.settings, interval, allow_empty=allow_empty))
+def clean(tables: SparkLake, start: date = DAY, end: date = NEXT, *, allow_empty: bool = False) -> None:
+    run(tables.spark, tables.settings, Days(start=start, end=end, allow_empty=allow_empty))
 
 
-def counts(lake: Lake) -> dict[str, tuple[int, int, int, int]]:
+def counts(tables: SparkLake) -> dict[str, tuple[int, int, int, int]]:
     return {
         str(row["ds"]): (row["raw"], row["clean"], row["rejected"], row["duplicates"])
-        for row in lake.rows(INGEST_COUNTS)
+        for row in tables.rows(INGEST_COUNTS)
     }
 
 
-def content(lake: Lake) -> list[list[dict[str, Any]]]:
-    return [lake.rows(t) for t in (EVENTS, EVENTS_REJECTED, INGEST_COUNTS, ITEMS, ITEMS_REJECTED)]
+def content(tables: SparkLake) -> list[list[dict[str, Any]]]:
+    return [tables.rows(t) for t in (EVENTS, EVENTS_REJECTED, INGEST_COUNTS, ITEMS, ITEMS_REJECTED)]
 
 
-def test_every_record_has_its_fate_and_a_second_run_changes_nothing(lake: Lake) -> None:
+def test_every_record_has_its_fate_and_a_second_run_changes_nothing(tables: SparkLake) -> None:
     bot = [event(user_id="bot", session_id=f"b{n}") for n in range(501)]
     bad: dict[str, Record] = {
         "unparseable_record": '{"event_time": "2017-12-23T10',
@@ -96,7 +96,7 @@ def test_every_record_has_its_fate_and_a_second_run_changes_nothing(lake: Lake) 
         "unknown_item": event(item_id="caviar"),
     }
     put_log(
-        lake.settings, DAY, *bad.values(),
+        tables.settings, DAY, *bad.values(),
         event(),
         event(user_id=" ann", event_type="Purchase", quantity="1.0", event_time="2017-12-23 10:00:00"),  # the same
         event(user_id=None, item_id=None),  # the first reason counts
@@ -109,8 +109,8 @@ def test_every_record_has_its_fate_and_a_second_run_changes_nothing(lake: Lake) 
         event(user_id="bot", event_time="2017-12-23T11:00:00Z"),  # one hour later it behaves
         name="a.jsonl.gz",
     )  # fmt: skip
-    clean(lake)
-    events = lake.rows(EVENTS)
+    clean(tables)
+    events = tables.rows(EVENTS)
     assert sorted((e["user_id"], e["item_id"], e["behaviour"], str(e["event_time"])) for e in events) == [
         ("ann", "milk", "purchase", "2017-12-20 00:00:00"),
         ("ann", "milk", "purchase", "2017-12-23 10:00:00"),
@@ -120,7 +120,7 @@ def test_every_record_has_its_fate_and_a_second_run_changes_nothing(lake: Lake) 
     ]
     (view,) = (e for e in events if e["behaviour"] == "view")
     assert (view["quantity"], view["price"], view["session_id"]) == (None, None, None)
-    rejected = lake.rows(EVENTS_REJECTED)
+    rejected = tables.rows(EVENTS_REJECTED)
     by_reason = {reason: sum(r["reason"] == reason for r in rejected) for reason in REASONS}
     assert by_reason == dict.fromkeys(REASONS, 1) | {
         "missing_user_id": 2, "outside_interval": 2, "non_positive_quantity": 4, "bot_like_rate": 501,
@@ -128,14 +128,14 @@ def test_every_record_has_its_fate_and_a_second_run_changes_nothing(lake: Lake) 
     (broken,) = (r for r in rejected if r["reason"] == "unparseable_record")
     assert broken["raw"] == bad["unparseable_record"]
     assert broken["source_file"] == "events/ds=2017-12-23/a.jsonl.gz"
-    assert counts(lake) == {"2017-12-23": (520, 5, 514, 1)}
-    before = content(lake)
-    clean(lake)
-    assert content(lake) == before
+    assert counts(tables) == {"2017-12-23": (520, 5, 514, 1)}
+    before = content(tables)
+    clean(tables)
+    assert content(tables) == before
 
 
-def test_all_formats_give_the_same_events(lake: Lake) -> None:
-    folder = put_log(lake.settings, DAY, event(), event(user_id="12")).parent
+def test_all_formats_give_the_same_events(tables: SparkLake) -> None:
+    folder = put_log(tables.settings, DAY, event(), event(user_id="12")).parent
     frame = pd.DataFrame([event(), event(user_id="13")])[::-1]
     frame[["user_id", *(c for c in EVENT_COLUMNS if c != "user_id")]].to_csv(folder / "b.csv", index=False)
     (folder / "c.csv.gz").write_bytes(gzip.compress(
@@ -146,27 +146,27 @@ def test_all_formats_give_the_same_events(lake: Lake) -> None:
     typed = pd.DataFrame([event(user_id=12.0), event(user_id=15.0)])  # ids that a writer with nulls made floats
     typed["event_time"] = pd.to_datetime(typed["event_time"])
     typed.to_parquet(folder / "d.parquet")
-    clean(lake)
-    assert [e["user_id"] for e in sorted(lake.rows(EVENTS), key=lambda e: str(e["user_id"]))] == [
+    clean(tables)
+    assert [e["user_id"] for e in sorted(tables.rows(EVENTS), key=lambda e: str(e["user_id"]))] == [
         "12", "13", "14", "15", "ann",
     ]  # fmt: skip
-    assert [(r["reason"], r["raw"]) for r in lake.rows(EVENTS_REJECTED)] == [
+    assert [(r["reason"], r["raw"]) for r in tables.rows(EVENTS_REJECTED)] == [
         ("unparseable_record", "2017-12-23T10:00:00Z,purchase")
     ]
-    assert counts(lake) == {"2017-12-23": (8, 5, 1, 2)}
+    assert counts(tables) == {"2017-12-23": (8, 5, 1, 2)}
 
 
-def test_days_cleaned_alone_or_together_end_the_same(lake: Lake, tmp_path: Path) -> None:
+def test_days_cleaned_alone_or_together_end_the_same(tables: SparkLake, tmp_path: Path) -> None:
     late = event(event_time="2017-12-22T10:00:00Z")
     many = [event(user_id="bot", session_id=f"b{n}") for n in range(501)]
-    put_log(lake.settings, DAY, late, event(quantity=0), *many)
+    put_log(tables.settings, DAY, late, event(quantity=0), *many)
     # brought again a day later: the clean one is a duplicate, rejects and what was a bot's are judged anew
-    put_log(lake.settings, NEXT, late, late, event(quantity=0), many[0], name="b.jsonl")
+    put_log(tables.settings, NEXT, late, late, event(quantity=0), many[0], name="b.jsonl")
     end = NEXT + timedelta(days=1)
-    clean(lake, DAY, end)
-    assert counts(lake) == {"2017-12-23": (503, 1, 502, 0), "2017-12-24": (4, 1, 1, 2)}
-    together = content(lake)
-    alone = replace(lake, settings=lake.settings.model_copy(update={"home": tmp_path / "other"}))
+    clean(tables, DAY, end)
+    assert counts(tables) == {"2017-12-23": (503, 1, 502, 0), "2017-12-24": (4, 1, 1, 2)}
+    together = content(tables)
+    alone = replace(tables, settings=tables.settings.model_copy(update={"home": tmp_path / "other"}))
     put_log(alone.settings, DAY, late, event(quantity=0), *many)
     put_log(alone.settings, NEXT, late, late, event(quantity=0), many[0], name="b.jsonl")
     clean(alone, DAY, NEXT)
@@ -174,34 +174,34 @@ def test_days_cleaned_alone_or_together_end_the_same(lake: Lake, tmp_path: Path)
     assert content(alone) == together
 
 
-def test_an_allowed_empty_day_is_counted_and_replaces_what_was_there(lake: Lake) -> None:
-    file = put_log(lake.settings, DAY, event())
-    clean(lake)
+def test_an_allowed_empty_day_is_counted_and_replaces_what_was_there(tables: SparkLake) -> None:
+    file = put_log(tables.settings, DAY, event())
+    clean(tables)
     file.write_bytes(b"")
     with pytest.raises(InputError, match="zero bytes"):
-        clean(lake)
-    assert len(lake.rows(EVENTS)) == 1
-    clean(lake, allow_empty=True)
-    assert counts(lake) == {"2017-12-23": (0, 0, 0, 0)}
-    assert lake.rows(EVENTS) == []
+        clean(tables)
+    assert len(tables.rows(EVENTS)) == 1
+    clean(tables, allow_empty=True)
+    assert counts(tables) == {"2017-12-23": (0, 0, 0, 0)}
+    assert tables.rows(EVENTS) == []
 
 
-def test_items_are_rendered_once_each_and_left_alone_while_the_catalogue_stays(lake: Lake) -> None:
-    put_log(lake.settings, DAY, event())
-    clean(lake)
-    assert {i["item_id"]: (i["text"], i["available"]) for i in lake.rows(ITEMS)} == {
+def test_items_are_rendered_once_each_and_left_alone_while_the_catalogue_stays(tables: SparkLake) -> None:
+    put_log(tables.settings, DAY, event())
+    clean(tables)
+    assert {i["item_id"]: (i["text"], i["available"]) for i in tables.rows(ITEMS)} == {
         "milk": ("whole milk, private brand, 1 gal", True),
         "tea": ("tea, but a second one", True),
     }
-    assert {r["reason"] for r in lake.rows(ITEMS_REJECTED)} == {"missing_item_id", "duplicate_item"}
-    version = storage.version(lake.settings, ITEMS)
-    clean(lake)
-    assert storage.version(lake.settings, ITEMS) == version
+    assert {r["reason"] for r in tables.rows(ITEMS_REJECTED)} == {"missing_item_id", "duplicate_item"}
+    version = lake.version(tables.settings, ITEMS)
+    clean(tables)
+    assert lake.version(tables.settings, ITEMS) == version
     for _ in range(2):
-        put(lake.settings, "items/catalogue.jsonl", CATALOGUE[:2])
-        clean(lake)
-        assert storage.version(lake.settings, ITEMS) == version + 1
-    assert [i["available"] for i in lake.rows(ITEMS)] == [True, False]
+        put(tables.settings, "items/catalogue.jsonl", CATALOGUE[:2])
+        clean(tables)
+        assert lake.version(tables.settings, ITEMS) == version + 1
+    assert [i["available"] for i in tables.rows(ITEMS)] == [True, False]
 
 
 def test_a_text_leaves_out_missing_and_repeated_parts(spark: SparkSession) -> None:
@@ -232,12 +232,21 @@ def test_times_are_iso_or_seconds_since_1970(spark: SparkSession) -> None:
     assert got == [int(same.timestamp())] * len(texts) + [None] * len(wrong)
 
 
-def test_a_day_that_does_not_balance_writes_nothing(lake: Lake) -> None:
-    put_log(lake.settings, DAY, event())
+def test_a_day_that_does_not_balance_writes_nothing(tables: SparkLake) -> None:
+    put_log(tables.settings, DAY, event())
     interval = Interval.of_night(DAY)
-    landing = land(lake.settings, interval)
-    put_log(lake.settings, DAY, event(), event(user_id="bob"))  # the file grows after it was counted
+    landing = land(tables.settings, interval)
+    put(tables.settings, "items/catalogue.jsonl", CATALOGUE)
+    items.run(tables.spark, tables.settings, landing.catalogue)
+    put_log(tables.settings, DAY, event(), event(user_id="bob"))  # the file grows after it was counted
+    records = classified(tables.spark, tables.settings, interval, landing)
     with pytest.raises(InputError, match=r"The log of 2017-12-23 does not balance: 1 records in its files, but 2"):
-        run(lake.spark, lake.settings, interval, landing)
-    assert not storage.exists(lake.settings, EVENTS)
-    assert not storage.exists(lake.settings, EVENTS_REJECTED)
+        balance(records, landing)
+
+
+def test_a_file_that_changed_since_it_landed_is_read_again(tables: SparkLake) -> None:
+    put_log(tables.settings, DAY, event())
+    land(tables.settings, Interval.of_night(DAY))
+    put_log(tables.settings, DAY, event(), event(user_id="bob"))
+    clean(tables)
+    assert counts(tables) == {"2017-12-23": (2, 2, 0, 0)}

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from spark_jobs import audit, publish, storage
-from spark_jobs.contracts.cli import Run
-from spark_jobs.contracts.errors import HeldError, InputError
-from spark_jobs.contracts.interval import Interval
-from spark_jobs.contracts.settings import Settings
-from spark_jobs.contracts.tables import (
+from contracts import lake
+from contracts.errors import HeldError, InputError
+from contracts.settings import Settings
+from contracts.states import newest_published
+from contracts.tables import (
     EVENTS,
     ITEMS,
     PUBLICATIONS,
@@ -22,6 +21,12 @@ from spark_jobs.contracts.tables import (
     RECOMMENDATIONS,
     staging,
 )
+from spark_jobs import publish
+from spark_jobs.quality import audit
+from spark_jobs.quality import lists as lists_
+from tests import factories
+from tests.factories import item, ranked, recommended
+from tests.lakes import SparkLake
 
 NIGHT = date(2017, 12, 23)
 NEXT = date(2017, 12, 24)
@@ -29,33 +34,8 @@ NOW = datetime(2017, 12, 24, 3, tzinfo=UTC)
 LATER = datetime(2017, 12, 24, 9, tzinfo=UTC)
 
 
-def event(user: str, item: str, *, behaviour: str = "purchase", time: datetime | None = None) -> dict[str, Any]:
-    when = time or datetime(2017, 12, 1, 12, tzinfo=UTC)
-    return {
-        "event_id": f"{user}-{item}-{when}-{behaviour}",
-        "user_id": user,
-        "item_id": item,
-        "behaviour": behaviour,
-        "event_time": when,
-        "ds": when.date(),
-    }
-
-
-def item(item_id: str, *, category: str | None = None, available: bool = True) -> dict[str, Any]:
-    return {"item_id": item_id, "category": category, "available": available, "text": item_id, "text_hash": ""}
-
-
-def ranked(*rows: tuple[str, float, str, str | None]) -> list[dict[str, Any]]:
-    return [
-        {"rank": n, "item_id": i, "score": score, "source": source, "because": because}
-        for n, (i, score, source, because) in enumerate(rows, start=1)
-    ]
-
-
-def recommended(
-    user: str, items: Sequence[dict[str, Any]], *, ds: date = NIGHT, model: str = "m1", run_id: str = "r1"
-) -> dict[str, Any]:
-    return {"ds": ds, "user_id": user, "items": list(items), "model_id": model, "run_id": run_id}
+def event(user: str, item: str, *, time: datetime | None = None) -> dict[str, Any]:
+    return factories.event(user, item, time or datetime(2017, 12, 1, 12, tzinfo=UTC))
 
 
 ANN = ranked(("milk", 0.9, "repeat", None), ("tea", 0.9, "together", "milk"))
@@ -67,15 +47,15 @@ LISTS = [recommended("ann", ANN), recommended("bob", BOB)]
 class Shop:
     """A tiny shop with two users, ready to be published."""
 
-    lake: Any
+    tables: SparkLake
     settings: Settings
 
     def stage(self, lists: Sequence[dict[str, Any]], night: date = NIGHT) -> None:
-        self.lake.write(staging(str(night)), lists)
+        self.tables.write(staging(night), lists)
 
     def publish(self, night: date = NIGHT, run_id: str = "r1", now: datetime = NOW, **scoring: Any) -> None:
         changed = self.settings.model_copy(update={"scoring": self.settings.scoring.model_copy(update=scoring)})
-        publish.run(self.lake.spark, changed, Run(Interval.of_night(night), run_id), now)
+        publish.run(self.tables.spark, changed, publish.Arguments(ds=night, run_id=run_id, published_at=now))
 
     def held(self, **options: Any) -> list[str]:
         """Publishes, expects the night to be held, and returns the names of the checks that failed."""
@@ -84,41 +64,41 @@ class Shop:
         return [reason.split(": ")[0] for reason in self.publications()[-1]["reasons"]]
 
     def publications(self) -> list[dict[str, Any]]:
-        return sorted(self.lake.rows(PUBLICATIONS), key=lambda row: row["published_at"])
+        return sorted(self.tables.rows(PUBLICATIONS), key=lambda row: row["published_at"])
 
     def versions(self) -> dict[str, int]:
         tables = (RECOMMENDATIONS, PUBLICATIONS, QUALITY_RESULTS)
-        return {table.name: storage.version(self.settings, table) for table in tables}
+        return {table.name: lake.version(self.settings, table) for table in tables}
 
 
 @pytest.fixture
-def shop(lake: Any, settings: Settings) -> Shop:
+def shop(tables: SparkLake, settings: Settings) -> Shop:
     small = settings.model_copy(update={
         "scoring": settings.scoring.model_copy(update={"n": 2}),
         # with three items, one of them is in every list
         "audit": settings.audit.model_copy(update={"max_top_item_share": 1.0}),
     })  # fmt: skip
-    lake.write(EVENTS, [
+    tables.write(EVENTS, [
         event("ann", "milk"), event("ann", "milk", time=datetime(2017, 12, 20, tzinfo=UTC)), event("bob", "jam"),
         # after the night: cleo is not expected to have a list, and ann has not had tea yet
         event("cleo", "milk", time=datetime(2017, 12, 24, tzinfo=UTC)),
         event("ann", "tea", time=datetime(2017, 12, 24, 1, tzinfo=UTC)),
     ])  # fmt: skip
     items = [item("milk", category="dairy"), item("tea"), item("jam"), item("ham")]
-    lake.write(ITEMS, [*items, item("old", available=False)])
-    lake.write(QUALITY_RESULTS, [
+    tables.write(ITEMS, [*items, item("old", available=False)])
+    tables.write(QUALITY_RESULTS, [
         {"ds": night, "run_id": "r1", "suite": "events", "expectation": "rows", "severity": "critical",
          "success": True, "expected": "1 or more", "observed": "2"}
         for night in (NIGHT, NEXT)
     ])  # fmt: skip
-    shop = Shop(lake, small)
+    shop = Shop(tables, small)
     shop.stage(LISTS)
     return shop
 
 
 def test_a_good_night_is_published_with_its_row(shop: Shop) -> None:
     shop.publish()
-    assert shop.lake.rows(RECOMMENDATIONS) == LISTS
+    assert shop.tables.rows(RECOMMENDATIONS) == LISTS
     (row,) = shop.publications()
     assert (row["ds"], row["run_id"], row["status"], row["reasons"]) == (NIGHT, "r1", "published", [])
     assert (row["model_id"], row["users"], row["published_at"]) == ("m1", 2, NOW.replace(tzinfo=None))
@@ -129,7 +109,7 @@ def test_a_good_night_is_published_with_its_row(shop: Shop) -> None:
     })  # fmt: skip
     assert row["table_versions"]["recommendations"] == 0
     assert {"events", "items", "quality_results"} < set(row["table_versions"])
-    checked = [row for row in shop.lake.rows(QUALITY_RESULTS) if row["suite"] == "recommendations"]
+    checked = [row for row in shop.tables.rows(QUALITY_RESULTS) if row["suite"] == "recommendations"]
     assert checked
     assert all(row["success"] for row in checked)
 
@@ -143,7 +123,7 @@ def test_a_second_time_changes_nothing_and_a_kill_is_completed(shop: Shop) -> No
     assert shop.publications() == rows
 
     # killed between the commit and the row: the next run writes the row and commits nothing
-    storage.replace(shop.lake.frame(PUBLICATIONS, []), shop.settings, PUBLICATIONS, None)
+    lake.replace(shop.tables.frame(PUBLICATIONS, []), shop.settings, PUBLICATIONS, None)
     shop.publish(now=LATER)
     assert shop.versions()["recommendations"] == before["recommendations"]
     (completed,) = shop.publications()
@@ -161,7 +141,7 @@ def test_corrected_lists_replace_their_night_only(shop: Shop) -> None:
     better = [recommended("ann", corrected, run_id="r2"), recommended("bob", BOB, run_id="r2")]
     shop.stage(better)
     shop.publish(run_id="r2", now=LATER)
-    assert shop.lake.rows(RECOMMENDATIONS) == better + following
+    assert shop.tables.rows(RECOMMENDATIONS) == better + following
     of_night = [(row["run_id"], row["status"]) for row in shop.publications() if row["ds"] == NIGHT]
     assert of_night == [("r1", "published"), ("r2", "published")]
 
@@ -175,12 +155,14 @@ def test_a_held_night_leaves_the_last_one_and_can_be_published_later(shop: Shop)
     with pytest.raises(HeldError, match=message):
         shop.publish(NEXT, now=LATER)
     assert [reason.split(":")[0] for reason in shop.publications()[-1]["reasons"]] == ["a list has 2 items"]
-    assert shop.lake.rows(RECOMMENDATIONS) == LISTS
-    assert publish.last_published_night(shop.publications(), date(2017, 12, 25)) == NIGHT
+    assert shop.tables.rows(RECOMMENDATIONS) == LISTS
+    live = newest_published(shop.publications())
+    assert live is not None
+    assert live["ds"] == NIGHT
 
     shop.stage([recommended("ann", ANN, ds=NEXT), bob, cleo], NEXT)
     shop.publish(night=NEXT, now=datetime(2017, 12, 25, tzinfo=UTC))
-    assert len(shop.lake.rows(RECOMMENDATIONS)) == 5
+    assert len(shop.tables.rows(RECOMMENDATIONS)) == 5
     newest = shop.publications()[-1]
     assert (newest["ds"], newest["status"]) == (NEXT, "published")
     assert newest["measures"]["churn"] == 0.0
@@ -202,12 +184,12 @@ FAULTY = {
 }
 
 
-def test_what_is_wrong_with_a_list_on_its_own(lake: Any) -> None:
-    lists = lake.frame(RECOMMENDATIONS, [recommended(user, items) for user, items in FAULTY.items()])
-    marked = publish.with_faults(lists, 2)
+def test_what_is_wrong_with_a_list_on_its_own(tables: SparkLake) -> None:
+    lists = tables.frame(RECOMMENDATIONS, [recommended(user, items) for user, items in FAULTY.items()])
+    marked = lists_.with_faults(lists, 2)
     names = [name for name in marked.columns if name not in RECOMMENDATIONS.names]
-    found = {row.user_id: {name for name in names if row[name]} for row in marked.collect()}
-    assert found == {
+    faults = {row.user_id: {name for name in names if row[name]} for row in marked.collect()}
+    assert faults == {
         "good": set(),
         "long": {"wrong_length"},
         "empty": {"wrong_length"},
@@ -222,66 +204,68 @@ def test_what_is_wrong_with_a_list_on_its_own(lake: Any) -> None:
 
 
 def test_lists_are_measured_against_histories_and_the_last_night(shop: Shop) -> None:
-    lake, scoring = shop.lake, shop.settings.scoring.model_copy(update={"exclude_seen_days": {"purchase": 7}})
-    past = publish.histories(storage.read(lake.spark, shop.settings, EVENTS), Interval.of_night(NIGHT), scoring)
+    tables, scoring = shop.tables, shop.settings.scoring.model_copy(update={"exclude_seen_days": {"purchase": 7}})
+    past = lists_.histories(lake.read(tables.spark, shop.settings, EVENTS), NEXT, scoring)
     assert {row.user_id: (row.seen, row.excluded) for row in past.collect()} == {
         "ann": (["milk"], ["milk"]), "bob": (["jam"], []),
     }  # fmt: skip
-    lists = lake.frame(RECOMMENDATIONS, [
+    lists = tables.frame(RECOMMENDATIONS, [
         # tea is the reason, but ann has it only after the night's end
         recommended("ann", ranked(("milk", 1.0, "repeat", None), ("ham", 0.5, "together", "tea"))),
         # dan did nothing: nothing can be a repeat
         recommended("dan", ranked(("tea", 1.0, "repeat", None), ("ham", 0.5, "popular", "tea"))),
         recommended("eve", ranked(("ham", 1.0, "match", "tea"), ("tea", 0.5, "popular", None))),
     ])  # fmt: skip
-    before = lake.spark.createDataFrame(
+    before = tables.spark.createDataFrame(
         [("ann", ["ham", "jam"]), ("eve", ["ham", "tea"]), ("old", ["jam"])], "user_id string, before array<string>"
     )
-    items = storage.read(lake.spark, shop.settings, ITEMS)
-    found = publish.measure_faults(lists, past, before, items, scoring)
-    assert found == audit.Faults(
+    items = lake.read(tables.spark, shop.settings, ITEMS)
+    faults = lists_.measure_faults(lists, past, before, items, scoring)
+    assert faults == audit.Faults(
         users_with_events=2, users_covered=1, wrong_length=0, wrong_ranks=0, repeated_items=0, bad_scores=0,
         unordered_scores=0, excluded_items=1, untrue_reasons=3, over_category_cap=0, compared_users=2, churn=0.25,
     )  # fmt: skip
 
 
-def test_items_are_measured_against_the_catalogue(lake: Any, settings: Settings) -> None:
-    lists = lake.frame(RECOMMENDATIONS, [
+def test_items_are_measured_against_the_catalogue(tables: SparkLake, settings: Settings) -> None:
+    lists = tables.frame(RECOMMENDATIONS, [
         recommended("ann", ranked(("milk", 1.0, "repeat", None), ("x1", 0.5, "guess", None))),
         recommended("bob", ranked(("milk", 1.0, "match", None), ("old", 0.5, "popular", None))),
     ])  # fmt: skip
-    items = lake.frame(ITEMS, [item("milk", category="dairy"), item("old", available=False), item("tea")])
+    items = tables.frame(ITEMS, [item("milk", category="dairy"), item("old", available=False), item("tea")])
     rules = settings.scoring.model_copy(update={"blocked_items": ("tea", "x1"), "blocked_categories": ("dairy",)})
-    assert publish.measure_shown(lists, items, rules) == audit.Shown(
+    assert lists_.measure_shown(lists, items, rules) == audit.Shown(
         distinct=3, catalogue=2, unknown=audit.Wrong(1, "x1"), unavailable=audit.Wrong(1, "old"),
         blocked=audit.Wrong(2, "milk"), top_item="milk", top_item_users=2, rows=4,
         by_source={"repeat": 1, "together": 0, "match": 1, "popular": 1}, other_sources=1,
     )  # fmt: skip
-    none = publish.measure_shown(lists.limit(0), items, settings.scoring)
+    none = lists_.measure_shown(lists.limit(0), items, settings.scoring)
     assert (none.distinct, none.top_item, none.top_item_users, none.rows) == (0, None, 0, 0)
 
 
-def test_a_category_cap_counts_lists(lake: Any) -> None:
-    items = lake.frame(ITEMS, [item("milk", category="dairy"), item("jam", category="dairy"), item("tea"), item("ham")])
-    lists = lake.frame(RECOMMENDATIONS, [
+def test_a_category_cap_counts_lists(tables: SparkLake) -> None:
+    items = tables.frame(
+        ITEMS, [item("milk", category="dairy"), item("jam", category="dairy"), item("tea"), item("ham")]
+    )
+    lists = tables.frame(RECOMMENDATIONS, [
         *LISTS, recommended("dan", ranked(("tea", 1.0, "match", None), ("ham", 0.5, "popular", None))),
     ])  # fmt: skip
-    assert publish.count_over_category_cap(lists, items, 1) == 1
-    assert publish.count_over_category_cap(lists, items, 2) == 0
+    assert lists_.count_over_category_cap(lists, items, 1) == 1
+    assert lists_.count_over_category_cap(lists, items, 2) == 0
 
 
-def test_duplicates_other_nights_and_other_models_are_counted(lake: Any) -> None:
+def test_duplicates_other_nights_and_other_models_are_counted(tables: SparkLake) -> None:
     rows = [*LISTS, recommended("bob", ANN, ds=NEXT, model="m0")]
-    found = publish.measure_lists(lake.frame(RECOMMENDATIONS, rows), NIGHT)
-    assert (found.users, found.duplicate_users, found.other_nights, found.models) == (2, 1, 1, ("m0", "m1"))
+    content = lists_.measure_lists(tables.frame(RECOMMENDATIONS, rows), NIGHT)
+    assert (content.users, content.duplicate_users, content.other_nights, content.models) == (2, 1, 1, ("m0", "m1"))
 
 
 def test_a_night_against_the_rules_or_never_validated_is_held(shop: Shop) -> None:
-    storage.replace(shop.lake.frame(QUALITY_RESULTS, []), shop.settings, QUALITY_RESULTS, None)
+    lake.replace(shop.tables.frame(QUALITY_RESULTS, []), shop.settings, QUALITY_RESULTS, None)
     assert shop.held(blocked_items=("tea",)) == [
         "items and categories are not blocked", "the night's data was validated",
     ]  # fmt: skip
-    assert not storage.exists(shop.settings, RECOMMENDATIONS)
+    assert not lake.exists(shop.settings, RECOMMENDATIONS)
 
 
 def test_without_scores_the_error_names_the_table(shop: Shop) -> None:
@@ -289,9 +273,9 @@ def test_without_scores_the_error_names_the_table(shop: Shop) -> None:
         shop.publish(night=NEXT)
 
 
-def test_the_hash_sees_content_and_nothing_else(lake: Any) -> None:
+def test_the_hash_sees_content_and_nothing_else(tables: SparkLake) -> None:
     def content_hash(*lists: dict[str, Any]) -> str:
-        return publish.measure_lists(lake.frame(RECOMMENDATIONS, lists), NIGHT).content_hash
+        return lists_.measure_lists(tables.frame(RECOMMENDATIONS, lists), NIGHT).content_hash
 
     base = content_hash(*LISTS)
     assert content_hash(*reversed(LISTS)) == base

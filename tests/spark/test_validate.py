@@ -4,74 +4,59 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from spark_jobs.contracts.cli import Run
-from spark_jobs.contracts.errors import InputError, QualityError
-from spark_jobs.contracts.interval import Interval
-from spark_jobs.contracts.tables import EVENTS, INGEST_COUNTS, ITEMS, ITEMS_REJECTED, QUALITY_RESULTS
+from contracts.errors import InputError, QualityError
+from contracts.interval import Interval
+from contracts.tables import EVENTS, INGEST_COUNTS, ITEMS, ITEMS_REJECTED, QUALITY_RESULTS
 from spark_jobs.quality import gate
 from spark_jobs.quality.metrics import events_metrics, items_metrics, volume_metric
 from spark_jobs.quality.suites import Check
-from spark_jobs.validate import run
-
-if TYPE_CHECKING:
-    from tests.spark.conftest import Lake
+from spark_jobs.validate import Arguments, run
+from tests import factories
+from tests.factories import counted
+from tests.lakes import SparkLake
 
 NIGHT = date(2017, 12, 23)
 
 
 def event(n: int, **changes: Any) -> dict[str, Any]:
-    made = {
-        "event_id": f"e{n}", "user_id": "ann", "item_id": "milk", "behaviour": "purchase", "quantity": 1.0,
-        "event_time": datetime(2017, 12, 23, 10, tzinfo=UTC), "price": 0.99, "ds": NIGHT,
-    }  # fmt: skip
-    return made | changes
+    return factories.event("ann", "milk", datetime(2017, 12, 23, 10, tzinfo=UTC)) | {"event_id": f"e{n}"} | changes
 
 
 def item(item_id: str, text: str, **changes: Any) -> dict[str, Any]:
-    text_hash = hashlib.sha256(text.encode()).hexdigest()
-    made = {"item_id": item_id, "title": text, "available": True, "text": text, "text_hash": text_hash}
-    return made | changes
+    return factories.item(
+        item_id, text=text, **({"title": text, "text_hash": hashlib.sha256(text.encode()).hexdigest()} | changes)
+    )
 
 
-def counted(day: date, clean: int, rejected: int = 0) -> dict[str, Any]:
-    return {
-        "ds": day,
-        "files": 1,
-        "raw": clean + rejected,
-        "clean": clean,
-        "rejected": rejected,
-        "duplicates": 0,
-    }
+def fill(tables: SparkLake, events: list[dict[str, Any]], counts: list[dict[str, Any]]) -> None:
+    tables.write(EVENTS, events)
+    tables.write(INGEST_COUNTS, counts)
+    tables.write(ITEMS, [item("milk", "milk"), item("tea", "tea")])
+    tables.write(ITEMS_REJECTED, [])
 
 
-def fill(lake: Lake, events: list[dict[str, Any]], counts: list[dict[str, Any]]) -> None:
-    lake.write(EVENTS, events)
-    lake.write(INGEST_COUNTS, counts)
-    lake.write(ITEMS, [item("milk", "milk"), item("tea", "tea")])
-    lake.write(ITEMS_REJECTED, [])
+def validate(tables: SparkLake, *, allow_empty: bool = False, run_id: str = "r1") -> None:
+    arguments = Arguments(start=NIGHT, end=NIGHT + timedelta(days=1), allow_empty=allow_empty, run_id=run_id)
+    run(tables.spark, tables.settings, arguments)
 
 
-def validate(lake: Lake, *, allow_empty: bool = False, run_id: str = "r1") -> None:
-    run(lake.spark, lake.settings, Run(Interval.of_night(NIGHT), run_id), allow_empty=allow_empty)
+def failed(tables: SparkLake) -> set[tuple[str, str]]:
+    return {(row["metric"], row["severity"]) for row in observed(tables) if not row["success"]}
 
 
-def failed(lake: Lake) -> set[tuple[str, str]]:
-    return {(row["metric"], row["severity"]) for row in observed(lake) if not row["success"]}
+def observed(tables: SparkLake) -> list[dict[str, Any]]:
+    return [row | {"metric": row["expectation"]} for row in tables.rows(QUALITY_RESULTS)]
 
 
-def observed(lake: Lake) -> list[dict[str, Any]]:
-    return [row | {"metric": row["expectation"]} for row in lake.rows(QUALITY_RESULTS)]
-
-
-def test_a_good_night_passes_and_results_do_not_double(lake: Lake) -> None:
-    fill(lake, [event(1), event(2, behaviour="view", quantity=None, price=None)], [counted(NIGHT, 2)])
-    validate(lake)
-    validate(lake, run_id="r2")
-    rows = lake.rows(QUALITY_RESULTS)
+def test_a_good_night_passes_and_results_do_not_double(tables: SparkLake) -> None:
+    fill(tables, [event(1), event(2, behaviour="view", quantity=None, price=None)], [counted(NIGHT, 2)])
+    validate(tables)
+    validate(tables, run_id="r2")
+    rows = tables.rows(QUALITY_RESULTS)
     assert {row["run_id"] for row in rows} == {"r2"}
     assert all(row["success"] for row in rows)
     events = {row["expectation"]: (row["expected"], row["observed"]) for row in rows if row["suite"] == "events"}
@@ -81,16 +66,16 @@ def test_a_good_night_passes_and_results_do_not_double(lake: Lake) -> None:
     assert len(rows) == len({(row["suite"], row["expectation"]) for row in rows})
 
 
-def test_a_bad_night_stops_with_each_failure_named_and_every_result_written(lake: Lake) -> None:
+def test_a_bad_night_stops_with_each_failure_named_and_every_result_written(tables: SparkLake) -> None:
     past = [counted(NIGHT - timedelta(days=n), 100) for n in range(1, 29)]
     bad = [
         event(1), event(1), event(2, item_id="caviar"), event(3, behaviour="stare"), event(4, quantity=0.0),
         event(5, quantity=None), event(6, price=-1.0), event(7, price=None), event(8, quantity=1e6),
         event(9, event_time=datetime(2017, 12, 19, 23, tzinfo=UTC)),
     ]  # fmt: skip
-    fill(lake, bad, [*past, counted(NIGHT, 11, rejected=4)])
+    fill(tables, bad, [*past, counted(NIGHT, 11, rejected=4)])
     with pytest.raises(QualityError) as error:
-        validate(lake)
+        validate(tables)
     for words in (
         "The data of 2017-12-23 failed 10 critical expectations. ",
         "events: events with an id that another one has: expected 0, found 1; ",
@@ -100,7 +85,7 @@ def test_a_bad_night_stops_with_each_failure_named_and_every_result_written(lake
         "Nothing is published.",
     ):
         assert words in str(error.value)
-    assert failed(lake) == {
+    assert failed(tables) == {
         ("events with an id that another one has", "critical"),
         ("events more or fewer than ingest_counts says", "critical"),
         ("events of items that are not in the catalogue", "critical"),
@@ -119,28 +104,28 @@ def test_a_bad_night_stops_with_each_failure_named_and_every_result_written(lake
     }
 
 
-def test_an_empty_night_passes_only_where_it_is_allowed(lake: Lake) -> None:
+def test_an_empty_night_passes_only_where_it_is_allowed(tables: SparkLake) -> None:
     past = [counted(NIGHT - timedelta(days=n), 100) for n in range(1, 29)]
-    fill(lake, [], [*past, counted(NIGHT, 0)])
+    fill(tables, [], [*past, counted(NIGHT, 0)])
     with pytest.raises(QualityError, match="events: events: expected at least 1, found 0"):
-        validate(lake)
-    validate(lake, allow_empty=True)
-    assert failed(lake) == set()
+        validate(tables)
+    validate(tables, allow_empty=True)
+    assert failed(tables) == set()
 
 
-def test_a_night_that_was_not_ingested_is_no_quality_problem(lake: Lake) -> None:
-    fill(lake, [], [])
+def test_a_night_that_was_not_ingested_is_no_quality_problem(tables: SparkLake) -> None:
+    fill(tables, [], [])
     with pytest.raises(InputError, match="no row for 2017-12-23: run clean_events"):
-        validate(lake)
+        validate(tables)
 
 
-def test_item_metrics_see_repeated_ids_wrong_hashes_and_missing_texts(lake: Lake) -> None:
-    lake.write(ITEMS, [
+def test_item_metrics_see_repeated_ids_wrong_hashes_and_missing_texts(tables: SparkLake) -> None:
+    tables.write(ITEMS, [
         item("milk", "milk"), item("milk", "milk"), item("tea", "tea", text_hash="old", available=False),
         item("x", "", title=None, price=-1.0),
     ])  # fmt: skip
-    lake.write(ITEMS_REJECTED, [{"reason": "missing_item_id", "raw": "{}", "source_file": "f"}])
-    assert items_metrics(lake.spark, lake.settings) == {
+    tables.write(ITEMS_REJECTED, [{"reason": "missing_item_id", "raw": "{}", "source_file": "f"}])
+    assert items_metrics(tables.spark, tables.settings) == {
         "rows": 4, "item_ids": 3, "item_id_repeated": 1, "hash_wrong": 1, "available": 3, "textless": 1,
         "textless_share": 0.25, "price_negative": 1, "rejected_share": 0.2,
     }  # fmt: skip
@@ -176,10 +161,10 @@ def test_bounds_are_inclusive_unless_they_are_not() -> None:
     ]
 
 
-def test_metrics_of_a_table_with_other_columns_are_refused(lake: Lake) -> None:
-    fill(lake, [event(1)], [counted(NIGHT, 1)])
-    path = str(lake.settings.lake / "events")
-    frame = lake.spark.read.format("delta").load(path).drop("price")
+def test_metrics_of_a_table_with_other_columns_are_refused(tables: SparkLake) -> None:
+    fill(tables, [event(1)], [counted(NIGHT, 1)])
+    path = str(tables.settings.lake / "events")
+    frame = tables.spark.read.format("delta").load(path).drop("price")
     frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(path)
     with pytest.raises(InputError, match=r"missing column price \(double\)"):
-        events_metrics(lake.spark, lake.settings, Interval.of_night(NIGHT))
+        events_metrics(tables.spark, tables.settings, Interval.of_night(NIGHT))

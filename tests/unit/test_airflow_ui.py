@@ -7,7 +7,7 @@ import time
 
 import psutil
 
-from spark_jobs.airflow_ui import stop
+from nightshift.runtime.airflow_ui import stop
 
 
 def test_stop_ends_children_in_process_groups_of_their_own_and_those_that_ignore_sigterm() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from spark_jobs import audit
-from spark_jobs.contracts.settings import Audit
+from contracts.settings import Audit
+from spark_jobs.quality import audit
 
 NAN = float("nan")
 GOOD = audit.Measured(

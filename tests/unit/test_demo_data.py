@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from spark_jobs import demo_data
-from spark_jobs.contracts.errors import SettingsError
-from spark_jobs.contracts.settings import Settings, load_settings
-from spark_jobs.land_events import EVENT_COLUMNS
+from contracts.errors import SettingsError
+from contracts.interval import Interval
+from contracts.settings import Settings, load_settings
+from nightshift.demo import data as demo_data
+from spark_jobs.ingest.landing import EVENT_COLUMNS
 
 TRANSACTIONS = pd.DataFrame(
     {
@@ -84,7 +85,7 @@ def test_a_product_is_titled_by_its_type_else_its_category_else_not() -> None:
 def slice_(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Ten households around the day on which the shop was closed."""
     settings = load_settings({"NIGHTSHIFT_HOME": str(tmp_path_factory.mktemp("home"))})
-    demo_data.main(settings, ["--users", "10", "--days", "2017-12-22", "2017-12-27"])
+    demo_data.run(settings, demo_data.Slice(users=10, days=(date(2017, 12, 22), date(2017, 12, 27))))
     return settings
 
 
@@ -92,7 +93,8 @@ def test_a_slice_has_a_complete_folder_for_every_day(slice_: Settings) -> None:
     folders = sorted(path.name for path in (slice_.landing / "events").iterdir())
     assert folders == [f"ds=2017-12-{day}" for day in range(22, 27)]
     assert lines(slice_.landing / "events/ds=2017-12-25/events.jsonl.gz") == []
-    events = [event for folder in folders for event in lines(slice_.landing / "events" / folder / demo_data.DAY_FILE)]
+    days = Interval(date(2017, 12, 22), date(2017, 12, 27)).days
+    events = [event for day in days for event in lines(demo_data.day_file(slice_, day))]
     assert events
     assert list(events[0]) == list(EVENT_COLUMNS)
     assert len({event["user_id"] for event in events}) <= 10
@@ -103,13 +105,21 @@ def test_a_slice_has_a_complete_folder_for_every_day(slice_: Settings) -> None:
 def test_writing_again_gives_the_same_bytes(slice_: Settings) -> None:
     files = sorted(slice_.landing.rglob("*.gz"))
     before = [file.read_bytes() for file in files]
-    demo_data.write(slice_, date(2017, 12, 22), date(2017, 12, 27), users=10)
+    demo_data.write(slice_, Interval(date(2017, 12, 22), date(2017, 12, 27)), users=10)
     assert [file.read_bytes() for file in sorted(slice_.landing.rglob("*.gz"))] == before
     assert not list(slice_.landing.rglob(".*"))
 
 
 def test_days_outside_the_data_are_refused(slice_: Settings) -> None:
     with pytest.raises(SettingsError, match="expected FROM before TO"):
-        demo_data.main(slice_, ["--days", "2017-12-27", "2017-12-22"])
+        demo_data.run(slice_, demo_data.Slice(days=(date(2017, 12, 27), date(2017, 12, 22))))
     with pytest.raises(SettingsError, match="--users is 0"):
-        demo_data.main(slice_, ["--users", "0"])
+        demo_data.run(slice_, demo_data.Slice(users=0))
+
+
+def test_the_demo_has_landed_with_its_last_days_file(settings: Settings) -> None:
+    last = demo_data.END_DAY - timedelta(days=1)
+    demo_data.day_file(settings, last).parent.mkdir(parents=True)
+    assert not demo_data.has_landed(settings)
+    demo_data.write(settings, Interval(last, demo_data.END_DAY), users=2)
+    assert demo_data.has_landed(settings)

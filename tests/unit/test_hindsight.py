@@ -2,130 +2,192 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 
-from spark_jobs import hindsight
-from spark_jobs.contracts.errors import InputError
-from spark_jobs.contracts.tables import EVENTS, INGEST_COUNTS, ITEMS, RECOMMENDATIONS
+from contracts import lake
+from contracts.errors import InputError
+from contracts.interval import midnight
+from contracts.settings import Baselines
+from contracts.tables import EVENTS, HINDSIGHT_RESULTS, INGEST_COUNTS, ITEMS, PUBLICATIONS, RECOMMENDATIONS
+from spark_jobs import hindsight as command
+from spark_jobs.reporting import hindsight, hindsight_table
+from spark_jobs.reporting.hindsight import FROM_EVENTS, FROM_LANDING, LISTS, Hindsight
+from spark_jobs.reporting.hindsight_text import text
+from tests.factories import counted, event, noon, publication, ranked, recommended
+from tests.lakes import ArrowLake
 
 NIGHT = date(2017, 12, 10)
 AFTER = [NIGHT + timedelta(days=n) for n in range(1, 8)]
+_, REPEATS, POPULAR = hindsight.recommenders(Baselines())
 
 
-def at(day: date, hour: int = 12) -> datetime:
-    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
-
-
-def event(user: str, item: str, time: datetime, behaviour: str = "purchase", ds: date | None = None) -> dict[str, Any]:
-    return {"user_id": user, "item_id": item, "behaviour": behaviour, "event_time": time, "ds": ds or time.date()}
-
-
-def listed(user: str, *items: str) -> dict[str, Any]:
-    ranked = [{"rank": n, "item_id": item, "score": -n, "source": "match"} for n, item in enumerate(items, start=1)]
-    return {"ds": NIGHT, "user_id": user, "items": ranked, "model_id": "m1", "run_id": "r"}
+def listed(user: str, *items: str) -> dict[str, object]:
+    return recommended(user, ranked(*((item, 1.0, "match", None) for item in items)), ds=NIGHT)
 
 
 PAST = [
-    event("ann", "milk", at(date(2017, 9, 1))),
-    event("ann", "tea", at(date(2017, 12, 1))),
+    event("ann", "milk", noon(date(2017, 9, 1))),
+    event("ann", "tea", noon(date(2017, 12, 1))),
     # not listed, and the only one in the last 7 days: decides what is popular
-    event("zoe", "jam", at(date(2017, 12, 9))),
+    event("zoe", "jam", noon(date(2017, 12, 9))),
     # known only later, so it made neither list nor baseline
-    event("ann", "ham", at(NIGHT), ds=date(2017, 12, 11)),
+    event("ann", "ham", noon(NIGHT), ds=date(2017, 12, 11)),
 ]
 FUTURE = [
-    event("ann", "milk", at(date(2017, 12, 11), 0)),
-    event("ann", "milk", at(date(2017, 12, 12))),
-    event("ann", "ham", at(date(2017, 12, 17), 23)),
+    event("ann", "milk", midnight(date(2017, 12, 11))),
+    event("ann", "milk", noon(date(2017, 12, 12))),
+    event("ann", "ham", midnight(date(2017, 12, 17)) + timedelta(hours=23)),
     # a day later than the window, another behaviour, and a user without a list
-    event("ann", "jam", at(date(2017, 12, 18), 0)),
-    event("bob", "tea", at(date(2017, 12, 11)), "view"),
-    event("zoe", "jam", at(date(2017, 12, 11))),
+    event("ann", "jam", midnight(date(2017, 12, 18))),
+    event("bob", "tea", noon(date(2017, 12, 11)), "view"),
+    event("zoe", "jam", noon(date(2017, 12, 11))),
 ]
 
 
 @pytest.fixture
-def shop(arrow_lake: Any) -> Any:
+def shop(arrow_lake: ArrowLake) -> ArrowLake:
     arrow_lake.write(ITEMS, [{"item_id": item} for item in ("jam", "tea", "ham", "milk")])
     arrow_lake.write(EVENTS, [*FUTURE, *PAST])
-    arrow_lake.write(INGEST_COUNTS, [{"ds": day} for day in [NIGHT, *AFTER]])
+    arrow_lake.write(INGEST_COUNTS, [counted(day, 1) for day in [NIGHT, *AFTER]])
     arrow_lake.write(RECOMMENDATIONS, [listed("bob", "jam"), listed("ann", "jam", "milk")])
+    arrow_lake.write(PUBLICATIONS, [publication(NIGHT)])
     return arrow_lake
 
 
-def log_lines(*events: dict[str, Any]) -> bytes:
-    lines = [
-        {**{name: row[name] for name in ("user_id", "item_id")}, "event_type": row["behaviour"],
-         "event_time": row["event_time"].isoformat(), "quantity": row.get("quantity", 1)}
-        for row in events
-    ]  # fmt: skip
-    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+def judged(shop: ArrowLake, source: str = FROM_EVENTS) -> Hindsight:
+    lists = hindsight.published_lists(shop.settings, NIGHT)
+    return hindsight.judge(shop.settings, lists, hindsight.ingested_targets(shop.settings, lists), source)
 
 
-def test_lists_and_baselines_are_judged_by_what_was_bought(shop: Any) -> None:
-    found = hindsight.hindsight(shop.settings, NIGHT)
-    # only ann bought something in the window: milk and ham
-    assert (found.model_id, found.users_with_list, found.users) == ("m1", 2, 1)
+def remembered(shop: ArrowLake, content_hash: str = "c0ffee") -> Hindsight:
+    return hindsight_table.remembered(shop.settings, NIGHT, content_hash)
+
+
+def test_lists_and_baselines_are_judged_by_the_target_events_after_the_night(shop: ArrowLake) -> None:
+    result = judged(shop)
+    # only ann has target events in the window: milk and ham
+    assert (result.model_id, result.users_with_list, result.users) == ("m1", 2, 1)
     ideal = 1 + 1 / math.log2(3)
-    values = {method: metrics["NDCG@10"].mean for method, metrics in found.values.items()}
-    assert values == {
-        hindsight.LISTS: pytest.approx(1 / math.log2(3) / ideal),  # jam, milk
-        hindsight.REPEATS: pytest.approx(1 / math.log2(3) / ideal),  # tea, milk, then popular jam
-        hindsight.POPULAR: 0.0,  # jam
+    assert {name: metrics["ndcg@10"].mean for name, metrics in result.values.items()} == {
+        LISTS: pytest.approx(1 / math.log2(3) / ideal),  # jam, milk
+        REPEATS: pytest.approx(1 / math.log2(3) / ideal),  # tea, milk, then popular jam
+        POPULAR: 0.0,  # jam
     }
-    assert found.values[hindsight.LISTS]["recall@10"].mean == 0.5
-    assert found.values[hindsight.LISTS]["hit rate@10"].mean == 1.0
-    assert found.gains[hindsight.REPEATS]["NDCG@10"].mean == 0.0
-    assert found.gains[hindsight.POPULAR]["recall@10"].mean == 0.5
+    assert result.values[LISTS]["recall@10"].mean == 0.5
+    assert result.values[LISTS]["hit_rate@10"].mean == 1.0
+    assert result.gains[REPEATS]["ndcg@10"].mean == 0.0
+    assert result.gains[POPULAR]["recall@10"].mean == 0.5
 
 
-def test_log_files_give_the_same_without_the_nights(shop: Any) -> None:
-    expected = hindsight.hindsight(shop.settings, NIGHT)
+def test_a_late_event_counts_on_the_day_it_happened(shop: ArrowLake) -> None:
+    shop.write(EVENTS, [*PAST, event("bob", "jam", noon(AFTER[-1]), ds=AFTER[-1] + timedelta(days=2))])
+    assert judged(shop).values[LISTS]["recall@10"].mean == 1.0
+
+
+def test_the_order_of_the_catalogue_does_not_decide_between_equals(shop: ArrowLake) -> None:
+    # jam and ham are equally popular
+    shop.write(EVENTS, [*FUTURE, *PAST, event("zoe", "ham", noon(date(2017, 12, 9)))])
+    result = judged(shop)
+    shop.write(ITEMS, [{"item_id": item} for item in ("milk", "ham", "tea", "jam")])
+    assert judged(shop) == result
+
+
+def test_popular_items_are_those_of_as_many_days_as_the_settings_say(shop: ArrowLake) -> None:
+    shop.write(EVENTS, [*FUTURE, *PAST, event("zoe", "milk", noon(date(2017, 11, 20)))])
+    rules = Baselines(popular_days=30)
+    month = replace(shop, settings=shop.settings.model_copy(update={"baselines": rules}))
+    result = judged(month)
+    assert list(result.values) == [LISTS, REPEATS, "baseline/popular_30_days"]
+    assert result.values["baseline/popular_30_days"]["recall@10"].mean == 0.5
+    assert "popular in the last 30 days" in text(result, rules)
+
+
+def test_what_was_judged_is_written_once_and_read_back_the_same(shop: ArrowLake) -> None:
+    first = remembered(shop)
+    rows = lake.rows(shop.settings, HINDSIGHT_RESULTS)
+    assert len(rows) == 9
+    assert {(row["users"], row["users_with_list"], row["content_hash"], row["source"]) for row in rows} == {
+        (1, 2, "c0ffee", "events")
+    }
+    assert {row["recommender"] for row in rows if row["gain"] is None} == {LISTS}
+    assert first == judged(shop)
+    assert remembered(shop) == first
+    assert lake.rows(shop.settings, HINDSIGHT_RESULTS) == rows
+    assert lake.version(shop.settings, HINDSIGHT_RESULTS) == 0
+
+
+def test_a_night_that_nobody_used_has_rows_without_values(shop: ArrowLake) -> None:
     shop.write(EVENTS, PAST)
-    shop.write(INGEST_COUNTS, [{"ds": NIGHT}])
-    dirt = [
-        event("bob", "tea", at(AFTER[1])) | {"quantity": 0},
-        event("bob", "unknown", at(AFTER[1])),
-        event("bob", "tea", at(AFTER[1])) | {"user_id": None},
-    ]
-    for day in AFTER[:-1]:
-        folder = shop.settings.landing / "events" / f"ds={day}"
-        folder.mkdir(parents=True)
-        rows = [row for row in FUTURE if row["event_time"].date() == day] + (dirt if day == AFTER[1] else [])
-        (folder / "log.jsonl.gz").write_bytes(gzip.compress(log_lines(*rows)))
+    assert remembered(shop).users == 0
+    assert {row["value"] for row in lake.rows(shop.settings, HINDSIGHT_RESULTS)} == {None}
+    assert remembered(shop).users == 0
+    assert lake.version(shop.settings, HINDSIGHT_RESULTS) == 0
+
+
+def test_other_lists_are_judged_again_and_other_nights_stay(shop: ArrowLake) -> None:
+    first = remembered(shop)
+    other = replace(first, ds=date(2017, 12, 1))
+    hindsight_table.write(shop.settings, other, "hash of another night")
+    shop.write(RECOMMENDATIONS, [listed("ann", "milk", "ham")])
+    assert remembered(shop) == first
+    assert remembered(shop, "other lists").values[LISTS]["recall@10"].mean == 1.0
+    assert hindsight_table.kept(shop.settings, NIGHT, "c0ffee") is None
+    assert hindsight_table.kept(shop.settings, other.ds, "hash of another night") == other
+
+
+def test_other_rules_are_judged_again(shop: ArrowLake) -> None:
+    remembered(shop)
+    month = shop.settings.model_copy(update={"baselines": Baselines(popular_days=30)})
+    assert hindsight_table.kept(month, NIGHT, "c0ffee") is None
+    assert "baseline/popular_30_days" in hindsight_table.remembered(month, NIGHT, "c0ffee").values
+
+
+def test_a_result_of_log_files_stays_until_the_days_are_ingested(shop: ArrowLake) -> None:
+    landed = replace(judged(shop, FROM_LANDING), users_with_list=77)
+    hindsight_table.write(shop.settings, landed, "c0ffee")
+    shop.write(INGEST_COUNTS, [counted(NIGHT, 1)])
+    assert remembered(shop) == landed
     with pytest.raises(InputError, match="add --landing"):
-        hindsight.hindsight(shop.settings, NIGHT)
-    found = hindsight.hindsight(shop.settings, NIGHT, landing=True)
-    # ham was bought on the day whose log has not arrived
-    assert found.source == "log files of 2017-12-11 to 2017-12-17, lightly cleaned, none for 2017-12-17"
-    assert found.users == 1
-    assert found.values[hindsight.LISTS]["recall@10"].mean == 1.0
-    last = shop.settings.landing / "events" / f"ds={AFTER[-1]}"
-    last.mkdir()
-    header = "user_id,item_id,event_type,event_time,quantity"
-    (last / "log.csv").write_text(f"{header}\nann,ham, Purchase,2017-12-17T23:00:00Z,\n")
-    assert hindsight.hindsight(shop.settings, NIGHT, landing=True).values == expected.values
+        remembered(shop, "other lists")
+    shop.write(INGEST_COUNTS, [counted(day, 1) for day in [NIGHT, *AFTER]])
+    assert remembered(shop) == judged(shop)
+    assert {row["source"] for row in lake.rows(shop.settings, HINDSIGHT_RESULTS)} == {"events"}
 
 
-def test_a_night_without_lists_and_a_window_without_logs_are_named(shop: Any) -> None:
+def test_a_night_without_lists_a_publication_or_logs_is_named(shop: ArrowLake) -> None:
+    shop.write(INGEST_COUNTS, [counted(NIGHT, 1)])
     with pytest.raises(InputError, match="No log has arrived for 2017-12-11 to 2017-12-17"):
-        hindsight.hindsight(shop.settings, NIGHT, landing=True)
+        command.run(shop.settings, command.Arguments(ds=NIGHT, landing=True))
     shop.write(RECOMMENDATIONS, [])
     with pytest.raises(InputError, match="no lists of 2017-12-10"):
-        hindsight.hindsight(shop.settings, NIGHT)
+        judged(shop)
+    shop.write(PUBLICATIONS, [publication(NIGHT, status="held")])
+    with pytest.raises(InputError, match="2017-12-10 was not published"):
+        command.run(shop.settings, command.Arguments(ds=NIGHT))
 
 
-def test_what_was_judged_once_is_remembered_for_the_same_lists(shop: Any) -> None:
-    first = hindsight.remembered(shop.settings, NIGHT, "hash 1")
-    shop.write(RECOMMENDATIONS, [listed("ann", "milk", "ham")])
-    assert hindsight.remembered(shop.settings, NIGHT, "hash 1").values == first.values
-    assert hindsight.remembered(shop.settings, NIGHT, "hash 2").values[hindsight.LISTS]["recall@10"].mean == 1.0
+@pytest.mark.parametrize("landing", [False, True])
+def test_the_command_needs_no_spark_for_what_is_ingested(
+    shop: ArrowLake, capsys: pytest.CaptureFixture[str], *, landing: bool
+) -> None:
+    command.run(shop.settings, command.Arguments(ds=NIGHT, landing=landing))
+    shown = capsys.readouterr().out
+    assert shown == text(judged(shop), shop.settings.baselines) + "\n"
+    assert lake.count(shop.settings, HINDSIGHT_RESULTS) == 9
+
+
+def test_the_text_shows_every_recommender_with_its_gain(shop: ArrowLake) -> None:
+    shown = text(judged(shop), shop.settings.baselines)
+    assert "2017-12-11 to 2017-12-17" in shown
+    assert "1 of 2 users" in shown
+    assert "source: table events" in shown
+    assert shown.count("popular in the last 7 days") == 4
+    landed = text(judged(shop, FROM_LANDING), shop.settings.baselines, [date(2017, 12, 17)])
+    assert "source: log files of 2017-12-11 to 2017-12-17, none for 2017-12-17\n" in landed
 
 
 def test_a_sample_does_not_depend_on_order_or_on_who_else_is_there() -> None:
@@ -137,8 +199,6 @@ def test_a_sample_does_not_depend_on_order_or_on_who_else_is_there() -> None:
     assert hindsight.sample(users, 100) == users
 
 
-def test_the_table_shows_every_method_with_its_gain(shop: Any) -> None:
-    shown = hindsight.text(hindsight.hindsight(shop.settings, NIGHT))
-    assert "2017-12-11 to 2017-12-17" in shown
-    assert "1 of 2 users" in shown
-    assert shown.count(hindsight.POPULAR) == 4
+def test_of_a_large_shop_a_sample_is_judged(shop: ArrowLake) -> None:
+    lists = hindsight.published_lists(shop.settings, NIGHT, max_users=1)
+    assert (len(lists.users), len(lists.items), lists.users_with_list) == (1, 1, 2)

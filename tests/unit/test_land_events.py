@@ -10,10 +10,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spark_jobs.contracts.errors import InputError
-from spark_jobs.contracts.interval import Interval
-from spark_jobs.contracts.settings import Settings, load_settings
-from spark_jobs.land_events import EVENT_COLUMNS, Landing, inspect, land, main
+from contracts.cli import Days
+from contracts.errors import InputError
+from contracts.interval import Interval
+from contracts.settings import Settings, load_settings
+from spark_jobs.ingest import inspections
+from spark_jobs.ingest.landing import EVENT_COLUMNS, Landing, land
+from spark_jobs.ingest.log_files import LogFile, inspect
+from spark_jobs.land_events import run
 
 NIGHT = Interval.of_night(date(2017, 12, 23))
 LINE = (
@@ -167,12 +171,42 @@ def test_no_catalogue_is_refused(settings: Settings) -> None:
     refused(settings, "No catalogue for the night 2017-12-23", str(settings.landing / "items"))
 
 
-def test_main_prints_the_list(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_step_prints_the_list(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     file = put_log(settings, "a.jsonl", LINE)
-    main(settings, ["--start", "2017-12-23", "--end", "2017-12-24"])
+    run(settings, Days(start=NIGHT.start, end=NIGHT.end))
     assert re.search(rf"2017-12-23 +1  {re.escape(str(file))}", capsys.readouterr().out)
 
 
 def test_a_csv_header_in_quotes_with_spaces_is_read(settings: Settings) -> None:
     file = put_log(settings, "a.csv", b'"user_id", item_id ,"a,b"\r\n1,2,3\r\n')
     assert inspect(file).columns == ("user_id", "item_id", "a,b")
+
+
+def test_a_file_is_read_once_as_long_as_it_stays_the_same(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def watched(path: Path, *, allow_empty: bool = False) -> LogFile:
+        read.append(path.name)
+        return inspect(path, allow_empty=allow_empty)
+
+    monkeypatch.setattr(inspections, "inspect", watched)
+    put_log(settings, "a.csv", HEADER + ROW)
+    put_log(settings, "hour=10/b.jsonl.gz", gzipped(LINE))
+    first = land(settings, NIGHT)
+    assert sorted(read) == ["a.csv", "b.jsonl.gz", "catalogue.jsonl"]
+    assert land(settings, NIGHT) == first
+    assert len(read) == 3
+    put_log(settings, "a.csv", HEADER + ROW.replace(b"ann", b"bob"))  # as many bytes
+    assert land(settings, NIGHT) == first
+    assert read[3:] == ["a.csv"]
+    put_log(settings, "c.jsonl", LINE)
+    (settings.landing / "events/ds=2017-12-23/a.csv").unlink()
+    assert names(land(settings, NIGHT)) == ["c.jsonl", "b.jsonl.gz"]
+    assert read[4:] == ["c.jsonl"]
+
+
+def test_a_file_of_zero_bytes_that_was_allowed_once_is_not_remembered_as_right(settings: Settings) -> None:
+    put_log(settings, "a.jsonl", b"")
+    put_log(settings, "b.jsonl", LINE)
+    land(settings, NIGHT, allow_empty=True)
+    refused(settings, "a.jsonl has zero bytes")

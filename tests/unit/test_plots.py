@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from markupsafe import Markup
 
-from spark_jobs import plots
+from spark_jobs.reporting import plots
 
 EVIL = "<script>alert('x')</script>"
 

@@ -1,4 +1,4 @@
-"""Loads the DAG files the way Airflow does and prints what it found, as JSON. Run by test_dags.py."""
+"""Loads the DAG files the way Airflow does and prints a description of them, as JSON. Run by test_dags.py."""
 
 from __future__ import annotations
 

@@ -22,7 +22,11 @@ with DAG(
     for code in (0, 1, 66):
         wiring.jobs.PythonJob(task_id=f"python_{code}", module="spark_jobs.exits", arguments=[str(code), ""])
         wiring.jobs.SparkJob(task_id=f"spark_{code}", job="exits", arguments=[str(code), ""])
-    for end in ("2017-01-02", "2017-01-08"):
-        interval = ["--start", "2017-01-01", "--end", end]
+    for name, told in {
+        "night": ["--ds", "2017-01-01"],
+        "one_day": ["--start", "2017-01-01", "--end", "2017-01-02"],
+        "week": ["--start", "2017-01-01", "--end", "2017-01-08"],
+        "training": ["--as-of", "2017-01-08"],
+    }.items():
         # no task chose a model here: the last argument renders to nothing
-        wiring.jobs.SparkJob(task_id=f"until_{end}", job="exits", arguments=["0", *interval, MODEL])
+        wiring.jobs.SparkJob(task_id=name, job="exits", arguments=["0", *told, MODEL])

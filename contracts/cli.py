@@ -1,0 +1,156 @@
+"""What all entry points share: arguments from a dataclass, the log, and errors that are one line, not a traceback.
+
+A step is ``run(settings, arguments)``, or ``run(spark, settings, arguments)`` where it needs Spark; its arguments are a
+frozen dataclass whose fields are made by `argument`. `main` makes the command line of both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import MISSING, Field, dataclass, field, fields
+from datetime import date, datetime
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from contracts.errors import ERROR_PREFIX, NightshiftError
+from contracts.interval import Interval
+from contracts.settings import Settings, load_settings
+
+log = logging.getLogger("nightshift")
+
+Arguments = TypeVar("Arguments")
+
+
+def argument(help_: str, *, metavar: str | None = None, **default: Any) -> Any:
+    """A field of a step's arguments; ``default`` or ``default_factory`` as `dataclasses.field` takes them."""
+    return field(kw_only=True, metadata={"help": help_, "metavar": metavar}, **default)
+
+
+@dataclass(frozen=True)
+class NoArguments:
+    """For what is told nothing."""
+
+
+@dataclass(frozen=True)
+class Days:
+    """The days whose logs are taken in."""
+
+    start: date = argument("first day of the run's interval")
+    end: date = argument("day after its last day")
+    allow_empty: bool = argument("let days without records pass, such as when the shop was closed", default=False)
+
+    @property
+    def interval(self) -> Interval:
+        """The half-open interval of these days."""
+        return Interval(self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Night:
+    """The night that is scored, published or reported."""
+
+    ds: date = argument("the night: the day whose logs it owns")
+    run_id: str = argument("name of the run in the tables", default="by-hand")
+
+    @property
+    def interval(self) -> Interval:
+        """The night's one day."""
+        return Interval.of_night(self.ds)
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """The day before which events count."""
+
+    as_of: date = argument("use the events before this day")
+
+
+@dataclass(frozen=True)
+class OneModel:
+    """The model that is used."""
+
+    model: str | None = argument("model to use, a folder of models/ (the champion)", metavar="ID", default=None)
+
+
+def parser(doc: str | None, kind: type[Any]) -> argparse.ArgumentParser:
+    """The command line of a dataclass of arguments; ``doc`` is the module's docstring and becomes the help."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    types = get_type_hints(kind)
+    for each in fields(kind):
+        made.add_argument(f"--{each.name.replace('_', '-')}", **_option(each, types[each.name]))
+    return made
+
+
+def _option(each: Field[Any], kind: Any) -> dict[str, Any]:
+    """What argparse is told of one field."""
+    told: dict[str, Any] = {"help": each.metadata["help"]}
+    if kind is bool:
+        return told | {"action": "store_true"}
+    if get_origin(kind) is tuple:
+        told["nargs"] = len(get_args(kind))
+        kind = get_args(kind)[0]
+    elif isinstance(kind, UnionType):  # an optional one
+        kind = next(choice for choice in get_args(kind) if choice is not type(None))
+    if issubclass(kind, date):
+        told |= {"type": kind.fromisoformat, "metavar": "TIME" if kind is datetime else "YYYY-MM-DD"}
+    else:
+        told |= {"type": kind, "metavar": each.name.upper()}
+    if each.metadata["metavar"]:
+        told["metavar"] = each.metadata["metavar"]
+    if each.default is MISSING and each.default_factory is MISSING:
+        return told | {"required": True}
+    default = each.default if each.default_factory is MISSING else each.default_factory()
+    if each.default_factory is MISSING and default is not None:
+        told["help"] += " (default: %(default)s)"
+    return told | {"default": default}
+
+
+def parse(doc: str | None, kind: type[Arguments], argv: Sequence[str] | None = None) -> Arguments:
+    """The arguments of a command line. Wrong ones end the program with exit code 2, as argparse does."""
+    told = vars(parser(doc, kind).parse_args(argv))
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in told.items()})
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Logs how long a part took."""
+    begun = time.monotonic()
+    log.info("%s …", what)
+    yield
+    log.info("%s: %.1f s", what, time.monotonic() - begun)
+
+
+def start_log() -> None:
+    """Sends the log to standard error, a line a message."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        force=True,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+
+
+def main(
+    doc: str | None,
+    kind: type[Arguments],
+    run: Callable[[Settings, Arguments], object],
+    argv: Sequence[str] | None = None,
+) -> None:
+    """The entry point of a step: parses, reads the settings, runs, and turns a NightshiftError into its exit code.
+
+    The last line of a failed job is ``nightshift: ERROR: <what, where, what to do>``; Airflow shows it.
+    """
+    arguments = parse(doc, kind, argv)
+    start_log()
+    try:
+        run(load_settings(), arguments)
+    except NightshiftError as error:
+        print(f"{ERROR_PREFIX} {error}", file=sys.stderr, flush=True)
+        sys.exit(error.exit_code)

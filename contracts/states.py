@@ -1,0 +1,32 @@
+"""What can become of a night and of an expectation, and which row of `publications` counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from contracts.columns import Columns as C
+
+PUBLISHED, HELD = "published", "held"
+"""States of a row of `publications`."""
+
+CRITICAL, WARNING = "critical", "warning"
+"""Severities of an expectation: a critical one that fails stops the night, a warning goes on the report."""
+
+Row = dict[str, Any]
+
+
+def newest(rows: Iterable[Row]) -> Row | None:
+    """The row of `publications` that was written last."""
+    return max(rows, key=lambda row: (row[C.PUBLISHED_AT], row[C.STATUS]), default=None)
+
+
+def newest_published(rows: Iterable[Row]) -> Row | None:
+    """The newest row of the newest night that was published: the lists that readers of these rows get."""
+    published = (row for row in rows if row[C.STATUS] == PUBLISHED)
+    return max(published, key=lambda row: (row[C.DS], row[C.PUBLISHED_AT]), default=None)
+
+
+def is_critical_failure(result: Mapping[str, Any]) -> bool:
+    """Whether a row of `quality_results` stops the night."""
+    return result[C.SEVERITY] == CRITICAL and not result[C.SUCCESS]

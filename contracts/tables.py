@@ -1,0 +1,297 @@
+"""Every table once: columns, types, key and partitioning, in Spark's DDL so that nothing heavy is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from contracts.columns import Columns as C
+from contracts.errors import InputError
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name, its Spark SQL type, whether it may be null, and what it means."""
+
+    name: str
+    type: str
+    doc: str
+    nullable: bool = False
+
+    @property
+    def ddl(self) -> str:
+        """The column as Spark DDL, for example ``user_id string NOT NULL``."""
+        return f"{self.name} {self.type}{'' if self.nullable else ' NOT NULL'}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Delta table below the lake root."""
+
+    name: str
+    doc: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partition_by: tuple[str, ...] = ()
+
+    @property
+    def ddl(self) -> str:
+        """The schema as Spark DDL, as ``spark.createDataFrame(rows, ddl)`` takes it."""
+        return ", ".join(column.ddl for column in self.columns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def check(self, actual: dict[str, str], where: str) -> None:
+        """Compares column types (name -> Spark simple string) with the contract.
+
+        Raises:
+            InputError: one error that lists every difference.
+        """
+        expected = {column.name: column.type for column in self.columns}
+        differences = [f"missing column {name} ({expected[name]})" for name in expected if name not in actual]
+        differences += [f"unexpected column {name} ({actual[name]})" for name in actual if name not in expected]
+        differences += [
+            f"column {name} is {actual[name]}, expected {expected[name]}"
+            for name in expected
+            if name in actual and actual[name] != expected[name]
+        ]
+        if differences:
+            raise InputError(
+                f"{where}: {'; '.join(differences)}. The contract of {self.name} stands in "
+                "contracts/tables.py; correct what writes it, or migrate the table."
+            )
+
+
+SOURCES = ("repeat", "together", "match", "popular")
+"""Where a recommendation can come from: own target events, co-occurrence, closeness to the user, popularity."""
+
+RANKED_ITEM = "struct<rank:int,item_id:string,score:double,source:string,because:string>"
+
+EVENTS = Table(
+    "events",
+    "Clean behaviour events; `ds` is the day whose log brought the event.",
+    (
+        Column(C.EVENT_ID, "string", "hash of the normalised record: the same record twice has the same id"),
+        Column(C.USER_ID, "string", "who"),
+        Column(C.ITEM_ID, "string", "what"),
+        Column(C.BEHAVIOUR, "string", "view, cart, purchase, …: one of the settings' behaviours"),
+        Column(C.EVENT_TIME, "timestamp", "when, UTC"),
+        Column(C.QUANTITY, "double", "how many", nullable=True),
+        Column(C.PRICE, "double", "price of one, in the shop's currency", nullable=True),
+        Column(C.SESSION_ID, "string", "names the basket, where the log does", nullable=True),
+        Column(C.DS, "date", "day that brought it"),
+    ),
+    key=(C.EVENT_ID,),
+    partition_by=(C.DS,),
+)
+
+EVENTS_REJECTED = Table(
+    "events_rejected",
+    "Every log record that is not an event, with the first reason that applies.",
+    (
+        Column(C.EVENT_ID, "string", "hash of the record"),
+        Column(C.REASON, "string", "why: one of ingest.events.REASONS"),
+        Column(C.RAW, "string", "the record as it came, JSON"),
+        Column(C.SOURCE_FILE, "string", "the file that brought it, below the landing folder"),
+        Column(C.DS, "date", "day that brought it"),
+    ),
+    key=(C.EVENT_ID, C.REASON),
+    partition_by=(C.DS,),
+)
+
+INGEST_COUNTS = Table(
+    "ingest_counts",
+    "The balance of each day's logs: raw = clean + rejected + duplicates.",
+    (
+        Column(C.DS, "date", "day of the log folder"),
+        Column("files", "bigint", "log files read"),
+        Column("raw", "bigint", "records found"),
+        Column("clean", "bigint", "rows written to events"),
+        Column("rejected", "bigint", "rows written to events_rejected"),
+        Column("duplicates", "bigint", "records that repeat another one"),
+    ),
+    key=(C.DS,),
+)
+
+ITEMS = Table(
+    "items",
+    "The catalogue as of the newest run: attributes and the text that the model reads.",
+    (
+        Column(C.ITEM_ID, "string", "what"),
+        Column(C.TITLE, "string", "name", nullable=True),
+        Column(C.DESCRIPTION, "string", "longer text", nullable=True),
+        Column(C.DEPARTMENT, "string", "coarsest group", nullable=True),
+        Column(C.CATEGORY, "string", "group within the department", nullable=True),
+        Column(C.PRODUCT_TYPE, "string", "finest group", nullable=True),
+        Column(C.BRAND, "string", "brand", nullable=True),
+        Column(C.SIZE, "string", "package size", nullable=True),
+        Column(C.PRICE, "double", "list price", nullable=True),
+        Column(C.AVAILABLE, "boolean", "can be sold now; true where the catalogue does not say"),
+        Column(C.TEXT, "string", "the attributes rendered by the prompt template"),
+        Column(C.TEXT_HASH, "string", "sha-256 of the text"),
+    ),
+    key=(C.ITEM_ID,),
+)
+
+ITEMS_REJECTED = Table(
+    "items_rejected",
+    "Every catalogue record that is not an item, with its reason.",
+    (
+        Column(C.ITEM_ID, "string", "what, where it is known", nullable=True),
+        Column(C.REASON, "string", "why"),
+        Column(C.RAW, "string", "the record as it came, JSON"),
+        Column(C.SOURCE_FILE, "string", "the file that brought it, below the landing folder"),
+    ),
+    key=(C.RAW,),
+)
+
+QUALITY_RESULTS = Table(
+    "quality_results",
+    "One row per expectation and run.",
+    (
+        Column(C.DS, "date", "the night"),
+        Column(C.RUN_ID, "string", "Airflow run"),
+        Column(C.SUITE, "string", "events, items, recommendations, …"),
+        Column(C.EXPECTATION, "string", "what is expected, unique within the suite"),
+        Column(C.SEVERITY, "string", "critical stops the night, warning goes on the report"),
+        Column(C.SUCCESS, "boolean", "met"),
+        Column(C.EXPECTED, "string", "bounds, as text"),
+        Column(C.OBSERVED, "string", "value found, as text", nullable=True),
+    ),
+    key=(C.RUN_ID, C.SUITE, C.EXPECTATION),
+    partition_by=(C.DS,),
+)
+
+SEQUENCES = Table(
+    "sequences",
+    "Histories and targets of users: what the model is trained and tested on. Histories are oldest first.",
+    (
+        Column(C.SNAPSHOT_ID, "string", "names interval end, windows and caps"),
+        Column(C.SPLIT, "string", "train, validation or test"),
+        Column(C.USER_ID, "string", "who"),
+        Column(C.ITEM_IDS, "array<string>", "items of the events before the split's window"),
+        Column(C.BEHAVIOURS, "array<string>", "behaviours of the same events"),
+        Column(C.TIMES, "array<bigint>", "times of the same events, seconds since 1970 UTC"),
+        Column(C.SESSIONS, "array<bigint>", "hashes of their session_id; 0 where the log names none"),
+        Column(
+            C.TARGETS,
+            "array<string>",
+            "distinct items of target behaviours inside the window, ascending; empty for train",
+        ),
+    ),
+    key=(C.SNAPSHOT_ID, C.SPLIT, C.USER_ID),
+    partition_by=(C.SNAPSHOT_ID, C.SPLIT),
+)
+
+MODEL_EVALUATIONS = Table(
+    "model_evaluations",
+    "Metrics on the test window, for the challenger, the champion, the untuned model and each baseline.",
+    (
+        Column(C.MODEL_ID, "string", "a model, or baseline/<name>"),
+        Column(C.SNAPSHOT_ID, "string", "sequences that it was tested on"),
+        Column(C.SEGMENT, "string", "all, or a part of the users or items"),
+        Column(C.METRIC, "string", "ndcg@10, recall@10, …"),
+        Column(C.VALUE, "double", "mean over users"),
+        Column(C.CI_LOW, "double", "lower end of the 95% interval", nullable=True),
+        Column(C.CI_HIGH, "double", "upper end of the 95% interval", nullable=True),
+        Column(C.USERS, "bigint", "users in the mean"),
+    ),
+    key=(C.MODEL_ID, C.SNAPSHOT_ID, C.SEGMENT, C.METRIC),
+)
+
+ITEM_VECTORS = Table(
+    "item_vectors",
+    "The item tower's vector of every item.",
+    (
+        Column(C.MODEL_ID, "string", "which model"),
+        Column(C.ITEM_ID, "string", "what"),
+        Column(C.TEXT_HASH, "string", "the text that was encoded"),
+        Column(C.VECTOR, "array<float>", "unit length"),
+    ),
+    key=(C.MODEL_ID, C.ITEM_ID),
+    partition_by=(C.MODEL_ID,),
+)
+
+RECOMMENDATIONS = Table(
+    "recommendations",
+    "What the app reads: one row per night and user, best item first.",
+    (
+        Column(C.DS, "date", "the night; the recommendations are for the day after"),
+        Column(C.USER_ID, "string", "who"),
+        Column(C.ITEMS, f"array<{RANKED_ITEM}>", "exactly N items, rank 1 first"),
+        Column(C.MODEL_ID, "string", "model that scored"),
+        Column(C.RUN_ID, "string", "run that scored"),
+    ),
+    key=(C.DS, C.USER_ID),
+    partition_by=(C.DS,),
+)
+
+PUBLICATIONS = Table(
+    "publications",
+    "One row per night that was published or held: a reader follows the newest published one.",
+    (
+        Column(C.DS, "date", "the night"),
+        Column(C.RUN_ID, "string", "Airflow run"),
+        Column(C.STATUS, "string", "published or held"),
+        Column(C.REASONS, "array<string>", "why it was held; empty when published"),
+        Column(C.MODEL_ID, "string", "model that scored"),
+        Column(C.USERS, "bigint", "users with recommendations"),
+        Column(C.CONTENT_HASH, "string", "hash of the night's rows: equal hashes, equal recommendations"),
+        Column(C.TABLE_VERSIONS, "map<string,bigint>", "version of every table that the night used"),
+        Column(C.MEASURES, "map<string,double>", "what the audit measured: coverage, churn, …"),
+        Column(C.PUBLISHED_AT, "timestamp", "when the row was written, UTC"),
+    ),
+    # a run that was held can be published when it is run again, and the other way round
+    key=(C.DS, C.RUN_ID, C.STATUS),
+)
+
+HINDSIGHT_RESULTS = Table(
+    "hindsight_results",
+    "How a published night's lists met what users did in the 7 days after it, next to simple rules.",
+    (
+        Column(C.DS, "date", "the night"),
+        Column(C.RECOMMENDER, "string", "recommendations, or a baseline"),
+        Column(C.METRIC, "string", "ndcg@10, recall@10, hit_rate@10"),
+        Column(C.VALUE, "double", "mean over the judged users; null where there are none", nullable=True),
+        Column(C.CI_LOW, "double", "lower end of the 95% interval", nullable=True),
+        Column(C.CI_HIGH, "double", "upper end of the 95% interval", nullable=True),
+        Column(C.GAIN, "double", "recommendations minus this one, mean over the same users", nullable=True),
+        Column(C.GAIN_LOW, "double", "lower end of the gain's 95% interval", nullable=True),
+        Column(C.GAIN_HIGH, "double", "upper end of the gain's 95% interval", nullable=True),
+        Column(C.USERS, "bigint", "users judged: those with a target event in the window"),
+        Column(C.USERS_WITH_LIST, "bigint", "users with a list, of whom a large shop's sample is judged"),
+        Column(C.MODEL_ID, "string", "model that made the lists"),
+        Column(C.CONTENT_HASH, "string", "content hash of the night's publication"),
+        Column(C.SOURCE, "string", "where the target events of the window come from: events or landing"),
+    ),
+    key=(C.DS, C.RECOMMENDER, C.METRIC),
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        EVENTS,
+        EVENTS_REJECTED,
+        INGEST_COUNTS,
+        ITEMS,
+        ITEMS_REJECTED,
+        QUALITY_RESULTS,
+        SEQUENCES,
+        MODEL_EVALUATIONS,
+        ITEM_VECTORS,
+        RECOMMENDATIONS,
+        PUBLICATIONS,
+        HINDSIGHT_RESULTS,
+    )
+}
+"""All tables by name, in the order in which a night writes them."""
+
+
+def staging(ds: date) -> Table:
+    """The staging table of one night: recommendations before the audit."""
+    return Table(
+        f"staging/recommendations_{ds}", "Scores before the audit.", RECOMMENDATIONS.columns, RECOMMENDATIONS.key
+    )

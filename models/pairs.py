@@ -1,0 +1,56 @@
+"""Events grouped by a user and what they were of: an item, or an attribute of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.ragged import Floats, Ints, Longs
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Events grouped by (user, code): ``order`` sorts them by key, then time."""
+
+    keys: Longs  # [pairs], user * codes + code, ascending
+    order: Longs  # [events]
+    starts: Longs  # [pairs]
+
+    @classmethod
+    def of(cls, users: Longs, codes: Ints, size: int) -> Pairs:
+        """Groups events by user and code, of ``size`` codes."""
+        key = users * size + codes
+        order = np.argsort(key, kind="stable")
+        in_order = key[order]
+        starts = np.flatnonzero(np.diff(in_order, prepend=-1) != 0)
+        return cls(in_order[starts], order, starts)
+
+    @property
+    def counts(self) -> Longs:
+        """Number of events of each pair, [pairs]."""
+        return np.diff(np.append(self.starts, len(self.order)))
+
+    @property
+    def of_each(self) -> Longs:
+        """Pair of each of the ordered events, [events]."""
+        return np.repeat(np.arange(len(self.keys)), self.counts)
+
+    def sums(self, value: NDArray[Any]) -> Floats:
+        """Sums ``value`` [events] over each pair."""
+        if not len(self.keys):
+            return np.empty(0, dtype=np.float32)
+        totals: Floats = np.add.reduceat(value[self.order], self.starts, dtype=np.float32)
+        return totals
+
+    def first(self, value: NDArray[Any]) -> NDArray[Any]:
+        """``value`` [events] at each pair's oldest event."""
+        firsts: NDArray[Any] = value[self.order[self.starts]]
+        return firsts
+
+    def last(self, value: NDArray[Any]) -> NDArray[Any]:
+        """``value`` [events] at each pair's newest event."""
+        lasts: NDArray[Any] = value[self.order[self.starts + self.counts - 1]]
+        return lasts

@@ -1,0 +1,221 @@
+"""From histories to every user's top N: candidates, features, ranks, rules, reasons. No Spark, no files, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from contracts.settings import Features, Training
+from models.candidates import COOCCURRENCE, MATCH, POPULAR, REPEAT, Candidates, generate
+from models.cooccurrence import Cooccurrences, cooccurrences
+from models.features.rows import candidate_features
+from models.histories import DAY, Flags, Floats, Histories, Ints, Longs
+from models.item_state import ItemState
+from models.kernel import best_matches
+from models.ragged import find, first_in_group, rank_in_group, row_of_each
+from models.ranker import Ranker
+from models.user_encoder import UserEncoder, encode_users
+
+EXPLAINED_EVENTS = 100
+"""Newest events among which the reason of a match is looked for."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Who must get what, as numbers."""
+
+    n: int
+    targets: tuple[int, ...]  # target behaviours
+    max_per_category: int | None
+    exclude_seen: tuple[tuple[int, int], ...]  # (behaviour, seconds): items so used since then are excluded
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Top N of each user, best first; -1 and NaN pad where fewer than N items are allowed at all."""
+
+    items: Ints  # [users, n]
+    scores: Floats  # [users, n], never rising; comparable within a user
+    sources: NDArray[np.int8]  # [users, n], index into SOURCES
+    because: Ints  # [users, n], the history item behind it; -1 for a popular one
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Candidates of each user and what they were generated from."""
+
+    candidates: Candidates
+    pairs: Cooccurrences
+    users: Floats  # [users, size], the encoder's vectors
+
+
+def generated(
+    past: Histories, targets: Histories, state: ItemState, encoder: UserEncoder, settings: Training, now: int
+) -> Generated:
+    """Candidates from every source.
+
+    Args:
+        past: Events of all behaviours before ``now``, which the encoder reads.
+        targets: Target events of the same users.
+        state: The items.
+        encoder: Encodes users.
+        settings: The model's own.
+        now: End of what is known, seconds.
+    """
+    users = encode_users(encoder, torch.from_numpy(state.vectors), past, settings.encoder.length, batch=128)
+    matches = best_matches(users, state.vectors, state.allowed, settings.candidates.match)
+    pairs = cooccurrences(targets, state.neighbours, now, settings.cooccurrence)
+    items = len(state.allowed)
+    return Generated(
+        generate(targets, pairs, matches, state.by_popularity, now, items, settings.candidates), pairs, users
+    )
+
+
+def features_of(
+    made: Generated,
+    candidates: Candidates,
+    targets: Histories,
+    state: ItemState,
+    encoder: UserEncoder,
+    settings: Features,
+    now: int,
+) -> Floats:
+    """What the ranker reads of some of the candidates, [candidates, features]."""
+    owner, item = candidates.users, candidates.items
+    match = np.einsum("ij,ij->i", made.users[owner], state.vectors[item]) / np.float32(encoder.temperature)
+    tastes = _mean_vectors(targets.last(settings.recent_texts), state.vectors)
+    text = np.einsum("ij,ij->i", tastes[owner], state.vectors[item])
+    return candidate_features(targets, candidates, state.facts, made.pairs, match, text, now, settings)
+
+
+def recommend(
+    histories: Histories,
+    state: ItemState,
+    encoder: UserEncoder,
+    ranker: Ranker,
+    rules: Rules,
+    settings: Training,
+    now: int,
+) -> Lists:
+    """Everyone's top N from what happened before ``now`` (seconds).
+
+    The ranker orders the candidates. Exclusions apply before the selection, so that everyone gets N.
+
+    Args:
+        histories: Users to score, with items numbered as those of ``state``.
+        state: The items.
+        encoder: Encodes users.
+        ranker: Scores candidates.
+        rules: Length of the lists and what is excluded.
+        settings: The model's own.
+        now: The interval's end, seconds.
+    """
+    past = histories.before(now)
+    targets = past.select(past.are_of(rules.targets))
+    made = generated(past, targets, state, encoder, settings, now)
+    excluded = _excluded_keys(past, len(state.allowed), rules, now)
+    candidates = made.candidates.select(_may_be_listed(made.candidates, state, excluded))
+    scores = ranker.score(features_of(made, candidates, targets, state, encoder, settings.features, now))
+    # without a history there is nothing to rank by: the popular list as it stands
+    scores = np.where((targets.lengths > 0)[candidates.users], scores, -_popularity_rank(state)[candidates.items])
+    lists = _selected(candidates, scores.astype(np.float32), state, rules)
+    lists = _filled(lists, state, rules, excluded)
+    return _explained(lists, past, made.pairs, state)
+
+
+def _excluded_keys(past: Histories, items: int, rules: Rules, now: int) -> Longs:
+    """Sorted ``user * items + item`` of what the rules on seen items exclude."""
+    seen = np.zeros(len(past.items), dtype=np.bool_)
+    for behaviour, seconds in rules.exclude_seen:
+        seen |= (past.behaviours == behaviour) & (past.times >= now - seconds)
+    return np.unique(past.users[seen] * items + past.items[seen])
+
+
+def _may_be_listed(candidates: Candidates, state: ItemState, excluded: Longs) -> Flags:
+    keys = candidates.users * len(state.allowed) + candidates.items
+    return state.allowed[candidates.items] & ~np.isin(keys, excluded)
+
+
+def _popularity_rank(state: ItemState) -> Floats:
+    """Rank of each item by popularity, [items]; of an item that is not allowed the number of those that are."""
+    rank = np.full(len(state.allowed), len(state.by_popularity), dtype=np.float32)
+    rank[state.by_popularity] = np.arange(len(state.by_popularity), dtype=np.float32)
+    return rank
+
+
+def _mean_vectors(recent: Histories, vectors: Floats) -> Floats:
+    """Mean vector of each user's events, [users, size]; zeros without events."""
+    sums = np.zeros((len(recent), vectors.shape[1]), dtype=np.float32)
+    np.add.at(sums, recent.users, vectors[recent.items])
+    counts = np.maximum(recent.lengths, 1).astype(np.float32)
+    means: Floats = (sums / counts[:, None]).astype(np.float32)
+    return means
+
+
+def _selected(candidates: Candidates, scores: Floats, state: ItemState, rules: Rules) -> Lists:
+    """The best of each user's candidates, ties by item, at most so many of a category."""
+    owner, item = candidates.users, candidates.items
+    if rules.max_per_category is not None:
+        of_category = owner * (int(state.categories.max(initial=0)) + 1) + state.categories[item]
+        fits = rank_in_group(of_category, -scores, item) < rules.max_per_category
+        owner, item, scores, sources = owner[fits], item[fits], scores[fits], candidates.sources[fits]
+    else:
+        sources = candidates.sources
+    index, rank = first_in_group(owner, rules.n, -scores, item)
+    shape = (len(candidates.indptr) - 1, rules.n)
+    lists = Lists(
+        np.full(shape, -1, np.int32),
+        np.full(shape, np.nan, np.float32),
+        np.full(shape, POPULAR, np.int8),
+        np.full(shape, -1, np.int32),
+    )
+    lists.items[owner[index], rank] = item[index]
+    lists.scores[owner[index], rank] = scores[index]
+    lists.sources[owner[index], rank] = sources[index]
+    return lists
+
+
+def _filled(lists: Lists, state: ItemState, rules: Rules, excluded: Longs) -> Lists:
+    """Fills lists that the candidates left short from all allowed items, most popular first.
+
+    Short lists are rare (strict rules, tiny catalogues), so a loop over them costs nothing.
+    """
+    for user in np.flatnonzero((lists.items < 0).any(axis=1)):
+        listed = lists.items[user][lists.items[user] >= 0]
+        keys = user * len(state.allowed) + state.by_popularity.astype(np.int64)
+        spare = state.by_popularity[~np.isin(keys, excluded) & ~np.isin(state.by_popularity, listed)]
+        if rules.max_per_category is not None:
+            rank = rank_in_group(state.categories[np.concatenate([listed, spare])])
+            spare = spare[rank[len(listed) :] < rules.max_per_category]
+        added = spare[: rules.n - len(listed)]
+        floor = lists.scores[user, len(listed) - 1] if len(listed) else np.float32(0)
+        stop = len(listed) + len(added)
+        lists.items[user, len(listed) : stop] = added
+        lists.scores[user, len(listed) : stop] = floor - np.arange(1, len(added) + 1, dtype=np.float32)
+    return lists
+
+
+def _explained(lists: Lists, past: Histories, pairs: Cooccurrences, state: ItemState) -> Lists:
+    """Fills ``because``: the item itself for a repeat, what it goes with, or the closest item of the history."""
+    items = len(state.allowed)
+    user, rank = np.nonzero(lists.items >= 0)
+    item, source = lists.items[user, rank], lists.sources[user, rank]
+    because = np.where(source == REPEAT, item, -1)
+    pair = find(row_of_each(pairs.indptr) * items + pairs.items, user.astype(np.int64) * items + item)
+    because = np.where(source == COOCCURRENCE, np.append(pairs.because, -1)[pair], because)
+    recent = past.last(EXPLAINED_EVENTS)
+    for row in np.flatnonzero(source == MATCH):
+        seen = recent.items[recent.indptr[user[row]] : recent.indptr[user[row] + 1]]
+        if len(seen):
+            because[row] = seen[int(np.argmax(state.vectors[seen] @ state.vectors[item[row]]))]
+    lists.because[user, rank] = because
+    return lists
+
+
+def seen_rules(exclude_seen_days: Mapping[str, int], behaviours: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """The settings' rules on seen items, by behaviour number and seconds."""
+    return tuple((behaviours.index(name), days * DAY) for name, days in sorted(exclude_seen_days.items()))

@@ -1,0 +1,210 @@
+"""MLflow: what a training did, which models there are, and which one is the champion. Reads and writes the registry."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contracts.errors import ModelError, RegistryError
+from contracts.settings import Settings, Training
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NAME = "nightshift"
+"""Experiment and registered model."""
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+FLUSH_SECONDS = 5.0
+
+
+def database_file(settings: Settings) -> Path | None:
+    """The store's file; None where a tracking server keeps it."""
+    scheme = "sqlite:///"
+    return Path(settings.mlflow_uri.removeprefix(scheme)) if settings.mlflow_uri.startswith(scheme) else None
+
+
+@contextmanager
+def reached() -> Iterator[None]:
+    """A block that talks to MLflow.
+
+    Raises:
+        RegistryError: MLflow's store could not be reached or read; trying again can help.
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise RegistryError(f"The registry of models (MLflow) could not be reached or read: {error}") from error
+
+
+def client(settings: Settings) -> MlflowClient:
+    """A client of the tracking and registry store, which is made where it is missing.
+
+    Raises:
+        RegistryError: it cannot be reached.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else every table and migration is logged
+    from mlflow import MlflowClient
+
+    with reached():
+        if file := database_file(settings):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        return MlflowClient(tracking_uri=settings.mlflow_uri, registry_uri=settings.mlflow_uri)
+
+
+class Tracker:
+    """Curves of one training run, sent to MLflow every few seconds and kept for the report."""
+
+    def __init__(self, mlflow: MlflowClient, run_id: str) -> None:
+        self.curves: dict[str, list[tuple[int, float]]] = {}
+        self._mlflow = mlflow
+        self._run_id = run_id
+        self._unsent: list[Any] = []
+        self._sent_at = time.monotonic()
+
+    def report(self, name: str, step: int, value: float) -> None:
+        """Records one point of a curve."""
+        from mlflow.entities import Metric
+
+        self.curves.setdefault(name, []).append((step, float(value)))
+        self._unsent.append(Metric(name, float(value), int(time.time() * 1000), step))
+        if time.monotonic() - self._sent_at > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends what was recorded since the last time."""
+        if self._unsent:
+            with reached():
+                self._mlflow.log_batch(self._run_id, metrics=self._unsent)
+        self._unsent, self._sent_at = [], time.monotonic()
+
+    def end(self) -> None:
+        """Sends the rest and ends the run."""
+        self.flush()
+        with reached():
+            self._mlflow.set_terminated(self._run_id)
+
+
+def start_run(mlflow: MlflowClient, name: str, settings: Training, tags: Mapping[str, str]) -> str:
+    """Starts a run with its parameters and gives its id."""
+    from mlflow.entities import Param
+
+    with reached():
+        experiment = mlflow.get_experiment_by_name(NAME)
+        experiment_id = experiment.experiment_id if experiment else mlflow.create_experiment(NAME)
+        run_id = mlflow.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id
+        mlflow.log_batch(run_id, params=[Param(key, str(value)) for key, value in flat(settings.model_dump()).items()])
+    return str(run_id)
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> dict[str, object]:
+    """Nested values under their full names, for example ``tower.steps``."""
+    made: dict[str, object] = {}
+    for name, value in values.items():
+        made |= flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
+    return made
+
+
+def register(settings: Settings, mlflow: MlflowClient, model_id: str, run_id: str) -> None:
+    """Registers a published folder as a version, and gives it the alias `challenger`."""
+    with reached():
+        if aliases(mlflow) is None:
+            mlflow.create_registered_model(NAME, description="Nightly recommender: item tower, user encoder, ranker")
+        version = _version_of(mlflow, model_id)
+        if version is None:
+            made = mlflow.create_model_version(
+                NAME, source=str(settings.models / model_id), run_id=run_id, tags={"model_id": model_id}
+            )
+            version = made.version
+        mlflow.set_registered_model_alias(NAME, CHALLENGER, version)
+
+
+def promote(mlflow: MlflowClient, model_id: str) -> None:
+    """Moves the alias `champion`.
+
+    Raises:
+        ModelError: no version carries that model.
+    """
+    with reached():
+        version = _version_of(mlflow, model_id)
+        if version is None:
+            raise ModelError(f"No registered version of {NAME!r} carries model {model_id}: fine-tune it first.")
+        mlflow.set_registered_model_alias(NAME, CHAMPION, version)
+
+
+def aliases(mlflow: MlflowClient) -> dict[str, str] | None:
+    """Version of each alias; None where no model was registered yet."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+    try:
+        return dict(mlflow.get_registered_model(NAME).aliases)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
+        return None
+
+
+def model_with(settings: Settings, alias: str) -> str | None:
+    """Id of the model with an alias; None where no model has it.
+
+    Raises:
+        RegistryError: the registry could not be asked. That says nothing of its models.
+    """
+    mlflow = client(settings)
+    with reached():
+        version = (aliases(mlflow) or {}).get(alias)
+        return None if version is None else str(mlflow.get_model_version(NAME, version).tags["model_id"])
+
+
+def champion(settings: Settings) -> str | None:
+    """Id of the champion; None where no model was promoted yet.
+
+    Raises:
+        RegistryError: the registry could not be asked.
+    """
+    return model_with(settings, CHAMPION)
+
+
+def folder_of(settings: Settings, alias: str) -> Path:
+    """Folder of the model with an alias. Check it with `models.artifact.verify` before reading.
+
+    Raises:
+        ModelError: no model has the alias.
+        RegistryError: the registry could not be asked.
+    """
+    model_id = model_with(settings, alias)
+    if model_id is None:
+        raise ModelError(
+            f"The registry ({settings.mlflow_uri}) has no {alias} of {NAME!r}: run the DAG fine_tune_model first."
+        )
+    return settings.models / model_id
+
+
+def chosen_folder(settings: Settings, model_id: str | None) -> Path:
+    """Folder of the model ``model_id``; None stands for the champion. A model with an id is found without MLflow.
+
+    Raises:
+        ModelError: there is no such model.
+        RegistryError: the registry could not be asked for the champion.
+    """
+    if model_id is None:
+        return folder_of(settings, CHAMPION)
+    folder = settings.models / model_id
+    if not folder.is_dir():
+        there = ", ".join(sorted(each.name for each in settings.models.glob("[!.]*"))) or "none"
+        raise ModelError(f"There is no model {model_id!r} in {settings.models}. Models there: {there}.")
+    return folder
+
+
+def _version_of(mlflow: MlflowClient, model_id: str) -> str | None:
+    versions = mlflow.search_model_versions(f"name = '{NAME}'")
+    return next((str(each.version) for each in versions if each.tags.get("model_id") == model_id), None)

@@ -1,0 +1,88 @@
+"""The sequences of one snapshot and the catalogue, read from the lake as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+from contracts import lake
+from contracts.columns import Columns as C
+from contracts.errors import InputError
+from contracts.settings import Settings
+from contracts.tables import ITEMS, SEQUENCES
+from models.catalogue import CATALOGUE_COLUMNS, Catalogue, histories_from_arrow, lists_from_arrow
+from models.histories import Histories
+from models.metrics import Relevant
+from models.ragged import indptr_of
+
+BATCH_USERS = 20_000
+"""Users turned from strings into numbers at once: only the numbers of all users are in memory together."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split: what users did before its window, and the items of their target events inside."""
+
+    user_ids: list[str]
+    histories: Histories
+    relevant: Relevant
+
+
+def read_catalogue(settings: Settings) -> Catalogue:
+    """The catalogue.
+
+    Raises:
+        InputError: there is none.
+    """
+    return Catalogue.from_arrow(lake.arrow(settings, ITEMS, CATALOGUE_COLUMNS))
+
+
+def read_split(settings: Settings, catalogue: Catalogue, snapshot_id: str, split: str) -> Split:
+    """A split of a snapshot, users in ascending order.
+
+    Raises:
+        InputError: the snapshot has no such split.
+    """
+    wanted = (pads.field(C.SNAPSHOT_ID) == snapshot_id) & (pads.field(C.SPLIT) == split)
+    columns = [C.USER_ID, C.ITEM_IDS, C.BEHAVIOURS, C.TIMES, C.SESSIONS, C.TARGETS]
+    batches = lake.dataset(settings, SEQUENCES).to_batches(columns=columns, filter=wanted, batch_size=BATCH_USERS)
+    parts = [_part(batch, settings, catalogue) for batch in batches if batch.num_rows]
+    if not parts:
+        raise InputError(
+            f"Table {lake.path(settings, SEQUENCES)} has no split {split!r} of snapshot {snapshot_id}: run "
+            "spark_jobs.build_splits as of this day first."
+        )
+    users = [user for part in parts for user in part.user_ids]
+    order = np.argsort(np.array(users, dtype=object), kind="stable")
+    return Split(
+        [users[number] for number in order],
+        _joined([part.histories for part in parts]).take(order),
+        _joined_relevant([part.relevant for part in parts]).take(order),
+    )
+
+
+def _part(batch: pa.RecordBatch, settings: Settings, catalogue: Catalogue) -> Split:
+    rows = pa.Table.from_batches([batch])
+    return Split(
+        rows[C.USER_ID].to_pylist(),
+        histories_from_arrow(rows, catalogue, list(settings.ingest.behaviours)),
+        Relevant(*lists_from_arrow(rows[C.TARGETS], catalogue)),
+    )
+
+
+def _joined(parts: list[Histories]) -> Histories:
+    return Histories(
+        indptr_of(np.concatenate([part.lengths for part in parts])),
+        np.concatenate([part.items for part in parts]),
+        np.concatenate([part.behaviours for part in parts]),
+        np.concatenate([part.times for part in parts]),
+        np.concatenate([part.sessions for part in parts]),
+    )
+
+
+def _joined_relevant(parts: list[Relevant]) -> Relevant:
+    counts = np.concatenate([part.counts for part in parts])
+    return Relevant(indptr_of(counts), np.concatenate([part.items for part in parts]))

@@ -1,0 +1,166 @@
+"""Contrastive tuning of the item tower on texts of items that go together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from contracts.cli import timed
+from contracts.settings import Cooccurrence, Tower, Training
+from models.cooccurrence import neighbours_of
+from models.devices import autocast, training_device
+from models.histories import Floats, Histories, Ints, Longs
+from models.item_tower import ItemTower, Texts, base_model_folder, first_tuned, merged, with_adapters
+from models.training import EarlyStopping, Report, descend, linear_schedule
+
+log = logging.getLogger("nightshift")
+
+
+@dataclass(frozen=True)
+class TextPairs:
+    """Pairs of texts to pull together: those of items that go with each other."""
+
+    left: Longs  # [pairs], index into the texts
+    right: Longs  # [pairs]
+
+
+def contrastive_loss(left: Tensor, right: Tensor, same: Tensor, temperature: float) -> Tensor:
+    """Symmetric InfoNCE with in-batch negatives (van den Oord et al., 2018; as CLIP does it).
+
+    Args:
+        left: Unit vectors [pairs, size].
+        right: Unit vectors [pairs, size], row by row the positives of ``left``.
+        same: [pairs, pairs], true where ``right[j]`` is as good as ``right[i]``: no negative of i.
+        temperature: Divides the cosines.
+    """
+    logits = left @ right.T / temperature
+    others = same & ~torch.eye(len(left), dtype=torch.bool, device=left.device)
+    logits = logits.masked_fill(others, float("-inf"))
+    labels = torch.arange(len(left), device=left.device)
+    return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+
+
+def _batches(pairs: TextPairs, size: int, generator: np.random.Generator) -> Iterator[tuple[Longs, Longs]]:
+    while True:
+        order = generator.permutation(len(pairs.left))
+        for start in range(0, max(1, len(order) - size + 1), size):
+            rows = order[start : start + size]
+            yield pairs.left[rows], pairs.right[rows]
+
+
+def tune(
+    tower: ItemTower, texts: Texts, pairs: TextPairs, settings: Training, evaluate: Callable[[], float], report: Report
+) -> None:
+    """Tunes the tower on pairs, in place; keeps the weights with the best validation metric.
+
+    Args:
+        tower: Ready for tuning (`models.item_tower.with_adapters`).
+        texts: Distinct texts that the pairs point into.
+        pairs: Positives; the other pairs of a batch are the negatives.
+        settings: Of the tower, and weight decay, patience, seed.
+        evaluate: Gives the validation metric of the tower as it is (higher is better).
+        report: Told of losses and metrics.
+    """
+    own = settings.tower
+    trainable = {name: weight for name, weight in tower.named_parameters() if weight.requires_grad}
+    if not trainable or len(pairs.left) < 2:
+        log.info("Item tower: nothing to tune (%s, %d pairs).", own.tuning, len(pairs.left))
+        return
+    optimiser = torch.optim.AdamW(trainable.values(), lr=own.learning_rate, weight_decay=settings.weight_decay)
+    schedule = linear_schedule(optimiser, own.steps, warm_up=max(1, own.steps // 10))
+    batches = _batches(pairs, own.batch, np.random.default_rng(settings.seed))
+    every = max(1, own.steps // 4)
+    stopping = EarlyStopping("tower", trainable, settings.patience, report)
+    stopping.stops_at(0, evaluate())
+    for step in range(1, own.steps + 1):
+        tower.train()
+        loss = sum(_backward(tower, texts, *next(batches), own) for _ in range(own.accumulation))
+        descend(optimiser, schedule)
+        report("tower_loss", step, loss)
+        if step % every == 0 or step == own.steps:
+            metric = evaluate()
+            log.info("Item tower: step %d of %d, loss %.3f, validation %.4f", step, own.steps, loss, metric)
+            if stopping.stops_at(step, metric, loss):
+                break
+    stopping.restore()
+
+
+def _backward(tower: ItemTower, texts: Texts, left: Longs, right: Longs, settings: Tower) -> float:
+    """Adds the gradient of one batch of pairs, and gives its part of the step's loss."""
+    distinct, row = np.unique(np.concatenate([left, right]), return_inverse=True)
+    with autocast(tower.device):
+        vectors = tower(texts, distinct.tolist())
+    same = torch.from_numpy((right[:, None] == right[None]) | (left[:, None] == left[None]))
+    loss = contrastive_loss(
+        vectors[row[: len(left)]], vectors[row[len(left) :]], same.to(tower.device), settings.temperature
+    )
+    (loss / settings.accumulation).backward()  # type: ignore[no-untyped-call]
+    return loss.item() / settings.accumulation
+
+
+def pairs_of_texts(
+    histories: Histories, text_of: Ints, now: int, count: int, settings: Cooccurrence, seed: int
+) -> TextPairs:
+    """Pairs of texts of items that go together more often than chance.
+
+    An event and any later one of the same user are nearly independent in a shop of staples: pulling such pairs
+    together collapses all vectors into one. So pairs are drawn by the lift of their co-occurrence. Frequent items
+    are drawn less often (with the root of their frequency). Pairs of equal texts teach nothing and are left out.
+
+    Args:
+        histories: Events that pairs are counted in.
+        text_of: Text of each item of the catalogue, [items].
+        now: End of the events, seconds.
+        count: Pairs to draw.
+        settings: How co-occurrence is counted, and how many neighbours of an item take part.
+        seed: Of the draw.
+    """
+    random = np.random.default_rng(seed)
+    neighbours = neighbours_of(histories, now, len(text_of), settings)
+    frequency = np.bincount(histories.items, minlength=len(text_of))
+    total = np.maximum(neighbours.weights.sum(1, keepdims=True), 1e-12)
+    weight = neighbours.weights * np.sqrt(frequency)[:, None] / total
+    if not weight.any():
+        return TextPairs(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    drawn = random.choice(weight.size, count, p=weight.ravel() / weight.sum(dtype=np.float64))
+    left = text_of[drawn // settings.neighbours].astype(np.int64)
+    right = text_of[neighbours.items.ravel()[drawn]].astype(np.int64)
+    return TextPairs(left[left != right], right[left != right])
+
+
+def pair_rank(tower: ItemTower, texts: Texts, pairs: TextPairs, batch: int) -> float:
+    """Mean reciprocal rank of each pair's right text among all right texts."""
+    if not len(pairs.left):
+        return 0.0
+    used, row = np.unique(np.concatenate([pairs.left, pairs.right]), return_inverse=True)
+    vectors = tower.encode_rows(texts, used.tolist(), batch)
+    left, right = row[: len(pairs.left)], row[len(pairs.left) :]
+    scores = vectors[left] @ vectors[np.unique(right)].T
+    of_pair = (vectors[left] * vectors[right]).sum(1)
+    return float((1 / (1 + (scores > of_pair[:, None] + 1e-6).sum(1))).mean())
+
+
+def tuned_tower(
+    settings: Training, texts: Sequence[str], pairs: TextPairs, held_out: TextPairs, report: Report
+) -> tuple[ItemTower, Floats, Floats]:
+    """The tuned tower on the CPU, and the texts' vectors before and after, [texts, size]."""
+    own = settings.tower
+    device = training_device()
+    tower = ItemTower.load(base_model_folder(own.base_model), own.max_tokens).to(device)
+    with timed(f"Encoding {len(texts):,} texts with the pre-trained tower"):
+        before, known = tower.encode_first(texts, own.text_batch, first_tuned(tower, own))
+    if own.tuning == "frozen":
+        return tower.cpu(), before, before
+    tower = with_adapters(tower, own)
+    with timed(f"Tuning the item tower ({own.tuning}, last {own.tuned_layers} layers)"):
+        tune(tower, known, pairs, settings, lambda: pair_rank(tower, known, held_out, own.text_batch), report)
+        tower = merged(tower)
+    with timed(f"Encoding {len(texts):,} texts with the tuned tower"):
+        after = tower.encode_rows(known, range(len(texts)), own.text_batch)
+    return tower.cpu(), before, after

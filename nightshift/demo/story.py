@@ -1,0 +1,105 @@
+"""The steps of the demo, what of them is done already, and where its results are.
+
+All but the demo's logs goes through Airflow.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+from contracts import lake
+from contracts.columns import Columns as C
+from contracts.settings import Settings
+from contracts.states import PUBLISHED
+from contracts.tables import INGEST_COUNTS, PUBLICATIONS, QUALITY_RESULTS, RECOMMENDATIONS
+from models.store.registry import champion
+from nightshift.demo.data import has_landed
+from nightshift.runtime.airflow_runs import model, night, run_dag, run_to_end
+from spark_jobs import hindsight
+from spark_jobs.reporting import examples
+
+HISTORY_FROM, HISTORY_TO = date(2017, 1, 1), date(2017, 12, 22)
+AS_OF = date(2017, 12, 23)
+NIGHTS = (date(2017, 12, 23), date(2017, 12, 24))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One part of the demo: how to tell that it is done, and how to do it."""
+
+    title: str
+    is_done: Callable[[Settings], bool]
+    do: Callable[[Settings], None]
+
+
+def is_ingested(settings: Settings, ds: date) -> bool:
+    """Whether a day is clean and was validated."""
+    return all(lake.count(settings, table, {C.DS: ds}) for table in (INGEST_COUNTS, QUALITY_RESULTS))
+
+
+def is_published(settings: Settings, ds: date) -> bool:
+    """Whether a night was published."""
+    return lake.count(settings, PUBLICATIONS, {C.DS: ds, C.STATUS: PUBLISHED}) > 0
+
+
+def has_champion(settings: Settings) -> bool:
+    """Whether a model was promoted."""
+    return champion(settings) is not None
+
+
+def land(settings: Settings) -> None:
+    """Writes the demo's logs."""
+    run_to_end(settings, "demo-data", ["python", "-m", "nightshift.demo.data"])
+
+
+def steps() -> list[Step]:
+    """What the demo does, in order."""
+    ingest = night(HISTORY_TO, {"ingest_from": str(HISTORY_FROM), "ingest_only": True})
+    nightly = [
+        Step(
+            f"Night {ds}: clean, validate, score, publish",
+            partial(is_published, ds=ds),
+            partial(run_dag, run=night(ds)),
+        )
+        for ds in NIGHTS
+    ]
+    return [
+        Step("Demo data: a year of a shop's logs", has_landed, land),
+        Step(
+            f"History up to {HISTORY_TO}: clean and validate",
+            partial(is_ingested, ds=HISTORY_TO),
+            partial(run_dag, run=ingest),
+        ),
+        Step(f"Model as of {AS_OF}: split, fine-tune, evaluate", has_champion, partial(run_dag, run=model(AS_OF))),
+        *nightly,
+    ]
+
+
+def do_all(settings: Settings) -> None:
+    """Does what is not done yet, with a line before and after each step."""
+    todo = steps()
+    begun = time.monotonic()
+    for number, step in enumerate(todo, start=1):
+        if step.is_done(settings):
+            print(f"[{number}/{len(todo)}] {step.title}: done before", flush=True)
+            continue
+        print(f"[{number}/{len(todo)}] {step.title}", flush=True)
+        started = time.monotonic()
+        step.do(settings)
+        print(f"[{number}/{len(todo)}] took {time.monotonic() - started:.0f} s", flush=True)
+    print(f"All of it took {time.monotonic() - begun:.0f} s.\n", flush=True)
+
+
+def tell(settings: Settings) -> None:
+    """Says where the results are and shows some of them."""
+    judged, newest = NIGHTS
+    print(f"{examples.text(examples.examples(settings, newest))}\n", flush=True)
+    hindsight.run(settings, hindsight.Arguments(ds=judged, landing=True))
+    report = settings.reports / f"{newest}.html"
+    print(f"\nRecommendations  {lake.path(settings, RECOMMENDATIONS)} (Delta; the newest night is {newest})")
+    print(f"Report           {report if report.exists() else 'was not written: see the log of the night'}")
+    print("Airflow          make ui, then http://127.0.0.1:8080", flush=True)

@@ -1,0 +1,156 @@
+"""Prepares Spark once: Delta's jars from Maven, one spark-defaults.conf for every start, a class archive.
+
+    python -m nightshift.runtime.setup_spark
+
+After it a run needs no network. Run it again after changing the Spark settings: what is there is kept.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyspark
+
+from contracts.cli import NoArguments, log, main
+from contracts.errors import SettingsError
+from contracts.files import write_if_changed
+from contracts.settings import Settings
+from nightshift.runtime.environment import environment
+from spark_jobs.cluster.environment import spark_defaults
+
+DELTA = "io.delta:delta-spark_4.1_2.13:4.4.0"
+NEEDED = ("delta-spark", "delta-storage")
+LEFT_OUT = "io.unitycatalog:*,io.delta:delta-kernel*"
+"""What the jars bring that tables in folders do not need: 77 MB, with versions of Hadoop that would shadow Spark's."""
+
+WARM_UP = """
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+spark.range(100).selectExpr("id", "cast(id as string) s").write.format("delta").save("{folder}/t")
+frame = spark.read.format("delta").load("{folder}/t")
+frame.groupBy("s").count().mapInPandas(lambda batches: batches, "s string, count long").collect()
+frame.write.format("delta").mode("overwrite").option("replaceWhere", "id >= 0").save("{folder}/t")
+spark.stop()
+"""
+"""Touches the classes that a night uses, so that they are in the archive."""
+
+QUIET_LOG = """\
+rootLogger.level = error
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
+"""
+"""log4j2: only errors, so that the jobs' own lines are not lost among Spark's."""
+
+
+def submit(settings: Settings, *arguments: str) -> None:
+    """Runs spark-submit.
+
+    Raises:
+        SettingsError: it failed; the message carries the end of what it printed.
+    """
+    command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), *arguments]
+    done = subprocess.run(
+        command,
+        env=environment(settings, os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SettingsError(
+            f"spark-submit failed with exit code {done.returncode}. It needs Java 17 on the PATH or in "
+            f"JAVA_HOME, and Maven Central the first time. The end of its output:\n{done.stdout[-2000:]}"
+        )
+
+
+def resolve_jars(settings: Settings) -> list[Path]:
+    """Delta's jars, fetched from Maven the first time.
+
+    Raises:
+        SettingsError: Java does not start, or Maven Central could not be reached.
+    """
+    folder = settings.home / "spark" / "jars"
+    if len(jars := sorted(folder.glob("*.jar"))) == len(NEEDED):
+        return jars
+    log.info("Fetching Delta's jars (%s) from Maven Central …", DELTA)
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="nightshift-ivy-") as cache:
+        script = Path(cache) / "nothing.py"
+        script.write_text("")
+        packages = ("--packages", DELTA, "--exclude-packages", LEFT_OUT, "--conf", f"spark.jars.ivy={cache}")
+        submit(settings, *packages, str(script))
+        for name in NEEDED:
+            (jar,) = Path(cache, "jars").glob(
+                f"io.delta_{name}_*.jar" if name == "delta-spark" else f"io.delta_{name}-*.jar"
+            )
+            shutil.copy(jar, folder / jar.name)
+    return sorted(folder.glob("*.jar"))
+
+
+def defaults(settings: Settings, jars: Sequence[Path], java_options: str) -> str:
+    """Text of spark-defaults.conf."""
+    spark = settings.spark
+    options = {
+        "spark.master": spark.master,
+        "spark.driver.memory": spark.driver_memory,
+        # sent to the executors; the driver has them on its class path, because archives hold no classes of others
+        "spark.jars": ",".join(str(jar) for jar in jars),
+        "spark.driver.extraClassPath": ":".join(str(jar) for jar in jars),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),
+        "spark.databricks.delta.snapshotPartitions": str(spark.snapshot_partitions),
+        "spark.sql.warehouse.dir": str(settings.home / "spark" / "warehouse"),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.python.worker.reuse": "true",
+        # tasks of iterative algorithms (ALS) are deep object graphs: 1 MB of stack is not enough to read them
+        "spark.driver.extraJavaOptions": " ".join(filter(None, ("-Xss4m", spark.java_options, java_options))),
+        "spark.executor.extraJavaOptions": "-Xss4m",
+    }
+    return "".join(f"{name} {value}\n" for name, value in options.items() if value)
+
+
+def make_archive(settings: Settings, jars: Sequence[Path], archive: Path) -> None:
+    """Writes the class archive that shortens every start of Spark, from a run that touches what a night uses."""
+    log.info("Making the class archive that shortens every start of Spark …")
+    with TemporaryDirectory(prefix="nightshift-warm-up-") as scratch:
+        script = Path(scratch) / "warm_up.py"
+        script.write_text(WARM_UP.format(folder=scratch))
+        options = Path(scratch) / "spark.conf"
+        options.write_text(defaults(settings, jars, f"-XX:ArchiveClassesAtExit={archive}"))
+        submit(settings, "--properties-file", str(options), str(script))
+
+
+def run(settings: Settings, _: NoArguments) -> None:
+    """Fetches the jars, writes spark-defaults.conf and makes the class archive, where they are missing."""
+    conf = spark_defaults(settings)
+    archive = conf.parent / "classes.jsa"
+    (conf.parent / "conf").mkdir(parents=True, exist_ok=True)
+    quiet = conf.parent / "log4j2.properties"
+    write_if_changed(quiet, QUIET_LOG)
+    jars = resolve_jars(settings)
+    if not archive.exists():
+        make_archive(settings, jars, archive)
+    # -Xshare:auto: an archive of another Java is ignored, not an error
+    java_options = (
+        f"-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:cds=off "
+        f"-Xlog:cds+dynamic=off -Dlog4j2.configurationFile={quiet.as_uri()}"
+    )
+    write_if_changed(conf, defaults(settings, jars, java_options))
+
+
+if __name__ == "__main__":
+    main(__doc__, NoArguments, run)

@@ -1,1 +1,0 @@
-"""What the parts agree on: columns, tables, settings, intervals, errors. Imports nothing heavy."""

@@ -1,0 +1,24 @@
+"""What people are shown for an item id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow.dataset as pads
+
+from contracts import lake
+from contracts.columns import Columns as C
+from contracts.settings import Settings
+from contracts.tables import ITEMS
+
+
+def item_texts(settings: Settings, items: Iterable[str]) -> dict[str, str]:
+    """What to call each item; the id where the catalogue has no words for it."""
+    columns = [C.ITEM_ID, C.TITLE, C.PRODUCT_TYPE, C.CATEGORY, C.BRAND, C.SIZE]
+    wanted = sorted(items)
+    texts = {item: f"item {item}" for item in wanted}
+    for row in lake.arrow(settings, ITEMS, columns, pads.field(C.ITEM_ID).isin(wanted)).to_pylist():
+        name = row[C.TITLE] or row[C.PRODUCT_TYPE] or row[C.CATEGORY]
+        if name:
+            texts[row[C.ITEM_ID]] = ", ".join(part for part in (name, row[C.BRAND], row[C.SIZE]) if part)
+    return texts

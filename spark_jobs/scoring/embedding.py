@@ -1,0 +1,110 @@
+"""Vectors of the catalogue, on the executors: every distinct text is encoded once, and only where it is new."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from contracts import lake
+from contracts.columns import Columns as C
+from contracts.settings import Settings
+from contracts.tables import ITEM_VECTORS, ITEMS
+from models import artifact
+from spark_jobs.cluster.shipping import Shipment, ship
+
+if TYPE_CHECKING:
+    from models.item_tower import ItemTower
+    from models.published import PublishedModel
+    from models.text_vectors import TextVectors
+
+ID_ROW = "id_row"
+"""Row of an item's id embedding: 0 for an item new since training."""
+
+TEXTS_A_SLICE = 1024
+"""Texts sorted by length together: enough that a batch holds like lengths, small beside the catalogue."""
+
+
+def stale_items(settings: Settings, model_id: str) -> pa.Table:
+    """Items without a vector of their text: item_id, text, text_hash."""
+    items = lake.arrow(settings, ITEMS, [C.ITEM_ID, C.TEXT, C.TEXT_HASH])
+    if not lake.exists(settings, ITEM_VECTORS):
+        return items
+    there = lake.arrow(settings, ITEM_VECTORS, [C.ITEM_ID, C.TEXT_HASH], {C.MODEL_ID: model_id})
+    return items.join(there, keys=[C.ITEM_ID, C.TEXT_HASH], join_type="left anti")
+
+
+def embed(spark: SparkSession, settings: Settings, folder: Path, stale: pa.Table) -> None:
+    """Embeds the stale items with the model in ``folder``, and writes them next to the vectors that stay."""
+    from models.published import PublishedModel
+
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(TEXTS_A_SLICE))
+    model_id, known = folder.name, PublishedModel.load(folder).items
+    id_rows = pd.Series(known.id_rows, index=list(known.item_ids))
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
+        shipped = Path(scratch) / f"tower-{model_id}"
+        shutil.copytree(folder, shipped, copy_function=shutil.copyfile)
+        (shipped / artifact.MANIFEST).unlink()
+        slices = max(2 * spark.sparkContext.defaultParallelism, 1 + stale.num_rows // 10_000)
+        made = encoded(distinct_texts(spark, stale, id_rows, slices), ship(spark, shipped), model_id)
+        kept = lake.read_or_empty(spark, settings, ITEM_VECTORS).where(F.col(C.MODEL_ID) == model_id)
+        stale_ids = spark.createDataFrame(stale.select([C.ITEM_ID]).to_pandas(), f"{C.ITEM_ID} string")
+        rows = kept.join(stale_ids, C.ITEM_ID, "left_anti").select(*ITEM_VECTORS.names).unionByName(made)
+        lake.replace(rows, settings, ITEM_VECTORS, f"{C.MODEL_ID} = '{model_id}'", {"model_id": model_id})
+
+
+def distinct_texts(spark: SparkSession, stale: pa.Table, id_rows: pd.Series[int], slices: int) -> DataFrame:
+    """One row a distinct text with the items that carry it, in an order that does not depend on the machine."""
+    frame = stale.to_pandas()
+    frame[ID_ROW] = frame[C.ITEM_ID].map(id_rows).fillna(0).astype("int32")
+    ddl = f"{C.ITEM_ID} string, {C.TEXT} string, {C.TEXT_HASH} string, {ID_ROW} int"
+    return (
+        spark.createDataFrame(frame, ddl)
+        .groupBy(C.TEXT_HASH, C.TEXT)
+        .agg(F.sort_array(F.collect_list(F.struct(C.ITEM_ID, ID_ROW))).alias(C.ITEMS))
+        .repartition(slices, C.TEXT_HASH)
+        .sortWithinPartitions(F.length(C.TEXT), C.TEXT_HASH)
+    )
+
+
+def encoded(texts: DataFrame, shipment: Shipment, model_id: str) -> DataFrame:
+    """Rows of `item_vectors` for rows of (text, text_hash, items: array<struct<item_id, id_row>>)."""
+
+    def load(folder: Path) -> tuple[ItemTower, TextVectors, PublishedModel]:
+        import torch
+
+        from models.item_tower import ItemTower
+        from models.published import TOWER, PublishedModel
+        from models.text_vectors import TextVectors
+
+        torch.set_num_threads(1)  # Spark runs a worker on every core
+        model = PublishedModel.load(folder)
+        # the model's own cut, not today's: its other vectors were made with it
+        return ItemTower.load(folder / TOWER, model.settings.tower.max_tokens), TextVectors.load(folder), model
+
+    def vectors(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        tower, known, model = shipment.open(load)
+        batch = model.settings.tower.text_batch
+        for frame in frames:
+            of_texts = known.encode(tower, frame[C.TEXT].tolist(), batch)
+            row = np.repeat(np.arange(len(frame)), frame[C.ITEMS].map(len).to_numpy())
+            items = [item for each in frame[C.ITEMS] for item in each]
+            made = model.item_vectors(of_texts[row], np.array([item[ID_ROW] for item in items], dtype=np.int32))
+            yield pd.DataFrame(
+                {
+                    C.MODEL_ID: model_id,
+                    C.ITEM_ID: [item[C.ITEM_ID] for item in items],
+                    C.TEXT_HASH: frame[C.TEXT_HASH].to_numpy()[row],
+                    C.VECTOR: list(made),
+                }
+            )
+
+    return texts.mapInPandas(vectors, ITEM_VECTORS.ddl)

@@ -1,0 +1,72 @@
+"""The package of a worker: one folder with the model, the catalogue, the vectors and the counts. Imports no torch."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from safetensors.numpy import save_file
+
+from contracts import lake
+from contracts.columns import Columns as C
+from contracts.errors import ModelError
+from contracts.settings import Settings
+from contracts.tables import ITEM_VECTORS, ITEMS
+from models import artifact
+from models.catalogue import CATALOGUE_COLUMNS, Catalogue
+from models.histories import Floats
+from models.text_vectors import FILE as TEXT_VECTORS
+from spark_jobs.scoring.histories import ITEM_DAY, ITEM_EVENTS
+
+CATALOGUE, DAYS, VECTORS = "catalogue.arrow", "days.safetensors", "vectors.safetensors"
+"""Files of the package, besides the model's own."""
+
+
+def pack(settings: Settings, model_folder: Path, counts: pa.Table, into: Path) -> str:
+    """Fills a folder with all that a worker needs, and gives the model's id.
+
+    Raises:
+        ModelError: the model's folder is damaged, or some item has no vector of the model.
+    """
+    model_id = str(artifact.verify(model_folder)["model_id"])
+    into.mkdir(parents=True)
+    for file in sorted(model_folder.iterdir()):
+        if file.is_file() and file.name not in (artifact.MANIFEST, TEXT_VECTORS):
+            shutil.copyfile(file, into / file.name)
+    items = lake.arrow(settings, ITEMS, CATALOGUE_COLUMNS).sort_by(C.ITEM_ID)
+    with pa.OSFile(str(into / CATALOGUE), "wb") as sink, pa.ipc.new_file(sink, items.schema) as writer:
+        writer.write_table(items)
+    catalogue = Catalogue.from_arrow(items)
+    save_file({"vectors": vectors_of(settings, catalogue, model_id)}, into / VECTORS)
+    item, day = catalogue.positions(counts[C.ITEM_ID].to_numpy()), counts[ITEM_DAY].to_numpy().astype(np.int32)
+    order = np.lexsort((day, item))
+    order = order[item[order] >= 0]
+    events = counts[ITEM_EVENTS].to_numpy().astype(np.int32)
+    save_file({"items": item[order], "days": day[order], "events": events[order]}, into / DAYS)
+    return model_id
+
+
+def vectors_of(settings: Settings, catalogue: Catalogue, model_id: str) -> Floats:
+    """The item vectors of a model in the order of the catalogue, [items, size].
+
+    Raises:
+        ModelError: some item has none.
+    """
+    stored = (
+        lake.arrow(settings, ITEM_VECTORS, [C.ITEM_ID, C.VECTOR], {C.MODEL_ID: model_id})
+        if lake.exists(settings, ITEM_VECTORS)
+        else pa.table({C.ITEM_ID: [], C.VECTOR: pa.array([], pa.list_(pa.float32()))})
+    )
+    position = catalogue.positions(stored[C.ITEM_ID].to_numpy())
+    missing = len(catalogue) - len(np.unique(position[position >= 0]))
+    if missing:
+        raise ModelError(
+            f"Table {lake.path(settings, ITEM_VECTORS)} lacks {missing:,} of {len(catalogue):,} items for model "
+            f"{model_id}: run spark_jobs.embed_items first."
+        )
+    flat = stored[C.VECTOR].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    vectors = np.zeros((len(catalogue), flat.size // stored.num_rows), dtype=np.float32)
+    vectors[position[position >= 0]] = flat.reshape(stored.num_rows, -1)[position >= 0]
+    return vectors

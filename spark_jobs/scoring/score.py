@@ -1,0 +1,35 @@
+"""Everyone's lists, inside a pandas UDF. A user-by-item frame never exists: a worker holds the items once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import pandas as pd
+from pyspark.sql import DataFrame
+
+from contracts.columns import Columns as C
+from contracts.settings import Scoring
+from contracts.tables import RANKED_ITEM
+from spark_jobs.cluster.shipping import Shipment
+
+LISTS = f"{C.USER_ID} string, {C.ITEMS} array<{RANKED_ITEM}>"
+"""What scoring gives."""
+
+
+def score(users: DataFrame, shipment: Shipment, scoring: Scoring, targets: Sequence[str], now: int) -> DataFrame:
+    """Lists (user_id, items) of rows of `spark_jobs.scoring.histories`, as of ``now`` (seconds), on the executors."""
+
+    def lists(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        # torch takes seconds to import: only the executors do
+        from spark_jobs.scoring.worker import Worker
+
+        worker = shipment.open(lambda folder: Worker.open(folder, scoring, targets, now))
+        return (worker.lists_of(frame) for frame in frames)
+
+    return users.mapInPandas(lists, LISTS)
+
+
+def in_fixed_batches(users: DataFrame, scoring: Scoring, slices: int) -> DataFrame:
+    """The same users in the same batches on any cluster: rounding then cannot differ from run to run."""
+    users.sparkSession.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(scoring.users_per_batch))
+    return users.repartition(slices, C.USER_ID).sortWithinPartitions(C.USER_ID)

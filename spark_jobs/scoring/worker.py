@@ -1,0 +1,95 @@
+"""What a worker does on an executor: opens its package, and scores batches of users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from safetensors.numpy import load_file
+
+from contracts.columns import Columns as C
+from contracts.settings import Scoring, Training
+from contracts.tables import SOURCES
+from models.catalogue import Catalogue, histories_from_arrow
+from models.item_state import DailyCounts, ItemState, item_state
+from models.published import PublishedModel
+from models.recommend import Lists, Rules, recommend, seen_rules
+from spark_jobs.scoring.package import CATALOGUE, DAYS, VECTORS
+
+HISTORIES = pa.schema(
+    [
+        (C.USER_ID, pa.string()),
+        (C.ITEM_IDS, pa.list_(pa.string())),
+        (C.BEHAVIOURS, pa.list_(pa.string())),
+        (C.TIMES, pa.list_(pa.int64())),
+        (C.SESSIONS, pa.list_(pa.int64())),
+    ]
+)
+"""What `spark_jobs.scoring.histories` gives, for Arrow."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What is needed to score, in memory."""
+
+    catalogue: Catalogue
+    state: ItemState
+    model: PublishedModel
+    settings: Training  # the model's own
+    rules: Rules
+    now: int  # seconds
+
+    @classmethod
+    def open(cls, folder: Path, scoring: Scoring, targets: Sequence[str], now: int) -> Worker:
+        """What `spark_jobs.scoring.package.pack` wrote, in memory, as of ``now`` (seconds)."""
+        torch.set_num_threads(1)  # Spark runs a worker on every core
+        with pa.memory_map(str(folder / CATALOGUE)) as source:
+            catalogue = Catalogue.from_arrow(pa.ipc.open_file(source).read_all())
+        model = PublishedModel.load(folder)
+        known = model.items.on(catalogue)
+        days = load_file(folder / DAYS)
+        state = item_state(
+            catalogue,
+            load_file(folder / VECTORS)["vectors"],
+            DailyCounts(days["items"], days["days"], days["events"]),
+            known.neighbours,
+            known.habits,
+            now,
+            blocked=catalogue.is_one_of(scoring.blocked_items, scoring.blocked_categories),
+        )
+        behaviours = model.about["behaviours"]
+        rules = Rules(
+            scoring.n,
+            tuple(behaviours.index(name) for name in targets),
+            scoring.max_per_category,
+            seen_rules(scoring.exclude_seen_days, behaviours),
+        )
+        return cls(catalogue, state, model, model.settings, rules, now)
+
+    def lists_of(self, users: pd.DataFrame) -> pd.DataFrame:
+        """Rows of (user_id, items) for rows of `spark_jobs.scoring.histories`."""
+        rows = pa.Table.from_pandas(users, schema=HISTORIES, preserve_index=False)
+        histories = histories_from_arrow(rows, self.catalogue, self.model.about["behaviours"])
+        model = self.model
+        made = recommend(histories, self.state, model.encoder, model.ranker, self.rules, self.settings, self.now)
+        return as_rows(users[C.USER_ID].tolist(), made, self.catalogue.item_ids)
+
+
+def as_rows(users: Sequence[str], lists: Lists, item_ids: pd.Index[str]) -> pd.DataFrame:
+    """Rows of (user_id, items) for lists of item numbers; a list ends where the items ended."""
+    names = np.array([*item_ids, None], dtype=object)  # the last one serves -1
+    items, because = names[lists.items], names[lists.because]
+    rows = [
+        [
+            {C.RANK: rank, C.ITEM_ID: item, C.SCORE: float(score), C.SOURCE: SOURCES[source], C.BECAUSE: why}
+            for rank, (item, score, source, why) in enumerate(zip(*row, strict=True), start=1)
+            if item is not None
+        ]
+        for row in zip(items, lists.scores, lists.sources, because, strict=True)
+    ]
+    return pd.DataFrame({C.USER_ID: list(users), C.ITEMS: rows})

@@ -1,0 +1,39 @@
+"""Candidates on literal histories: distinct, of their first source, capped, labelled and sampled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from contracts.settings import Candidates as Caps
+from models.candidates import Candidates, generate, label, sample
+from models.cooccurrence import Cooccurrences
+from models.histories import DAY, Histories
+from models.metrics import Relevant
+from tests.factories import NOW
+
+
+def ints(*values: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    return np.array(values, dtype=np.int32)
+
+
+def test_candidates_are_distinct_and_keep_their_first_source() -> None:
+    # User 0: item 5 twice, item 4 once and long ago, item 3 tomorrow. User 1: nothing.
+    times = NOW - np.array([DAY, 2 * DAY, 90 * DAY, -DAY])
+    past = Histories.from_events(2, ints(0, 0, 0, 0), ints(5, 5, 4, 3), ints(0, 0, 0, 0), times)
+    pairs = Cooccurrences(np.array([0, 2, 2]), ints(1, 5), np.array([0.5, 0.9], dtype=np.float32), ints(5, 5))
+    matched = np.array([[4, 2], [2, -1]], dtype=np.int32)
+    made = generate(past, pairs, matched, ints(5, 0), NOW, 6, Caps())
+    assert made.indptr.tolist() == [0, 5, 8]
+    assert made.items.tolist() == [0, 1, 2, 4, 5, 0, 2, 5]
+    assert made.sources.tolist() == [3, 1, 2, 0, 0, 3, 2, 3]
+    capped = generate(past, pairs, matched, ints(5, 0), NOW, 6, Caps(repeat=1, cooccurrence=1, match=1, popular=1))
+    assert capped.items.tolist() == [4, 5, 2, 5]
+
+
+def test_labels_and_sample_keep_every_positive_and_drop_users_without_one() -> None:
+    candidates = Candidates(np.array([0, 3, 3, 5]), ints(1, 2, 7, 1, 2), np.zeros(5, dtype=np.int8))
+    labels = label(candidates, Relevant(np.array([0, 2, 2, 3]), ints(2, 3, 4)), 8)
+    assert labels.tolist() == [False, True, False, False, False]
+    kept, kept_labels = sample(candidates, labels, 0.0, seed=0)
+    assert (kept.items.tolist(), kept.indptr.tolist(), kept_labels.tolist()) == ([2], [0, 1, 1, 1], [True])
+    assert sample(candidates, labels, 1.0, seed=0)[0].items.tolist() == [1, 2, 7]

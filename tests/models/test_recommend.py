@@ -1,0 +1,124 @@
+"""The scoring kernel: exact, complete, within the rules, and the same in any order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.tables import SOURCES
+from models.histories import DAY, Histories
+from models.item_state import ItemState, popularity_order
+from models.kernel import best_matches
+from models.ranker import Ranker
+from models.recommend import Lists, Rules, recommend
+from models.user_encoder import UserEncoder
+from tests.factories import NOW, SHOP_ITEMS, TINY, shop_histories, shop_state
+
+RULES = Rules(n=5, targets=(0,), max_per_category=None, exclude_seen=())
+
+
+def lists(
+    histories: Histories, encoder: UserEncoder, ranker: Ranker, rules: Rules = RULES, on: ItemState | None = None
+) -> Lists:
+    return recommend(histories, on or shop_state(histories), encoder, ranker, rules, TINY, now=NOW)
+
+
+@given(st.integers(0, 1000), st.integers(1, 40), st.integers(1, 20))
+def test_matches_are_those_of_brute_force(seed: int, items: int, k: int) -> None:
+    random = np.random.default_rng(seed)
+    # few distinct values make ties
+    users = random.integers(-1, 2, (3, 4)).astype(np.float32)
+    vectors = random.integers(-1, 2, (items, 4)).astype(np.float32)
+    allowed = random.random(items) < 0.8
+    matches = best_matches(users, vectors, allowed, k)
+    for user, row in zip(users, matches, strict=True):
+        if not user.any():
+            assert (row == -1).all()
+            continue
+        scores = vectors @ user
+        assert allowed[row].all()
+        assert len(set(row.tolist())) == len(row) == min(k, allowed.sum())
+        np.testing.assert_array_equal(scores[row], np.sort(scores[allowed])[::-1][: len(row)])
+
+
+def test_blocks_do_not_change_the_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    users = random.normal(size=(5, 8)).astype(np.float32)
+    vectors = random.normal(size=(50, 8)).astype(np.float32)
+    whole = best_matches(users, vectors, np.ones(50, np.bool_), 7)
+    monkeypatch.setattr("models.kernel.BLOCK_ITEMS", 6)
+    np.testing.assert_array_equal(best_matches(users, vectors, np.ones(50, np.bool_), 7), whole)
+
+
+def test_everyone_gets_n_distinct_items_with_falling_scores(encoder: UserEncoder, ranker: Ranker) -> None:
+    made = lists(shop_histories(), encoder, ranker)
+    assert (made.items >= 0).all()
+    assert all(len(set(row.tolist())) == RULES.n for row in made.items)
+    assert (np.diff(made.scores, axis=1) <= 0).all()
+
+
+def test_a_user_without_history_gets_the_popular_list(encoder: UserEncoder, ranker: Ranker) -> None:
+    histories = shop_histories()
+    made = lists(histories, encoder, ranker)
+    np.testing.assert_array_equal(made.items[-1], shop_state(histories).by_popularity[:5])
+    assert {SOURCES[source] for source in made.sources[-1]} == {"popular"}
+    assert (made.because[-1] == -1).all()
+
+
+def test_because_is_something_the_user_did(encoder: UserEncoder, ranker: Ranker) -> None:
+    histories = shop_histories()
+    made = lists(histories, encoder, ranker)
+    for user in range(len(histories)):
+        had = set(histories.items[histories.indptr[user] : histories.indptr[user + 1]].tolist())
+        for item, source, because in zip(made.items[user], made.sources[user], made.because[user], strict=True):
+            assert (SOURCES[source] == "repeat") == (item in had)
+            assert because == -1 if SOURCES[source] == "popular" else because in had
+
+
+def test_rules_hold_inside_the_selection(encoder: UserEncoder, ranker: Ranker) -> None:
+    histories = shop_histories()
+    allowed = np.ones(SHOP_ITEMS, dtype=np.bool_)
+    allowed[[0, 5]] = False
+    whole = shop_state(histories)
+    strict = replace(whole, allowed=allowed, by_popularity=popularity_order(whole.facts.popularity, allowed))
+    rules = replace(RULES, max_per_category=3, exclude_seen=((0, 30 * DAY),))
+    made = lists(histories, encoder, ranker, rules, strict)
+    recent = histories.between(NOW - 30 * DAY, NOW)
+    for user, row in enumerate(made.items):
+        row = row[row >= 0]
+        seen = set(recent.items[recent.indptr[user] : recent.indptr[user + 1]].tolist())
+        assert not seen & set(row.tolist())
+        assert not {0, 5} & set(row.tolist())
+        assert np.bincount(strict.categories[row], minlength=2).max() <= 3
+        # six items fit the category rule; what is left after exclusions is in the list
+        open_items = [item for item in range(SHOP_ITEMS) if allowed[item] and item not in seen]
+        fit = sum(min(3, sum(item % 2 == parity for item in open_items)) for parity in (0, 1))
+        assert len(row) == min(RULES.n, fit)
+
+
+def test_lists_do_not_depend_on_the_order_of_users(encoder: UserEncoder, ranker: Ranker) -> None:
+    histories = shop_histories()
+    order = np.random.default_rng(3).permutation(len(histories)).astype(np.int32)
+    straight, shuffled = lists(histories, encoder, ranker), None
+    shuffled = recommend(histories.take(order), shop_state(histories), encoder, ranker, RULES, TINY, now=NOW)
+    np.testing.assert_array_equal(straight.items[order], shuffled.items)
+    np.testing.assert_array_equal(straight.because[order], shuffled.because)
+
+
+def test_nothing_after_now_is_read(encoder: UserEncoder, ranker: Ranker) -> None:
+    histories = shop_histories()
+    later = Histories.from_events(
+        len(histories),
+        np.append(histories.users, np.int32(0)),
+        np.append(histories.items, np.int32(11)),
+        np.append(histories.behaviours, np.int32(0)),
+        np.append(histories.times, NOW),
+    )
+    on = shop_state(histories)
+    np.testing.assert_array_equal(
+        lists(histories, encoder, ranker, on=on).items, lists(later, encoder, ranker, on=on).items
+    )
