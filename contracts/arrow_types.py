@@ -7,24 +7,19 @@ from typing import Any
 import deltalake.schema
 import pyarrow as pa
 
-from contracts.tables import RANKED_ITEM, Table
+from contracts.tables import Table
 
-RANKED = pa.struct(
-    {"rank": pa.int32(), "item_id": pa.string(), "score": pa.float64(), "source": pa.string(), "because": pa.string()}
-)
-TYPES = {
+SCALARS = {
     "string": pa.string(),
     "date": pa.date32(),
     "timestamp": pa.timestamp("us", "UTC"),
     "double": pa.float64(),
+    "float": pa.float32(),
+    "int": pa.int32(),
     "bigint": pa.int64(),
     "boolean": pa.bool_(),
-    "array<string>": pa.list_(pa.string()),
-    "map<string,bigint>": pa.map_(pa.string(), pa.int64()),
-    "map<string,double>": pa.map_(pa.string(), pa.float64()),
-    f"array<{RANKED_ITEM}>": pa.list_(RANKED),
 }
-"""Arrow's type of each of Spark's that a table without Spark is written with."""
+"""Arrow's type of each of Spark's that has no parts."""
 
 DELTA_NAMES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
 """Types that Delta calls otherwise than Spark."""
@@ -32,7 +27,20 @@ DELTA_NAMES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": 
 
 def schema(table: Table) -> pa.Schema:
     """A table's columns as an Arrow schema."""
-    return pa.schema([pa.field(column.name, TYPES[column.type], column.nullable) for column in table.columns])
+    return pa.schema([pa.field(column.name, arrow_type(column.type), column.nullable) for column in table.columns])
+
+
+def arrow_type(kind: str) -> pa.DataType:
+    """Arrow's type of one of Spark's, as the contracts write it: scalars, and arrays, maps and structs of these."""
+    outer, _, inner = kind.partition("<")
+    inner = inner.removesuffix(">")
+    if outer == "array":
+        return pa.list_(arrow_type(inner))
+    if outer == "map":
+        return pa.map_(*map(arrow_type, inner.split(",")))
+    if outer == "struct":
+        return pa.struct([(name, arrow_type(of)) for name, of in (field.split(":") for field in inner.split(","))])
+    return SCALARS[kind]
 
 
 def spark_types(columns: deltalake.schema.Schema) -> dict[str, str]:

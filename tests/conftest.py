@@ -12,8 +12,12 @@ from filelock import FileLock
 
 from contracts.cli import NoArguments
 from contracts.settings import Settings, load_settings
-from nightshift.runtime import setup_airflow
+from models.store.registry import database_file
+from nightshift.runtime import setup_airflow, setup_mlflow
 from nightshift.runtime.environment import airflow_home
+
+# before anything imports torch: threads that wait for each other on two busy cores take most of a small step's time
+os.environ["OMP_NUM_THREADS"] = "1"
 
 MARKS = {"spark": pytest.mark.spark, "dags": pytest.mark.airflow, "e2e": pytest.mark.e2e}
 """Mark of all tests of a folder. The tests of all others need neither Spark nor Airflow."""
@@ -46,14 +50,32 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def prepared_airflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared Airflow's database: made once for all processes of the tests, because it takes 15 seconds."""
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of the tests share, for what takes long to make and little to copy."""
     own = tmp_path_factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    settings = load_settings({"NIGHTSHIFT_HOME": str(shared / "airflow-template"), "NIGHTSHIFT_PROFILE": "demo"})
-    with FileLock(shared / "airflow-template.lock"):
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "templates"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared_airflow(templates: Path) -> Path:
+    """Database of an Airflow that is set up and has no runs."""
+    settings = load_settings({"NIGHTSHIFT_HOME": str(templates / "airflow"), "NIGHTSHIFT_PROFILE": "demo"})
+    with FileLock(templates / "airflow.lock"):
         setup_airflow.run(settings, NoArguments())
     return airflow_home(settings) / "airflow.db"
+
+
+@pytest.fixture(scope="session")
+def prepared_mlflow(templates: Path) -> Path:
+    """Database of an MLflow without models."""
+    settings = load_settings({"NIGHTSHIFT_HOME": str(templates / "mlflow"), "NIGHTSHIFT_PROFILE": "demo"})
+    file = database_file(settings)
+    assert file
+    with FileLock(templates / "mlflow.lock"):
+        setup_mlflow.run(settings, NoArguments())
+    return file
 
 
 # the speed of the machine is no property of the code

@@ -53,7 +53,7 @@ def read_split(settings: Settings, catalogue: Catalogue, snapshot_id: str, split
     if not parts:
         raise InputError(
             f"Table {lake.path(settings, SEQUENCES)} has no split {split!r} of snapshot {snapshot_id}: run "
-            "spark_jobs.build_splits as of this day first."
+            "the step build_splits as of this day first."
         )
     users = [user for part in parts for user in part.user_ids]
     order = np.argsort(np.array(users, dtype=object), kind="stable")

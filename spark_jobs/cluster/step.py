@@ -31,7 +31,7 @@ def main(
         doc: The step's docstring: the help.
         kind: Dataclass of its arguments.
         run: The step.
-        unless: Whether there is nothing to do, which is found without Spark: then no session is started.
+        unless: Whether there is nothing to do, which is told without Spark: then no session is started.
         meanwhile: What takes seconds to import or open, while Java starts.
     """
 

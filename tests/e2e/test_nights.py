@@ -85,7 +85,7 @@ def published(settings: Settings, ds: date) -> Published:
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory, prepared_airflow: Path) -> Settings:
+def settings(tmp_path_factory: pytest.TempPathFactory, prepared_airflow: Path, prepared_mlflow: Path) -> Settings:
     """A home of its own with the demo's logs; Delta's jars and most of Spark's options are the outer ones."""
     home: Path = tmp_path_factory.mktemp("e2e")
     outer = load_settings().home / "spark"
@@ -95,8 +95,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory, prepared_airflow: Path) -
     (home / "spark" / "spark-defaults.conf").write_text((outer / "spark-defaults.conf").read_text() + TINY_SPARK)
     (home / "nightshift.toml").write_text(TINY)
     made = load_settings({"NIGHTSHIFT_HOME": str(home), "NIGHTSHIFT_PROFILE": "demo"})
-    airflow_home(made).mkdir()
-    shutil.copy(prepared_airflow, airflow_home(made))
+    for prepared, folder in ((prepared_airflow, airflow_home(made)), (prepared_mlflow, home / "mlflow")):
+        folder.mkdir()
+        shutil.copy(prepared, folder)
     demo_data.write(made, Interval(FIRST_DAY, Interval.of_night(BROKEN).end), USERS)
     return made
 

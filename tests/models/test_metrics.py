@@ -26,12 +26,12 @@ def test_hits_count_a_repeated_item_once_and_padding_never() -> None:
 
 
 def test_accuracy_of_literal_lists() -> None:
-    found = metrics.accuracy(RANKED, RELEVANT, 3)
+    values = metrics.accuracy(RANKED, RELEVANT, 3)
     first = (1 / math.log2(3)) / (1 + 1 / math.log2(3))
-    np.testing.assert_allclose(found["ndcg"], [first, 1, 0, np.nan])
-    np.testing.assert_allclose(found["recall"], [0.5, 1, 0, np.nan])
-    np.testing.assert_allclose(found["mrr"], [0.5, 1, 0, np.nan])
-    np.testing.assert_allclose(found["hit_rate"], [1, 1, 0, np.nan])
+    np.testing.assert_allclose(values["ndcg"], [first, 1, 0, np.nan])
+    np.testing.assert_allclose(values["recall"], [0.5, 1, 0, np.nan])
+    np.testing.assert_allclose(values["mrr"], [0.5, 1, 0, np.nan])
+    np.testing.assert_allclose(values["hit_rate"], [1, 1, 0, np.nan])
 
 
 def test_only_the_first_n_count() -> None:
@@ -57,10 +57,10 @@ def test_coverage_novelty_and_diversity() -> None:
 
 
 def test_estimate_ignores_users_without_relevant_items() -> None:
-    found = metrics.estimate(np.array([0.0, 1.0, np.nan]))
+    values = metrics.estimate(np.array([0.0, 1.0, np.nan]))
     half = metrics.Z95 * math.sqrt(0.5) / math.sqrt(2)
-    assert (found.mean, found.users) == (0.5, 2)
-    assert found.high - found.mean == pytest.approx(half) == pytest.approx(found.mean - found.low)
+    assert (values.mean, values.users) == (0.5, 2)
+    assert values.high - values.mean == pytest.approx(half) == pytest.approx(values.mean - values.low)
     assert metrics.estimate(np.array([np.nan])).users == 0
 
 
@@ -94,5 +94,5 @@ def test_ndcg_equals_the_brute_force(users: list[tuple[list[int], set[int]]]) ->
     counts = [len(wanted) for _, wanted in users]
     items = [item for _, wanted in users for item in sorted(wanted)]
     relevant = Relevant(np.concatenate([[0], np.cumsum(counts)]), np.array(items, dtype=np.int32))
-    found = metrics.accuracy(ranked, relevant, 4)["ndcg"]
-    np.testing.assert_allclose(found, [slow_ndcg(*user) for user in users])
+    values = metrics.accuracy(ranked, relevant, 4)["ndcg"]
+    np.testing.assert_allclose(values, [slow_ndcg(*user) for user in users])

@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 from contracts import lake
 from contracts.cli import AsOf, OneModel
 from contracts.errors import InputError, ModelError
-from contracts.settings import PROJECT, Settings, load_settings
+from contracts.settings import PROJECT, Settings, Tower, Training, load_settings
 from contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, MODEL_EVALUATIONS, staging
 from models import artifact, fine_tune
 from models.store import registry
@@ -147,7 +147,7 @@ def test_corrected_logs_and_other_texts_give_another_model_and_the_same_ones_the
 ) -> None:
     first = champion(tables.settings).name
     assert retrained(tables, tmp_path / "same") == first
-    tables.write(EVENTS, event_rows()[:-2])
+    tables.write(EVENTS, event_rows()[2:])
     corrected = retrained(tables, tmp_path / "corrected")
     tables.write(EVENTS, event_rows())
     renamed = item_rows()
@@ -202,7 +202,7 @@ def test_only_a_changed_text_is_embedded_again(tables: SparkLake) -> None:
     before = {row["item_id"]: row["vector"] for row in tables.rows(ITEM_VECTORS)}
     assert embed_items.nothing_is_stale(settings, OneModel(model=name))
     changed = item_rows()
-    changed[0] |= {"text": "oat drink", "text_hash": "hash of oat drink"}
+    changed[0] |= {"text": "oat drink with vanilla, for coffee", "text_hash": "a hash"}
     tables.write(ITEMS, changed)
     assert stale_items(settings, name)["item_id"].to_pylist() == ["i00"]
     embed_items.run(tables.spark, settings, OneModel(model=name))
@@ -211,6 +211,13 @@ def test_only_a_changed_text_is_embedded_again(tables: SparkLake) -> None:
     assert {key: value for key, value in after.items() if key != "i00"} == {
         key: value for key, value in before.items() if key != "i00"
     }
+    # a text is cut where it was cut in training, whatever the settings say today
+    changed[0] |= {"text_hash": "another hash"}
+    tables.write(ITEMS, changed)
+    shorter = settings.model_copy(update={"training": Training(tower=Tower(max_tokens=4))})
+    embed_items.run(tables.spark, shorter, OneModel(model=name))
+    cut_as_before = {row["item_id"]: row["vector"] for row in tables.rows(ITEM_VECTORS)}
+    assert cut_as_before["i00"] == pytest.approx(after["i00"], abs=1e-5)
     tables.write(ITEMS, item_rows())
     embed_items.run(tables.spark, settings, OneModel(model=name))
     again = {row["item_id"]: row["vector"] for row in tables.rows(ITEM_VECTORS)}
@@ -296,9 +303,9 @@ from contracts.settings import load_settings
 from spark_jobs.cluster.session import session
 
 def where(frames):
-    import models.scoring, pandas
+    import models.kernel, pandas
     for frame in frames:
-        yield pandas.DataFrame({"file": [models.scoring.__file__]})
+        yield pandas.DataFrame({"file": [models.kernel.__file__]})
 
 with session("where", load_settings()) as spark:
     files = {row.file for row in spark.range(4).repartition(4).mapInPandas(where, "file string").collect()}
@@ -327,7 +334,7 @@ def on_cluster(tables: SparkLake, *command: str) -> str:
 
 
 def test_executors_use_the_code_that_was_sent(tables: SparkLake) -> None:
-    assert on_cluster(tables, "-c", WHERE_CODE_IS).split() == ["./nightshift.zip/models/scoring.py"]
+    assert on_cluster(tables, "-c", WHERE_CODE_IS).split() == ["./nightshift.zip/models/kernel.py"]
 
 
 def test_embedding_and_scoring_on_executors_of_their_own_give_the_same(tables: SparkLake) -> None:

@@ -31,8 +31,8 @@ def with_(part: str, **changes: Any) -> audit.Measured:
     return replace(GOOD, **{part: replace(getattr(GOOD, part), **changes)})
 
 
-def failed(found: audit.Measured, max_per_category: int | None = 2) -> dict[str, str]:
-    results = audit.checks(found, Audit(), 20, max_per_category)
+def failed(measured: audit.Measured, max_per_category: int | None = 2) -> dict[str, str]:
+    results = audit.checks(measured, Audit(), 20, max_per_category)
     return {result.expectation: result.observed or "" for result in results if not result.success}
 
 
@@ -44,7 +44,7 @@ def test_a_good_night_passes_every_check_under_a_name_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "expectation", "observed"),
+    ("measured", "expectation", "observed"),
     [
         (with_("faults", users_covered=8), "users with events have a list", "8 of 9 users"),
         (with_("lists", duplicate_users=1), "a user has one list", "broken by 1 user"),
@@ -73,9 +73,9 @@ def test_a_good_night_passes_every_check_under_a_name_of_its_own() -> None:
          "0.900 of a list is new since 2017-12-22, mean over 8 users"),
     ],
 )  # fmt: skip
-def test_a_critical_check_fails_for_its_own_reason(found: audit.Measured, expectation: str, observed: str) -> None:
-    assert failed(found) == {expectation: observed}
-    (reason,) = audit.reasons(audit.checks(found, Audit(), 20, 2))
+def test_a_critical_check_fails_for_its_own_reason(measured: audit.Measured, expectation: str, observed: str) -> None:
+    assert failed(measured) == {expectation: observed}
+    (reason,) = audit.reasons(audit.checks(measured, Audit(), 20, 2))
     assert reason.startswith(f"{expectation}: {observed} (expected: ")
 
 

@@ -19,14 +19,13 @@ with DAG(
     start_date=datetime(2017, 1, 1, tzinfo=UTC),
     default_args={**RETRIES, "retries": 1, "retry_delay": timedelta(seconds=1)},
 ):
-    for code in (0, 1, 66):
-        wiring.jobs.PythonJob(task_id=f"python_{code}", module="spark_jobs.exits", arguments=[str(code), ""])
-        wiring.jobs.SparkJob(task_id=f"spark_{code}", job="exits", arguments=[str(code), ""])
-    for name, told in {
-        "night": ["--ds", "2017-01-01"],
-        "one_day": ["--start", "2017-01-01", "--end", "2017-01-02"],
-        "week": ["--start", "2017-01-01", "--end", "2017-01-08"],
-        "training": ["--as-of", "2017-01-08"],
+    for code, told in {
+        0: ["--ds", "2017-01-01"],
+        1: ["--start", "2017-01-01", "--end", "2017-01-08"],
+        66: ["--as-of", "2017-01-08"],
     }.items():
+        wiring.jobs.PythonJob(task_id=f"python_{code}", module="spark_jobs.exits", arguments=[str(code), ""])
         # no task chose a model here: the last argument renders to nothing
-        wiring.jobs.SparkJob(task_id=name, job="exits", arguments=["0", *told, MODEL])
+        wiring.jobs.SparkJob(task_id=f"spark_{code}", job="exits", arguments=[str(code), *told, MODEL])
+    one_day = ["--start", "2017-01-01", "--end", "2017-01-02"]
+    wiring.jobs.SparkJob(task_id="one_day", job="exits", arguments=["0", *one_day])
