@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -297,9 +298,13 @@ def test_a_killed_scoring_leaves_nothing_half_done(tables: SparkLake) -> None:
 CLUSTER = "local-cluster[2,1,1024]"
 """Two executor processes of their own, which have only what is sent to them."""
 
-WHERE_CODE_IS = """
+ON_CLUSTER = """
 import sys
+from datetime import date
+
+from contracts.cli import OneModel
 from contracts.settings import load_settings
+from spark_jobs import embed_items, score_users
 from spark_jobs.cluster.session import session
 
 def where(frames):
@@ -307,10 +312,14 @@ def where(frames):
     for frame in frames:
         yield pandas.DataFrame({"file": [models.kernel.__file__]})
 
-with session("where", load_settings()) as spark:
+settings = load_settings()
+with session("cluster", settings) as spark:
     files = {row.file for row in spark.range(4).repartition(4).mapInPandas(where, "file string").collect()}
+    embed_items.run(spark, settings, OneModel())
+    score_users.run(spark, settings, score_users.Arguments(ds=date.fromisoformat(sys.argv[1]), run_id="test"))
 print("\\n".join(sorted(files)))
 """
+"""One application for all that is looked at: its executors take long to start and to import torch."""
 
 
 def job_environment(tables: SparkLake, master: str) -> dict[str, str]:
@@ -325,29 +334,40 @@ def job_environment(tables: SparkLake, master: str) -> dict[str, str]:
     return env
 
 
-def on_cluster(tables: SparkLake, *command: str) -> str:
-    """Runs a Python command with its Spark on executors of their own."""
-    env = job_environment(tables, CLUSTER)
-    done = subprocess.run([sys.executable, *command], env=env, cwd="/", capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+@dataclass(frozen=True)
+class OnCluster:
+    """What came of the same work in this process and on executors of their own."""
+
+    code: list[str]  # files that the executors' code came from
+    vectors: tuple[list[dict[str, Any]], list[dict[str, Any]]]
+    lists: tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
 
-def test_executors_use_the_code_that_was_sent(tables: SparkLake) -> None:
-    assert on_cluster(tables, "-c", WHERE_CODE_IS).split() == ["./nightshift.zip/models/kernel.py"]
-
-
-def test_embedding_and_scoring_on_executors_of_their_own_give_the_same(tables: SparkLake) -> None:
+@pytest.fixture(scope="module")
+def on_cluster(tables: SparkLake) -> OnCluster:
+    """Embedding everything anew and scoring, with Spark's executors in processes of their own."""
     score(tables)
-    local = staged(tables)
-    vectors = tables.rows(ITEM_VECTORS)
+    lists, vectors = staged(tables), tables.rows(ITEM_VECTORS)
     lake.replace(tables.frame(ITEM_VECTORS, []), tables.settings, ITEM_VECTORS, None)
-    on_cluster(tables, "-m", "spark_jobs.embed_items")
-    cluster_vectors = tables.rows(ITEM_VECTORS)
-    assert [row["item_id"] for row in cluster_vectors] == [row["item_id"] for row in vectors]
-    for ours, theirs in zip(vectors, cluster_vectors, strict=True):
+    command = [sys.executable, "-c", ON_CLUSTER, str(DS)]
+    env = job_environment(tables, CLUSTER)
+    done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return OnCluster(done.stdout.split(), (vectors, tables.rows(ITEM_VECTORS)), (lists, staged(tables)))
+
+
+def test_executors_use_the_code_that_was_sent(on_cluster: OnCluster) -> None:
+    assert on_cluster.code == ["./nightshift.zip/models/kernel.py"]
+
+
+def test_embedding_on_executors_of_their_own_gives_the_same(on_cluster: OnCluster) -> None:
+    local, cluster = on_cluster.vectors
+    assert [row["item_id"] for row in cluster] == [row["item_id"] for row in local]
+    for ours, theirs in zip(local, cluster, strict=True):
         assert ours["vector"] == pytest.approx(theirs["vector"], abs=1e-5)
-    on_cluster(tables, "-m", "spark_jobs.score_users", "--ds", str(DS), "--run-id", "test")
-    assert [[item["item_id"] for item in row["items"]] for row in staged(tables)] == [
-        [item["item_id"] for item in row["items"]] for row in local
-    ]
+
+
+def test_scoring_on_executors_of_their_own_gives_the_same(on_cluster: OnCluster) -> None:
+    local, cluster = ([[item["item_id"] for item in row["items"]] for row in rows] for rows in on_cluster.lists)
+    assert local
+    assert cluster == local
