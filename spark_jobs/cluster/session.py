@@ -29,13 +29,15 @@ def ship_code(spark: SparkSession, folder: Path) -> None:
 
 
 @contextmanager
-def session(name: str, settings: Settings) -> Iterator[SparkSession]:
+def session(name: str, settings: Settings, *, java_options: str = "") -> Iterator[SparkSession]:
     """A Spark session for one job, stopped at its end whatever happens.
 
     Master, jars and Delta's extension come from `spark-defaults.conf` (see `nightshift/runtime/setup_spark.py`), so
-    that spark-submit, pytest and the command line run alike.
+    that spark-submit, pytest and the command line run alike. ``java_options`` are more options of the driver's Java,
+    for a session that this process starts itself.
     """
-    for variable, value in (spark_environment(settings) | {"SPARK_LOCAL_IP": "127.0.0.1"}).items():
+    variables = {**spark_environment(settings), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_SUBMIT_OPTS": java_options}
+    for variable, value in variables.items():
         os.environ.setdefault(variable, value)
     spark = SparkSession.builder.appName(f"nightshift {name}").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
