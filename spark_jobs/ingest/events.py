@@ -133,7 +133,7 @@ def with_row_reason(records: DataFrame, ingest: Ingest, items: DataFrame) -> Dat
         F.col(_BAD_QUANTITY),
         F.col(_KNOWN).isNull(),
     )
-    first = F.coalesce(*(F.when(reason, F.lit(name)) for name, reason in zip(REASONS, reasons, strict=False)))
+    first = F.coalesce(*(F.when(reason, F.lit(name)) for name, reason in zip(REASONS[:-1], reasons, strict=True)))
     return records.join(known, C.ITEM_ID, "left").withColumn(C.REASON, first)
 
 

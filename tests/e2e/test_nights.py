@@ -44,6 +44,8 @@ spark.sql.codegen.factoryMode NO_CODEGEN
 """
 
 TINY = """
+[spark]
+master = "local[1]"
 [training.tower]
 steps = 2
 batch = 16

@@ -111,7 +111,7 @@ def sessions(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     opened: list[str] = []
 
     @contextmanager
-    def session(name: str, settings: Settings) -> Iterator[SparkSession]:
+    def session(name: str, settings: Settings, *, java_options: str) -> Iterator[SparkSession]:
         opened.append(name)
         yield spark
 
