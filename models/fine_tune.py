@@ -37,13 +37,7 @@ def run(settings: Settings, arguments: AsOf) -> str:
     """
     windows = Windows.of(settings, arguments.as_of)
     data = read(settings, windows)
-    origin = made_from(
-        settings,
-        data.catalogue,
-        data.histories,
-        (data.judge.histories, data.judge.relevant),
-        base_model_folder(settings.training.tower.base_model),
-    )
+    origin = origin_of(settings, data)
     name = model_id(windows.end, origin)
     folder = settings.models / name
     mlflow = registry.client(settings)
@@ -82,6 +76,13 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
         windows.validation_start,
         windows.test_start,
     )
+
+
+def origin_of(settings: Settings, data: TrainingData) -> dict[str, str]:
+    """A hash of each thing that the model is made from."""
+    validation = (data.judge.histories, data.judge.relevant)
+    base = base_model_folder(settings.training.tower.base_model)
+    return made_from(settings, data.catalogue, data.histories, validation, base)
 
 
 def known_run(folder: Path) -> str | None:

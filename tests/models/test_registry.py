@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ from models.store import registry
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A home with two model folders, a draft of a third, and a registry that knows none of them."""
+    """A home with two model folders and a draft of a third; the registry is not there yet."""
     made = load_settings({"NIGHTSHIFT_HOME": str(tmp_path)})
     for name in ("a", "b", ".c.draft"):
         (made.models / name).mkdir(parents=True)
@@ -32,7 +33,18 @@ def test_an_unknown_model_is_refused_with_those_that_exist(settings: Settings) -
         registry.chosen_folder(settings, "z")
 
 
-def test_without_a_name_the_champion_is_used(settings: Settings) -> None:
+@pytest.fixture
+def registered(settings: Settings, prepared_mlflow: Path) -> Settings:
+    """The same home with a registry that knows no model."""
+    file = registry.database_file(settings)
+    assert file
+    file.parent.mkdir(parents=True)
+    shutil.copy(prepared_mlflow, file)
+    return settings
+
+
+def test_without_a_name_the_champion_is_used(registered: Settings) -> None:
+    settings = registered
     with pytest.raises(ModelError, match="has no champion"):
         registry.chosen_folder(settings, None)
     mlflow = registry.client(settings)
@@ -44,7 +56,8 @@ def test_without_a_name_the_champion_is_used(settings: Settings) -> None:
     assert registry.model_with(settings, registry.CHALLENGER) == "b"
 
 
-def test_no_champion_is_only_a_missing_alias(settings: Settings) -> None:
+def test_no_champion_is_only_a_missing_alias(registered: Settings) -> None:
+    settings = registered
     assert registry.champion(settings) is None
     mlflow = registry.client(settings)
     registry.register(settings, mlflow, "a", registry.start_run(mlflow, "a", settings.training, {}))

@@ -21,9 +21,11 @@ from pyspark.sql import SparkSession
 from contracts import lake
 from contracts.cli import AsOf, OneModel
 from contracts.errors import InputError, ModelError
-from contracts.settings import PROJECT, Settings, Tower, Training, load_settings
+from contracts.settings import PROJECT, Candidates, Settings, Tower, Training, load_settings
 from contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, MODEL_EVALUATIONS, staging
+from contracts.windows import Windows
 from models import artifact, fine_tune
+from models.identity import model_id
 from models.store import registry
 from nightshift.runtime.environment import environment
 from spark_jobs import build_splits, embed_items, evaluate, score_users
@@ -135,28 +137,33 @@ def test_the_same_snapshot_is_not_trained_twice(tables: SparkLake) -> None:
     assert (folder / artifact.MANIFEST).stat().st_mtime_ns == written
 
 
-def retrained(tables: SparkLake, home: Path) -> str:
-    """Id of the model that the tables of this lake give now, fitted in another home."""
-    other = tables.settings.model_copy(update={"home": home})
-    shutil.copytree(tables.settings.lake, other.lake)
-    build_splits.run(tables.spark, other, AS_OF)
-    return fine_tune.run(other, AS_OF)
+def origin(settings: Settings) -> dict[str, str]:
+    """What the model that the tables of this lake give now would be made from."""
+    return fine_tune.origin_of(settings, fine_tune.read(settings, Windows.of(settings, END)))
 
 
-def test_corrected_logs_and_other_texts_give_another_model_and_the_same_ones_the_same(
-    tables: SparkLake, tmp_path: Path
-) -> None:
-    first = champion(tables.settings).name
-    assert retrained(tables, tmp_path / "same") == first
-    tables.write(EVENTS, event_rows()[2:])
-    corrected = retrained(tables, tmp_path / "corrected")
-    tables.write(EVENTS, event_rows())
+def test_corrected_logs_other_texts_and_other_settings_give_another_model(tables: SparkLake) -> None:
+    settings = tables.settings
+    first = origin(settings)
+    assert model_id(END, first) == champion(settings).name
     renamed = item_rows()
     renamed[0] |= {"text": "oat drink"}
     tables.write(ITEMS, renamed)
-    with_other_text = retrained(tables, tmp_path / "renamed")
+    with_other_text = origin(settings)
     tables.write(ITEMS, item_rows())
-    assert len({first, corrected, with_other_text}) == 3
+    tables.write(EVENTS, event_rows()[2:])
+    build_splits.run(tables.spark, settings, AS_OF)
+    corrected = origin(settings)
+    tables.write(EVENTS, event_rows())
+    build_splits.run(tables.spark, settings, AS_OF)
+    fewer = settings.training.model_copy(update={"candidates": Candidates(match=9)})
+    with_other_settings = origin(settings.model_copy(update={"training": fewer}))
+    others = {"catalogue": with_other_text, "snapshot": corrected, "settings": with_other_settings}
+    assert {name: [key for key in first if other[key] != first[key]] for name, other in others.items()} == {
+        name: [name] for name in others
+    }
+    assert len({model_id(END, each) for each in (first, *others.values())}) == 4
+    assert origin(settings) == first
 
 
 def test_a_damaged_model_is_fitted_anew(tables: SparkLake, tmp_path: Path) -> None:
