@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import date, datetime
+from functools import partial
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -97,7 +98,7 @@ def _option(each: Field[Any], kind: Any) -> dict[str, Any]:
     elif isinstance(kind, UnionType):  # an optional one
         kind = next(choice for choice in get_args(kind) if choice is not type(None))
     if issubclass(kind, date):
-        told |= {"type": kind.fromisoformat, "metavar": "TIME" if kind is datetime else "YYYY-MM-DD"}
+        told |= {"type": partial(_moment, kind), "metavar": "TIME" if kind is datetime else "YYYY-MM-DD"}
     else:
         told |= {"type": kind, "metavar": each.name.upper()}
     if each.metadata["metavar"]:
@@ -108,6 +109,14 @@ def _option(each: Field[Any], kind: Any) -> dict[str, Any]:
     if each.default_factory is MISSING and default is not None:
         told["help"] += " (default: %(default)s)"
     return told | {"default": default}
+
+
+def _moment(kind: type[date], text: str) -> date:
+    try:
+        return kind.fromisoformat(text)
+    except ValueError as error:
+        expected = "an ISO 8601 time" if kind is datetime else "a day, YYYY-MM-DD"
+        raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}") from error
 
 
 def parse(doc: str | None, kind: type[Arguments], argv: Sequence[str] | None = None) -> Arguments:

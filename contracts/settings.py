@@ -354,5 +354,5 @@ def _problem(name: str, kind: str, message: str, value: object) -> str:
         return f"{name}: {message.lower()}, found {value!r}"
     spelled = {known.replace(".", "_"): known for known in names()}
     close = get_close_matches(name.replace(".", "_"), spelled, n=1)
-    meant = f"; did you mean {spelled[close[0]]}?" if close else "; docs/settings.md lists them all"
-    return f"there is no setting {name}{meant}"
+    meant = f"did you mean {spelled[close[0]]}?" if close else "docs/settings.md lists them all"
+    return f"there is no setting {name} ({meant})"
