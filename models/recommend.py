@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from contracts.settings import Features, Training
 from models.candidates import COOCCURRENCE, MATCH, POPULAR, REPEAT, Candidates, generate
 from models.cooccurrence import Cooccurrences, cooccurrences
-from models.features.rows import candidate_features
+from models.features.rows import groups, values
 from models.histories import DAY, Flags, Floats, Histories, Ints, Longs
 from models.item_state import ItemState
 from models.kernel import best_matches
@@ -89,7 +89,7 @@ def features_of(
     match = np.einsum("ij,ij->i", made.users[owner], state.vectors[item]) / np.float32(encoder.temperature)
     tastes = _mean_vectors(targets.last(settings.recent_texts), state.vectors)
     text = np.einsum("ij,ij->i", tastes[owner], state.vectors[item])
-    return candidate_features(targets, candidates, state.facts, made.pairs, match, text, now, settings)
+    return values(groups(targets, candidates, state.facts, made.pairs, match, text, now, settings))
 
 
 def recommend(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -18,30 +19,9 @@ from models.pairs import Pairs
 from models.ragged import find
 
 
-def candidate_features(
-    histories: Histories,
-    candidates: Candidates,
-    facts: ItemFacts,
-    pairs: Cooccurrences,
-    match: Floats,
-    text: Floats,
-    now: int,
-    settings: Features,
-) -> Floats:
-    """What happened before ``now``, one row a candidate, [candidates, features] in the order of `feature_names`.
-
-    Args:
-        histories: Target events of the users.
-        candidates: Items to rank for each of them.
-        facts: What is known of the items apart from any user.
-        pairs: What goes with the users' recent items.
-        match: The user encoder's score of each candidate, [candidates].
-        text: Likeness of each candidate to the user's recent items, [candidates].
-        now: End of what is known, seconds.
-        settings: Half-lives and priors.
-    """
-    made = [group.values() for group in groups(histories, candidates, facts, pairs, match, text, now, settings)]
-    return np.hstack(made).astype(np.float32, copy=False)
+def values(made: Sequence[Group]) -> Floats:
+    """The groups side by side, one row a candidate, [candidates, features] in the order of `feature_names`."""
+    return np.hstack([group.values() for group in made]).astype(np.float32, copy=False)
 
 
 def groups(
@@ -54,7 +34,18 @@ def groups(
     now: int,
     settings: Features,
 ) -> list[Group]:
-    """The groups of features; arguments as of `candidate_features`."""
+    """The groups of features of each candidate, from what happened before ``now``.
+
+    Args:
+        histories: Target events of the users.
+        candidates: Items to rank for each of them.
+        facts: What is known of the items apart from any user.
+        pairs: What goes with the users' recent items.
+        match: The user encoder's score of each candidate, [candidates].
+        text: Likeness of each candidate to the user's recent items, [candidates].
+        now: End of what is known, seconds.
+        settings: Half-lives and priors.
+    """
     past = histories.before(now)
     users, items = candidates.users, candidates.items
     size = facts.codes.shape[1]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from contracts.settings import Cooccurrence, Features
 from models import cooccurrence, item_state, ragged
 from models.candidates import Candidates
-from models.features.rows import candidate_features, feature_names
+from models.features.rows import feature_names, groups, values
 from models.features.table import NEVER
 from models.histories import DAY, Floats, Histories
 from models.item_state import DailyCounts, Habits, ItemFacts
@@ -45,7 +45,7 @@ def rows_of(past: Histories, facts: ItemFacts) -> Floats:
     pairs = cooccurrence.cooccurrences(past, cooccurrence.neighbours_of(past, NOW, ITEMS, counted), NOW, counted)
     users = len(past)
     match = np.arange(users * ITEMS, dtype=np.float32)
-    rows = candidate_features(past, every_item(users), facts, pairs, match, -match, NOW, SETTINGS)
+    rows = values(groups(past, every_item(users), facts, pairs, match, -match, NOW, SETTINGS))
     return rows.reshape(users, ITEMS, len(FEATURES))
 
 
