@@ -98,7 +98,8 @@ EVENTS_REJECTED = Table(
         Column(C.SOURCE_FILE, "string", "the file that brought it, below the landing folder"),
         Column(C.DS, "date", "day that brought it"),
     ),
-    key=(C.EVENT_ID, C.REASON),
+    # a day's log may bring again what an earlier one was refused
+    key=(C.DS, C.EVENT_ID),
     partition_by=(C.DS,),
 )
 

@@ -15,32 +15,20 @@ from contracts.arrow_types import schema
 from contracts.settings import Settings
 from contracts.tables import Table
 
-
-@dataclass(frozen=True)
-class SparkLake:
-    """A test's own lake, through Spark."""
-
-    spark: SparkSession
-    settings: Settings
-
-    def frame(self, table: Table, rows: Sequence[dict[str, Any]]) -> DataFrame:
-        """Rows as a frame of the table's schema; columns that a row leaves out are null."""
-        values = [tuple(row.get(name) for name in table.names) for row in rows]
-        return self.spark.createDataFrame(values, table.ddl)
-
-    def write(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-        """Makes ``rows`` the whole content of a table."""
-        lake.replace(self.frame(table, rows), self.settings, table, None)
-
-    def rows(self, table: Table) -> list[dict[str, Any]]:
-        """All rows of a table, ordered by its key."""
-        frame = lake.read(self.spark, self.settings, table).orderBy(*table.key)
-        return [row.asDict(recursive=True) for row in frame.collect()]
+TINY_SPARK = {
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # frames of a few rows: compiling them costs more than it saves
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.ui.enabled": "false",
+}
+"""Options of Spark for frames of a few rows."""
 
 
 @dataclass(frozen=True)
 class ArrowLake:
-    """A test's own lake, without Spark."""
+    """A test's own lake. Its Delta tables are read and written without Spark: a row is then there in a moment."""
 
     settings: Settings
 
@@ -54,3 +42,20 @@ class ArrowLake:
             mode="overwrite",
             partition_by=list(table.partition_by) or None,
         )
+
+    def rows(self, table: Table) -> list[dict[str, Any]]:
+        """All rows of a table, ordered by its key."""
+        found = lake.arrow(self.settings, table)
+        return list(found.sort_by([(name, "ascending") for name in table.key]).to_pylist(maps_as_pydicts="strict"))
+
+
+@dataclass(frozen=True)
+class SparkLake(ArrowLake):
+    """A test's own lake, with the session of the steps that are tested on it."""
+
+    spark: SparkSession
+
+    def frame(self, table: Table, rows: Sequence[dict[str, Any]]) -> DataFrame:
+        """Rows as a frame of the table's schema; columns that a row leaves out are null."""
+        values = [tuple(row.get(name) for name in table.names) for row in rows]
+        return self.spark.createDataFrame(values, table.ddl)

@@ -30,18 +30,12 @@ from contracts.tables import (
 from nightshift.demo import data as demo_data
 from nightshift.runtime.airflow_runs import RunError, log_file, model, night, run_dag
 from nightshift.runtime.environment import airflow_home
+from tests.lakes import TINY_SPARK
 
 pytestmark = pytest.mark.timeout(900)
 
 FIRST_DAY, LAST_DAY, NIGHT, BROKEN = date(2017, 11, 1), date(2017, 12, 22), date(2017, 12, 23), date(2017, 12, 24)
 USERS = 40
-
-TINY_SPARK = """
-spark.sql.shuffle.partitions 2
-spark.databricks.delta.snapshotPartitions 1
-spark.sql.codegen.wholeStage false
-spark.sql.codegen.factoryMode NO_CODEGEN
-"""
 
 TINY = """
 [spark]
@@ -94,7 +88,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory, prepared_airflow: Path, p
     (home / "spark").mkdir()
     for part in ("conf", "jars", "classes.jsa", "log4j2.properties"):
         (home / "spark" / part).symlink_to(outer / part)
-    (home / "spark" / "spark-defaults.conf").write_text((outer / "spark-defaults.conf").read_text() + TINY_SPARK)
+    tiny = "".join(f"{name} {value}\n" for name, value in TINY_SPARK.items())
+    (home / "spark" / "spark-defaults.conf").write_text((outer / "spark-defaults.conf").read_text() + tiny)
     (home / "nightshift.toml").write_text(TINY)
     made = load_settings({"NIGHTSHIFT_HOME": str(home), "NIGHTSHIFT_PROFILE": "demo"})
     for prepared, folder in ((prepared_airflow, airflow_home(made)), (prepared_mlflow, home / "mlflow")):

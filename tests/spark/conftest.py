@@ -11,17 +11,7 @@ from pyspark.sql import SparkSession
 from contracts.settings import Settings, load_settings
 from spark_jobs.cluster.environment import spark_environment
 from spark_jobs.cluster.session import ship_code
-from tests.lakes import SparkLake
-
-TINY = {
-    "spark.master": "local[2]",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.databricks.delta.snapshotPartitions": "1",
-    # frames of a few rows: compiling them costs more than it saves
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.ui.enabled": "false",
-}
+from tests.lakes import TINY_SPARK, SparkLake
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +20,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     os.environ.update(spark_environment(load_settings()), SPARK_LOCAL_IP="127.0.0.1")
     folder = tmp_path_factory.mktemp("spark")
     builder = SparkSession.builder.appName("nightshift tests")
-    for name, value in (TINY | {"spark.sql.warehouse.dir": str(folder / "warehouse")}).items():
+    own = {"spark.master": "local[2]", "spark.sql.warehouse.dir": str(folder / "warehouse")}
+    for name, value in (TINY_SPARK | own).items():
         builder = builder.config(name, value)
     made = builder.getOrCreate()
     made.sparkContext.setLogLevel("ERROR")
@@ -42,4 +33,4 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 @pytest.fixture
 def tables(spark: SparkSession, settings: Settings) -> SparkLake:
     """The test's own lake."""
-    return SparkLake(spark, settings)
+    return SparkLake(settings, spark)

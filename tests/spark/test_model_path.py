@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -32,7 +33,7 @@ from spark_jobs import build_splits, embed_items, evaluate, score_users
 from spark_jobs.scoring.embedding import stale_items
 from spark_jobs.scoring.package import pack
 from tests.factories import event, item, noon
-from tests.lakes import SparkLake
+from tests.lakes import TINY_SPARK, SparkLake
 
 END = date(2017, 3, 5)
 DS = END - timedelta(days=1)
@@ -104,7 +105,7 @@ def tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Spa
     home = tmp_path_factory.mktemp("home")
     (home / "nightshift.toml").write_text(TINY)
     settings = load_settings({"NIGHTSHIFT_HOME": str(home), "NIGHTSHIFT_PROFILE": "demo"})
-    made = SparkLake(spark, settings)
+    made = SparkLake(settings, spark)
     made.write(ITEMS, item_rows())
     made.write(EVENTS, event_rows())
     build_splits.run(spark, settings, AS_OF)
@@ -331,13 +332,15 @@ print("\\n".join(sorted(files)))
 
 def job_environment(tables: SparkLake, master: str) -> dict[str, str]:
     """Variables for a job in a process of its own, with this lake and another Spark master."""
-    own = ("SPARK_", "PYSPARK_", "NIGHTSHIFT_")
-    base = {key: value for key, value in os.environ.items() if not key.startswith(own)}
-    home = {"NIGHTSHIFT_HOME": str(tables.settings.home), "NIGHTSHIFT_PROFILE": "demo"}
-    env = environment(tables.settings, base | home)
+    env = environment(tables.settings, os.environ)
+    options = TINY_SPARK | {
+        "spark.master": master,
+        "spark.executor.extraJavaOptions": f"-Xss4m {env['SPARK_SUBMIT_OPTS']}",
+    }
     # this lake's home has no Spark of its own
     defaults = Path(os.environ.get("NIGHTSHIFT_HOME", PROJECT / "var")) / "spark" / "spark-defaults.conf"
-    env["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {defaults} --master {master} pyspark-shell"
+    given = shlex.join(f"--conf={name}={value}" for name, value in options.items())
+    env["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {defaults} {given} pyspark-shell"
     return env
 
 
@@ -355,7 +358,7 @@ def on_cluster(tables: SparkLake) -> OnCluster:
     """Embedding everything anew and scoring, with Spark's executors in processes of their own."""
     score(tables)
     lists, vectors = staged(tables), tables.rows(ITEM_VECTORS)
-    lake.replace(tables.frame(ITEM_VECTORS, []), tables.settings, ITEM_VECTORS, None)
+    tables.write(ITEM_VECTORS, [])
     command = [sys.executable, "-c", ON_CLUSTER, str(DS)]
     env = job_environment(tables, CLUSTER)
     done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, check=False)

@@ -101,7 +101,7 @@ def test_a_good_night_is_published_with_its_row(shop: Shop) -> None:
     assert shop.tables.rows(RECOMMENDATIONS) == LISTS
     (row,) = shop.publications()
     assert (row["ds"], row["run_id"], row["status"], row["reasons"]) == (NIGHT, "r1", "published", [])
-    assert (row["model_id"], row["users"], row["published_at"]) == ("m1", 2, NOW.replace(tzinfo=None))
+    assert (row["model_id"], row["users"], row["published_at"]) == ("m1", 2, NOW)
     assert row["measures"] == pytest.approx({
         "users": 2, "users_with_events": 2, "coverage": 1, "compared_users": 0, "distinct_items": 3,
         "catalogue_share": 0.75, "top_item_share": 1, "source_repeat": 0.5, "source_together": 0.25,
@@ -123,12 +123,12 @@ def test_a_second_time_changes_nothing_and_a_kill_is_completed(shop: Shop) -> No
     assert shop.publications() == rows
 
     # killed between the commit and the row: the next run writes the row and commits nothing
-    lake.replace(shop.tables.frame(PUBLICATIONS, []), shop.settings, PUBLICATIONS, None)
+    shop.tables.write(PUBLICATIONS, [])
     shop.publish(now=LATER)
     assert shop.versions()["recommendations"] == before["recommendations"]
     (completed,) = shop.publications()
     assert completed["content_hash"] == rows[0]["content_hash"]
-    assert completed["published_at"] == LATER.replace(tzinfo=None)
+    assert completed["published_at"] == LATER
 
 
 def test_corrected_lists_replace_their_night_only(shop: Shop) -> None:
@@ -261,7 +261,7 @@ def test_duplicates_other_nights_and_other_models_are_counted(tables: SparkLake)
 
 
 def test_a_night_against_the_rules_or_never_validated_is_held(shop: Shop) -> None:
-    lake.replace(shop.tables.frame(QUALITY_RESULTS, []), shop.settings, QUALITY_RESULTS, None)
+    shop.tables.write(QUALITY_RESULTS, [])
     assert shop.held(blocked_items=("tea",)) == [
         "items and categories are not blocked", "the night's data was validated",
     ]  # fmt: skip
