@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from contracts.errors import SettingsError
@@ -26,6 +28,36 @@ class Section(BaseModel):
     """A part of the settings: frozen, and an unknown name is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class Shop(Section):
+    """The shop's clock and calendar."""
+
+    time_zone: str = Field(
+        default="UTC",
+        description="IANA name, such as Europe/Berlin: of times without a zone, and of the midnight between two days",
+    )
+    closed_weekdays: tuple[Weekday, ...] = Field(default=(), description="days of the week without logs")
+    closed_dates: tuple[date, ...] = Field(default=(), description="dates without logs, such as holidays")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError("is not the IANA name of a time zone, such as Europe/Berlin")
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The shop's time zone."""
+        return ZoneInfo(self.time_zone)
+
+    def is_closed(self, day: date) -> bool:
+        """Whether the calendar expects no log of ``day``."""
+        return day in self.closed_dates or get_args(Weekday)[day.weekday()] in self.closed_weekdays
 
 
 class Ingest(Section):
@@ -236,6 +268,7 @@ class Settings(Section):
 
     profile: Literal["demo", "full"] = Field(default="full", description="set of defaults; NIGHTSHIFT_PROFILE wins")
     home: Path = Field(description="where everything lives; NIGHTSHIFT_HOME says so")
+    shop: Shop = Shop()
     ingest: Ingest = Ingest()
     quality: Quality = Quality()
     splits: Splits = Splits()

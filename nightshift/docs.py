@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -34,6 +35,9 @@ their section. A name that is not listed here is an error. *full* and *demo* are
 
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 """Attributes of pydantic's constraints, and how they are written."""
+
+NAMES = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "folder", date: "date"}
+"""Types that have no parts, in words."""
 
 UNSET = "—"
 PIPE = r"\|"
@@ -109,7 +113,7 @@ def _type(kind: Any, bounds: str = "") -> str:
         return f"table of {_type(inner[1])}"
     if inner:  # an optional one
         return f"{' or '.join(_type(each, bounds) for each in inner if each is not type(None))}, or unset"
-    return {int: "integer", float: "number", str: "text", bool: "true or false", Path: "folder"}[kind] + bounds
+    return NAMES[kind] + bounds
 
 
 def toml(value: object) -> str:
