@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
 from contracts.errors import SettingsError
@@ -35,6 +35,11 @@ class Interval:
     def covers(self, ds: Any) -> Any:
         """Whether a day lies in the interval, as a predicate: ``ds`` is a column of Spark or of Arrow, or a date."""
         return (ds >= self.start) & (ds < self.end)
+
+    def bounds(self, zone: tzinfo) -> tuple[datetime, datetime]:
+        """The midnights at its start and its end, in the time zone ``zone``."""
+        start, end = (datetime(day.year, day.month, day.day, tzinfo=zone) for day in (self.start, self.end))
+        return start, end
 
     @property
     def end_seconds(self) -> int:

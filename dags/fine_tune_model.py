@@ -1,7 +1,7 @@
 """
 ### Fine-tune the model: a challenger from the newest events, promoted only if it is better
 
-Runs weekly, at midnight UTC before Saturday, or when a night finds no champion. The as-of date is the end of
+Runs weekly, at midnight before Saturday, or when a night finds no champion. The as-of date is the end of
 the run's data interval: as of `2017-12-23` the model sees events before the 23rd, tests on the last 7 days of
 them, validates on the 7 before and trains on what is older.
 
@@ -20,25 +20,23 @@ for it with `airflow celery worker --queues gpu`; the LocalExecutor takes all qu
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable
+from airflow.sdk import DAG
 
 from contracts import tables
 from contracts.pools import GPU, write_pool
 from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
 from wiring.lineage import assets
-from wiring.run import AS_OF, TRAINING_PARAMS
+from wiring.run import AS_OF, EVERY_RUN, TRAINING_PARAMS, at_midnight
 
 with DAG(
     "fine_tune_model",
     doc_md=__doc__,
     description="A challenger from the newest events, promoted only if it is better",
-    schedule=CronDataIntervalTimetable("0 0 * * SAT", timezone="UTC"),
-    start_date=datetime(2017, 1, 7, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
+    schedule=at_midnight("SAT"),
+    **EVERY_RUN,
     params=TRAINING_PARAMS,
     default_args={**RETRIES, "execution_timeout": timedelta(hours=2)},
     tags=["nightshift", "weekly", "gpu"],

@@ -1,7 +1,7 @@
 """
 ### Nightly recommendations: the day's logs in, the table of every user's top N out
 
-Runs at midnight UTC for the day that just ended. The run of the night `2017-12-23` owns the logs of
+Runs at the shop's midnight for the day that just ended. The run of the night `2017-12-23` owns the logs of
 `[2017-12-23, 2017-12-24)`; its recommendations are for the 24th and after.
 
 | task | does | when it fails |
@@ -27,11 +27,11 @@ else is retried. The last error line of the log says what is wrong, where, and w
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.providers.standard.operators.python import BranchPythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
+from airflow.sdk import DAG, TriggerRule
 
 from contracts import tables
 from contracts.pools import write_pool
@@ -39,16 +39,14 @@ from wiring.champion import MODEL, TASK, next_step
 from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
 from wiring.lineage import assets
-from wiring.run import DAYS, NIGHT, NIGHT_PARAMS, RUN_ID
+from wiring.run import DAYS, EVERY_RUN, NIGHT, NIGHT_PARAMS, RUN_ID, at_midnight
 
 with DAG(
     "nightly_recommendations",
     doc_md=__doc__,
     description="The day's logs in, every user's recommendations out",
-    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
-    start_date=datetime(2017, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
+    schedule=at_midnight(),
+    **EVERY_RUN,
     params=NIGHT_PARAMS,
     default_args={**RETRIES, "execution_timeout": timedelta(hours=2)},
     tags=["nightshift", "nightly"],
@@ -82,10 +80,13 @@ with DAG(
     fine_tune_model = TriggerDagRunOperator(
         task_id="fine_tune_model",
         trigger_dag_id="fine_tune_model",
-        conf={"as_of": "{{ data_interval_end | ds }}"},
+        # a run that is cleared finds the one that it triggered before, and runs it again
+        trigger_run_id="for-{{ run_id }}",
+        reset_dag_run=True,
+        conf={"as_of": "{{ data_interval_end | day }}"},
+        # deferred where Airflow's setting default_deferrable says so: that takes a triggerer
         wait_for_completion=True,
-        deferrable=True,
-        poke_interval=30,
+        poke_interval=5,
         fail_when_dag_is_paused=True,
         retries=0,
         execution_timeout=timedelta(hours=12),

@@ -60,11 +60,11 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared_airflow(templates: Path) -> Path:
-    """Database of an Airflow that is set up and has no runs."""
+    """Home of an Airflow that is set up and has no runs."""
     settings = load_settings({"NIGHTSHIFT_HOME": str(templates / "airflow"), "NIGHTSHIFT_PROFILE": "demo"})
     with FileLock(templates / "airflow.lock"):
         setup_airflow.run(settings, NoArguments())
-    return airflow_home(settings) / "airflow.db"
+    return airflow_home(settings)
 
 
 @pytest.fixture(scope="session")

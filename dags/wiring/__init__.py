@@ -1,1 +1,1 @@
-"""What the DAGs share: operators, assets, retries, parameters. Imports nothing heavy, reads nothing."""
+"""What the DAGs share: operators, assets, retries, parameters. Imports nothing heavy, reads only the settings."""

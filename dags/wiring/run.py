@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from airflow.sdk import Param
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import CronDataIntervalTimetable, Param
+
+from contracts.settings import load_settings
+
+SHOP = load_settings().shop
+
+
+def day(moment: datetime) -> str:
+    """Template filter: the shop's day in which a moment lies."""
+    return str(moment.astimezone(SHOP.zone).date())
+
+
+def at_midnight(days_of_week: str = "*") -> CronDataIntervalTimetable:
+    """A schedule whose runs own the days between two of the shop's midnights."""
+    return CronDataIntervalTimetable(f"0 0 * * {days_of_week}", timezone=SHOP.time_zone)
+
+
+EVERY_RUN: dict[str, Any] = {
+    # any day that a shop may have logs of: a run before it would end as a success in which nothing ran
+    "start_date": datetime(1970, 1, 1, tzinfo=UTC),
+    "catchup": False,
+    "max_active_runs": 1,
+    "user_defined_filters": {"day": day},
+}
+"""Arguments of every DAG."""
 
 RUN_ID = ["--run-id", "{{ run_id }}"]
 
-NIGHT = ["--ds", "{{ data_interval_start | ds }}", *RUN_ID]
+NIGHT = ["--ds", "{{ data_interval_start | day }}", *RUN_ID]
 """The night: always the data interval, which is one day. Airflow's own `ds` differs between runs by hand and others."""
 
 DAYS = [
     "--start",
-    "{{ params.ingest_from or (data_interval_start | ds) }}",
+    "{{ params.ingest_from or (data_interval_start | day) }}",
     "--end",
-    "{{ data_interval_end | ds }}",
+    "{{ data_interval_end | day }}",
     "{{ '--allow-empty' if params.allow_empty else '' }}",
 ]
 """The days whose logs are taken in: the night, or everything since `ingest_from`."""
@@ -40,7 +67,7 @@ NIGHT_PARAMS = {
     ),
 }
 
-AS_OF = ["--as-of", "{{ params.as_of or (data_interval_end | ds) }}"]
+AS_OF = ["--as-of", "{{ params.as_of or (data_interval_end | day) }}"]
 """The as-of date: the end of a scheduled run's data interval, or what `as_of` asks for."""
 
 TRAINING_PARAMS = {

@@ -1,185 +1,173 @@
-"""Runs one DAG to its end through `airflow dags test`: short progress on the screen, the log in a file.
+"""Runs one DAG to its end through Airflow's scheduler: short progress on the screen, all of its log in a file.
 
     python -m nightshift.runtime.airflow_runs night --ds 2017-12-26 [--allow-empty]
     python -m nightshift.runtime.airflow_runs model --as-of 2017-12-23
 
-The exit code is the run's: 0 only when Airflow calls the run a success, 64 while the same run goes on elsewhere.
+Uses the Airflow of `make ui` where it runs, else one that is started for it and stopped after it. The exit code is the
+run's: 0 only when Airflow calls the run a success and a task did something, 64 while the same run goes on elsewhere.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import IO
-
-from filelock import FileLock, Timeout
+from typing import IO, Any
 
 from contracts.cli import AsOf, argument, main
-from contracts.errors import ERROR_PREFIX, NightshiftError, SettingsError
+from contracts.errors import SettingsError
 from contracts.interval import Interval
 from contracts.settings import Settings
-from nightshift.runtime.environment import environment
+from nightshift.runtime.airflow_api import FINISHED, Api
+from nightshift.runtime.commands import Messages, RunError, alone, log_file, show
+from nightshift.runtime.environment import airflow_home
+from nightshift.runtime.services import NIGHTLY, WEEKLY, airflow
 
-QUIET_SECONDS = 8
-"""A running task's own messages are shown at most this often."""
+POLL_SECONDS = 2.0
+HEALTH_SECONDS = 30
+"""How often it is asked whether the scheduler still works."""
 
-STARTED = re.compile(r"\[DAG TEST\] starting task_id=(\S+)")
-STATE = re.compile(r"Task instance state updated .* new_state=(\w+)")
-ENDED = re.compile(r"\[DAG TEST\] end task task_id=(\S+)")
-ERROR = re.compile(rf"({re.escape(ERROR_PREFIX)}.*?)(?:\s+\[[\w.]+\] loc=.*)?$")
-MESSAGE = re.compile(r"\d\d:\d\d:\d\d (?:INFO|WARNING) nightshift\S*: (.*?)(?:\s+\[[\w.]+\] loc=.*)?$")
-
-STATES = {"success": "", "failed": "FAILED", "up_for_retry": "failed, Airflow tries again in a minute or two"}
-"""Airflow's states in words."""
-
-
-class RunError(NightshiftError):
-    """A DAG run failed."""
-
-    exit_code = 1
+ENDED = {"success": "", "failed": "FAILED", "up_for_retry": "failed, Airflow tries again in a minute or two"}
+"""States of a task that are shown, in words; skipped tasks are not."""
 
 
 @dataclass(frozen=True)
 class DagRun:
-    """One run of a DAG, owning the last whole interval of its schedule before ``end``."""
+    """One run of a DAG that owns the days of ``interval``, of which it takes the last one as its night."""
 
     name: str
     dag_id: str
-    end: date
+    interval: Interval
     conf: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def logical_date(self) -> str:
-        """What `airflow dags test` takes.
-
-        A run by hand owns the last interval that ends at or before it. One second later, because `dags test`
-        deletes a run of the same logical date, and midnight is the logical date of the next scheduled night.
-        """
-        return f"{self.end}T00:00:01+00:00"
 
 
 def night(ds: date, conf: Mapping[str, object] | None = None) -> DagRun:
     """The nightly run of ``ds``."""
-    return DagRun(f"night-{ds}", "nightly_recommendations", Interval.of_night(ds).end, conf or {})
+    return DagRun(f"night-{ds}", NIGHTLY, Interval.of_night(ds), conf or {})
 
 
 def model(as_of: date) -> DagRun:
     """A fine-tuning run on the events before ``as_of``."""
-    return DagRun(f"model-{as_of}", "fine_tune_model", as_of, {"as_of": str(as_of)})
-
-
-def log_file(settings: Settings, name: str) -> Path:
-    """Where the full log of a run goes."""
-    folder = settings.home / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{name}.log"
-
-
-@contextmanager
-def alone(settings: Settings, name: str) -> Iterator[None]:
-    """One run of a name at a time: a second `airflow dags test` of the same date would end the first without a word.
-
-    The lock is the system's: it ends with the process that holds it, however that ends.
-
-    Raises:
-        SettingsError: the run goes on in another process.
-    """
-    locks = settings.home / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / f"run-{name}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise SettingsError(
-            f"{name} runs already (its log: {log_file(settings, name)}): wait for its end, or stop it first."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-class Progress:
-    """Turns Airflow's log into a line a task, and keeps the first error line."""
-
-    def __init__(self) -> None:
-        self.error = ""
-        self._task = self._state = ""
-        self._started = self._shown = time.monotonic()
-
-    def follow(self, lines: Iterable[str], copy: IO[str]) -> None:
-        """Reads ``lines`` to their end, writes them to ``copy`` and shows what matters."""
-        for line in lines:
-            copy.write(line)
-            copy.flush()
-            self._show(line)
-
-    def _show(self, line: str) -> None:
-        now = time.monotonic()
-        if match := STARTED.search(line):
-            self._task, self._started, self._shown = match[1], now, now
-        elif match := STATE.search(line):
-            self._state = STATES.get(match[1], match[1])
-        elif match := ENDED.search(line):
-            self._print(f"{match[1]:<16} {now - self._started:6.1f} s  {self._state}")
-        elif match := ERROR.search(line):
-            self.error = self.error or match[1]
-        elif (match := MESSAGE.search(line)) and now - self._shown > QUIET_SECONDS:
-            self._print(f"{self._task:<16} … {match[1]}")
-            self._shown = now
-
-    def _print(self, text: str) -> None:
-        print(f"    {text}", flush=True)
-
-
-def run_to_end(settings: Settings, name: str, command: Sequence[str]) -> None:
-    """Runs a command in the project's environment with its log in a file and its progress on the screen.
-
-    Raises:
-        RunError: it failed; the message carries the job's error line and the log's path.
-        SettingsError: it runs already, in another process.
-    """
-    with alone(settings, name):
-        file = log_file(settings, name)
-        print(f"{name} (log: {file})", flush=True)
-        exit_code, error = _follow(command, environment(settings, os.environ), file)
-    if exit_code:
-        reason = error.removeprefix(ERROR_PREFIX).strip() or "no job explained why"
-        raise RunError(f"{name} failed: {reason}\n    The whole log: {file}")
-
-
-def _follow(command: Sequence[str], environ: Mapping[str, str], log: Path) -> tuple[int, str]:
-    """Exit code and first error line of a command, whose output goes to the file ``log``."""
-    progress = Progress()
-    with (
-        log.open("w", encoding="utf-8") as copy,
-        subprocess.Popen(
-            command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        ) as process,
-    ):
-        assert process.stdout
-        progress.follow(process.stdout, copy)
-    return process.returncode, progress.error
+    week = Interval(as_of - timedelta(days=7), as_of)
+    return DagRun(f"model-{as_of}", WEEKLY, week, {"as_of": str(as_of)})
 
 
 def run_dag(settings: Settings, run: DagRun) -> None:
     """Runs a DAG to its end.
 
     Raises:
-        RunError: a task failed.
-        SettingsError: the same run goes on in another process.
+        RunError: it failed, or nothing ran; the message carries the job's error line and the log's path.
+        SettingsError: the same run goes on in another process, or its DAG is paused in the Airflow that is used.
     """
-    conf = ["--conf", json.dumps(run.conf)] if run.conf else []
-    run_to_end(settings, run.name, ["airflow", "dags", "test", run.dag_id, run.logical_date, *conf])
+    with alone(settings, run.name):
+        log = log_file(settings, run.name)
+        print(f"{run.name} (log: {log})", flush=True)
+        with airflow(settings, run.name) as api, log.open("w", encoding="utf-8") as copy:
+            if api.is_paused(run.dag_id):
+                raise SettingsError(f"{run.dag_id} is paused in the Airflow on {api.url}: unpause it there first.")
+            run_id = _start(settings, api, run)
+            progress = Progress(settings, api, copy)
+            try:
+                state = _wait(api, run, run_id, progress)
+            except KeyboardInterrupt:
+                api.fail(run.dag_id, run_id)
+                raise
+    if state != "success":
+        raise progress.messages.failure(run.name, log)
+    if not progress.succeeded:
+        raise RunError(f"{run.name} ended without running any task: nothing was done.\n    The whole log: {log}")
+
+
+def _start(settings: Settings, api: Api, run: DagRun) -> str:
+    """Asks for the run, and gives its id."""
+    now = datetime.now(UTC)
+    start, end = run.interval.bounds(settings.shop.zone)
+    # a run of the same logical date would be in the way: each has its own, after the end of its interval
+    logical_date = end + timedelta(hours=now.hour, minutes=now.minute, seconds=now.second, microseconds=now.microsecond)
+    run_id = f"{run.name}--{now:%Y-%m-%dT%H-%M-%S}"
+    api.start(run.dag_id, run_id, logical_date, (start, end), run.conf)
+    return run_id
+
+
+def _wait(api: Api, run: DagRun, run_id: str, progress: Progress) -> str:
+    """The state in which the run ended."""
+    asked = time.monotonic()
+    while True:
+        state = api.state(run.dag_id, run_id)
+        progress.look(run.dag_id, run_id)
+        if state in FINISHED:
+            return state
+        if time.monotonic() - asked > HEALTH_SECONDS:
+            asked = time.monotonic()
+            api.require_scheduler()
+            if state == "queued":
+                others = [other for dag_id, other in api.unfinished() if dag_id == run.dag_id and other != run_id]
+                show(f"waits for {', '.join(others) or 'the scheduler'}")
+        time.sleep(POLL_SECONDS)
+
+
+class Progress:
+    """Shows a line for each task that ends, some of what the running ones say, and copies all their logs."""
+
+    def __init__(self, settings: Settings, api: Api, copy: IO[str]) -> None:
+        self.messages = Messages()
+        self.succeeded = 0
+        self._logs = airflow_home(settings) / "logs"
+        self._api, self._copy = api, copy
+        self._read: dict[Path, int] = {}
+        self._ended: set[tuple[str, str, int]] = set()
+
+    def look(self, dag_id: str, run_id: str) -> None:
+        """Takes in what happened since the last look."""
+        for task in sorted(self._api.tasks(dag_id, run_id), key=lambda task: task["start_date"] or ""):
+            if not task["start_date"]:
+                continue
+            if task["task_id"] == WEEKLY and dag_id != WEEKLY:
+                self.look(WEEKLY, triggered(run_id))
+            self._follow(task)
+            self._show(task)
+
+    def _follow(self, task: Mapping[str, Any]) -> None:
+        """Copies what a task's log has got since the last look."""
+        of_task = f"dag_id={task['dag_id']}/run_id={task['dag_run_id']}/task_id={task['task_id']}"
+        for file in sorted((self._logs / of_task).glob("attempt=*.log")):
+            with file.open("rb") as log:
+                log.seek(self._read.get(file, 0))
+                new = log.read()
+            whole = new[: new.rfind(b"\n") + 1]  # the last line may still be written
+            self._read[file] = self._read.get(file, 0) + len(whole)
+            lines = list(readable(whole.decode(errors="replace").splitlines()))
+            self._copy.writelines(f"{task['task_id']} | {line}\n" for line in lines)
+            self._copy.flush()
+            self.messages.follow(lines, task["task_id"])
+
+    def _show(self, task: Mapping[str, Any]) -> None:
+        """A line for a task that ended since the last look."""
+        key = (task["dag_run_id"], task["task_id"], task["try_number"])
+        if task["state"] not in ENDED or key in self._ended:
+            return
+        self._ended.add(key)
+        self.succeeded += task["state"] == "success"
+        show(f"{task['task_id']:<16} {task['duration'] or 0:6.1f} s  {ENDED[task['state']]}")
+
+
+def triggered(run_id: str) -> str:
+    """Id of the run of fine-tuning that the night ``run_id`` started: the DAG names it so."""
+    return f"for-{run_id}"
+
+
+def readable(lines: Sequence[str]) -> Iterator[str]:
+    """Airflow's log lines, which are JSON, as a person reads them."""
+    for line in lines:
+        try:
+            told = json.loads(line)
+            yield f"{told['timestamp'][11:19]} {told['level']:<7} {told['event']}"
+        except (ValueError, TypeError, KeyError):
+            yield line
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ database, executor and Spark.
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from contracts.cli import NoArguments, main
 from contracts.errors import SettingsError
-from contracts.files import secret
+from contracts.files import secret, write_atomically
 from contracts.settings import PROJECT, Settings
 from spark_jobs.cluster.environment import spark_environment
 
@@ -31,16 +33,31 @@ def jwt_secret(settings: Settings) -> str:
     return secret(airflow_home(settings) / "jwt_secret")
 
 
+def password_file(settings: Settings) -> Path:
+    """Airflow's file with the password of the user admin, made where it is missing, readable by its owner only."""
+    file = airflow_home(settings) / "simple_auth_manager_passwords.json.generated"
+    if not file.exists():
+        write_atomically(file, json.dumps({"admin": secrets.token_urlsafe(16)}), mode=0o600)
+    return file
+
+
 def _airflow(settings: Settings, port: str) -> dict[str, str]:
     home = airflow_home(settings)
     return {
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        # a night is a chain: more workers would only take memory
-        "AIRFLOW__CORE__PARALLELISM": "2",
+        # a night is a chain, and one task may wait for another run: more workers would only take memory
+        "AIRFLOW__CORE__PARALLELISM": "3",
+        # whether nights start by themselves is a setting of ours, not a switch on each DAG
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
+        # two DAG files change when the project does: reading them every half minute takes a core from the night
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "AIRFLOW__CORE__DEFAULT_TIMEZONE": "utc",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=60",
+        # not what Airflow once wrote into its own file: homes are moved and copied
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": port,
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",

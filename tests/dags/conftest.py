@@ -16,8 +16,7 @@ from nightshift.runtime.environment import airflow_home, environment
 def settings(tmp_path_factory: pytest.TempPathFactory, prepared_airflow: Path) -> Settings:
     """The demo profile in a home of its own, with Airflow prepared."""
     made = load_settings({"NIGHTSHIFT_HOME": str(tmp_path_factory.mktemp("home")), "NIGHTSHIFT_PROFILE": "demo"})
-    airflow_home(made).mkdir()
-    shutil.copy(prepared_airflow, airflow_home(made))
+    shutil.copytree(prepared_airflow, airflow_home(made), ignore=shutil.ignore_patterns("airflow.cfg", "logs"))
     return made
 
 

@@ -76,6 +76,8 @@ def test_schedules(described: dict[str, Any]) -> None:
     for dag in described["dags"].values():
         assert dag["timetable"] == "CronDataIntervalTimetable"
         assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+        # a run before it would end as a success in which nothing ran
+        assert dag["start_date"] == "1970-01-01 00:00:00+00:00"
         assert dag["doc"].strip().startswith("### ")
         assert "nightshift" in dag["tags"]
 

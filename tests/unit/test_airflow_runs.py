@@ -1,126 +1,84 @@
-"""Runs through `airflow dags test`: which interval they own, what of their log reaches the screen, one at a time."""
+"""What of a run's tasks and their logs reaches the screen and the run's own log."""
 
 from __future__ import annotations
 
 import io
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from contracts.settings import PROJECT, Settings
-from nightshift.runtime.airflow_runs import Progress, RunError, log_file, model, night, run_to_end
+from contracts.settings import Settings
+from nightshift.runtime.airflow_api import Api
+from nightshift.runtime.airflow_runs import Progress, model, night, triggered
+from nightshift.runtime.environment import airflow_home
+from nightshift.runtime.services import NIGHTLY, WEEKLY
 
-LOG = """\
-T [info     ] [DAG TEST] starting task_id=land_events map_index=-1 [airflow.sdk] loc=dag.py:1501
-T [info     ] 15:23:15 INFO nightshift: 83 log files. [airflow.task.operators.wiring.jobs.PythonJob] loc=jobs.py:1
-T [info     ] Task instance state updated    [airflow.api] correlation_id=1 new_state=success rows_affected=1
-T [info     ] [DAG TEST] end task task_id=land_events map_index=-1 [airflow.sdk] loc=dag.py:1563
-T [info     ] [DAG TEST] starting task_id=validate map_index=-1 [airflow.sdk] loc=dag.py:1501
-T [error    ] nightshift: ERROR: too few rows: 3 [airflow.task.operators.wiring.jobs.SparkJob] loc=failures.py:5
-T [info     ] Task instance state updated    [airflow.api] correlation_id=1 new_state=failed rows_affected=1
-T [info     ] [DAG TEST] end task task_id=validate map_index=-1 [airflow.sdk] loc=dag.py:1563
-"""
+RUN = "night-2017-12-23--now"
 
 
-def test_a_run_is_asked_for_just_after_the_end_of_its_interval() -> None:
-    assert night(date(2017, 12, 31)).logical_date == "2018-01-01T00:00:01+00:00"
-    assert model(date(2017, 12, 23)).logical_date == "2017-12-23T00:00:01+00:00"
+class Told(Api):
+    """An API that tells of these task instances, by run."""
+
+    def __init__(self, runs: dict[str, list[dict[str, Any]]]) -> None:
+        self.runs = runs
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        return [task | {"dag_id": dag_id, "dag_run_id": run_id} for task in self.runs.get(run_id, [])]
 
 
-def test_progress_shows_a_line_a_task_and_keeps_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    copy, progress = io.StringIO(), Progress()
-    progress.follow(io.StringIO(LOG), copy)
-    assert copy.getvalue() == LOG
-    assert progress.error == "nightshift: ERROR: too few rows: 3"
+def task(task_id: str, state: str | None, start: str | None = "12:00", duration: float | None = 1.5) -> dict[str, Any]:
+    return {"task_id": task_id, "state": state, "start_date": start, "duration": duration, "try_number": 1}
+
+
+def log(settings: Settings, dag_id: str, run_id: str, task_id: str, *events: str, end: str = "\n") -> Path:
+    """Adds lines to a task's log, as Airflow writes them."""
+    folder = airflow_home(settings) / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"timestamp": "2026-11-24T20:00:01Z", "level": "info", "event": event}) for event in events]
+    with (folder / "attempt=1.log").open("a") as file:
+        file.write("\n".join(lines) + end)
+    return folder
+
+
+def test_a_run_owns_its_days_by_the_shops_clock() -> None:
+    tokyo = ZoneInfo("Asia/Tokyo")
+    start, end = (moment.astimezone(UTC) for moment in night(date(2017, 12, 31)).interval.bounds(tokyo))
+    assert (start, end) == (datetime(2017, 12, 30, 15, tzinfo=UTC), datetime(2017, 12, 31, 15, tzinfo=UTC))
+    assert model(date(2017, 12, 23)).interval.end == date(2017, 12, 23)
+
+
+def test_each_task_is_shown_once_with_those_of_the_run_that_it_triggered(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = io.StringIO()
+    api = Told({
+        RUN: [task("land_events", "success"), task(WEEKLY, "running"), task("publish", None, None)],
+        triggered(RUN): [task("evaluate", "failed", "12:01", None)],
+    })  # fmt: skip
+    progress = Progress(settings, api, copy)
+    log(settings, NIGHTLY, RUN, "land_events", "20:00:01 INFO nightshift: 83 log files.")
+    log(settings, WEEKLY, triggered(RUN), "evaluate", "nightshift: ERROR: too few users: 3")
+    progress.look(NIGHTLY, RUN)
+    progress.look(NIGHTLY, RUN)
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [(words[0], words[3:]) for words in shown] == [("land_events", []), ("validate", ["FAILED"])]
+    assert shown == [["evaluate", "0.0", "s", "FAILED"], ["land_events", "1.5", "s"]] or shown == [
+        ["land_events", "1.5", "s"],
+        ["evaluate", "0.0", "s", "FAILED"],
+    ]
+    assert progress.succeeded == 1
+    assert str(progress.messages.failure("night", Path("log"))).startswith("night failed: too few users: 3\n")
 
 
-def process(settings: Settings, *command: str) -> subprocess.Popen[str]:
-    """A Python process of the project in the test's home."""
-    return subprocess.Popen(
-        [sys.executable, *command],
-        cwd=PROJECT,
-        env={**os.environ, "NIGHTSHIFT_HOME": str(settings.home)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-HOLD = """
-import time
-from contracts.settings import load_settings
-from nightshift.runtime.airflow_runs import alone, log_file
-settings = load_settings()
-with alone(settings, "night-2017-12-23"):
-    log_file(settings, "night-2017-12-23").write_text("of the first run")
-    print("runs", flush=True)
-    time.sleep(60)
-"""
-
-
-@contextmanager
-def holder(settings: Settings) -> Iterator[subprocess.Popen[str]]:
-    """A process in which the night 2017-12-23 runs."""
-    with process(settings, "-c", HOLD) as running:
-        try:
-            assert running.stdout
-            assert running.stdout.readline() == "runs\n"
-            yield running
-        finally:
-            running.kill()
-
-
-def second_run(settings: Settings, ds: str) -> tuple[int, str]:
-    """Exit code and output of the same program for a night."""
-    with process(settings, "-m", "nightshift.runtime.airflow_runs", "night", "--ds", ds) as run:
-        out, err = run.communicate(timeout=60)
-    return run.returncode, out + err
-
-
-def test_a_second_run_of_the_same_night_ends_at_once_and_touches_nothing(settings: Settings) -> None:
-    with holder(settings):
-        exit_code, output = second_run(settings, "2017-12-23")
-    log = log_file(settings, "night-2017-12-23")
-    assert exit_code == 64
-    assert output == (
-        f"nightshift: ERROR: night-2017-12-23 runs already (its log: {log}): wait for its end, or stop it first.\n"
-    )
-    assert log.read_text() == "of the first run"
-
-
-def test_the_lock_of_a_run_ends_with_its_process(settings: Settings) -> None:
-    with holder(settings) as running:
-        running.send_signal(signal.SIGKILL)
-        running.wait()
-        run_to_end(settings, "night-2017-12-23", [sys.executable, "-c", "print('of the second run')"])
-    assert log_file(settings, "night-2017-12-23").read_text() == "of the second run\n"
-
-
-def test_runs_of_other_names_do_not_wait(settings: Settings) -> None:
-    with holder(settings):
-        run_to_end(settings, "night-2017-12-24", [sys.executable, "-c", ""])
-
-
-def test_a_run_that_fails_says_why_and_where_its_log_is(settings: Settings) -> None:
-    script = "import sys; print('nightshift: ERROR: no logs'); sys.exit(65)"
-    with pytest.raises(RunError, match=r"night-1 failed: no logs\n.*logs/night-1\.log"):
-        run_to_end(settings, "night-1", [sys.executable, "-c", script])
-    # and it can be started again
-    run_to_end(settings, "night-1", [sys.executable, "-c", ""])
-
-
-@pytest.mark.parametrize("words", [[], ["day"], ["--ds", "2017-12-23"]])
-def test_a_word_that_names_no_run_gets_the_usage(settings: Settings, words: list[str]) -> None:
-    with process(settings, "-m", "nightshift.runtime.airflow_runs", *words) as run:
-        out, err = run.communicate(timeout=60)
-    assert (run.returncode, out) == (2, "")
-    assert err.startswith("usage: python -m nightshift.runtime.airflow_runs night|model")
-    assert len(err.splitlines()) == 1
+def test_the_log_is_copied_as_it_grows_line_by_line(settings: Settings) -> None:
+    copy = io.StringIO()
+    progress = Progress(settings, Told({RUN: [task("validate", "running")]}), copy)
+    log(settings, NIGHTLY, RUN, "validate", "first", "second", end="")
+    progress.look(NIGHTLY, RUN)
+    assert copy.getvalue() == "validate | 20:00:01 info    first\n"
+    log(settings, NIGHTLY, RUN, "validate", end="\nnot JSON\n")
+    progress.look(NIGHTLY, RUN)
+    assert copy.getvalue().splitlines()[1:] == ["validate | 20:00:01 info    second", "validate | not JSON"]

@@ -7,7 +7,7 @@ import time
 
 import psutil
 
-from nightshift.runtime.airflow_ui import stop
+from nightshift.runtime.services import stop
 
 
 def test_stop_ends_children_in_process_groups_of_their_own_and_those_that_ignore_sigterm() -> None:
@@ -16,7 +16,7 @@ def test_stop_ends_children_in_process_groups_of_their_own_and_those_that_ignore
     leader = psutil.Process(process.pid)
     while len(family := leader.children(recursive=True)) < 2:
         time.sleep(0.05)
-    stop(process, patience=1)
+    stop([process.pid], patience=1)
     _, alive = psutil.wait_procs(family, timeout=5)
     assert alive == []
     assert not leader.is_running()
