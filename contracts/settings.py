@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from contracts.errors import SettingsError
@@ -277,6 +285,15 @@ class Settings(Section):
     baselines: Baselines = Baselines()
     audit: Audit = Audit()
     spark: Spark = Spark()
+
+    @field_validator("scoring")
+    @classmethod
+    def _rules_name_behaviours(cls, scoring: Scoring, info: ValidationInfo) -> Scoring:
+        """A rule of a behaviour that no event has would silently exclude nothing."""
+        known = info.data["ingest"].behaviours if "ingest" in info.data else scoring.exclude_seen_days
+        if unknown := sorted(set(scoring.exclude_seen_days) - set(known)):
+            raise ValueError(f"exclude_seen_days names {', '.join(unknown)}, expected one of {', '.join(known)}")
+        return scoring
 
     @property
     def lake(self) -> Path:

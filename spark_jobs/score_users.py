@@ -48,7 +48,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         package = Path(scratch) / f"scoring-{model_folder.name}-{interval.ds}"
         model_id = pack(settings, model_folder, daily_counts(events, interval.end, targets).toArrow(), package)
         users = in_fixed_batches(
-            histories(events, interval.end, settings.splits.max_history),
+            histories(events, interval.end, settings.splits.max_history, settings.scoring.exclude_seen_days),
             settings.scoring,
             settings.spark.shuffle_partitions,
         )
