@@ -222,7 +222,11 @@ RECOMMENDATIONS = Table(
     (
         Column(C.DS, "date", "the night; the recommendations are for the day after"),
         Column(C.USER_ID, "string", "who"),
-        Column(C.ITEMS, f"array<{RANKED_ITEM}>", "exactly N items, rank 1 first"),
+        Column(
+            C.ITEMS,
+            f"array<{RANKED_ITEM}>",
+            "N items, rank 1 first; fewer only where [audit] max_short_lists lets them pass",
+        ),
         Column(C.MODEL_ID, "string", "model that scored"),
         Column(C.RUN_ID, "string", "run that scored"),
     ),

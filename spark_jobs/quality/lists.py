@@ -53,7 +53,8 @@ def with_faults(lists: DataFrame, n: int) -> DataFrame:
     not_finite = F.exists(scores, lambda score: score.isNull() | F.isnan(score) | (F.abs(score) == float("inf")))
     return lists.withColumns(
         {
-            "wrong_length": size != n,
+            "short_lists": size < n,
+            "long_lists": size > n,
             "wrong_ranks": ~F.col("items.rank").eqNullSafe(
                 F.slice(F.sequence(F.lit(1), F.greatest(size, F.lit(1))), 1, size)
             ),
@@ -100,7 +101,7 @@ def measure_faults(
     faults = {
         **{
             name: F.col(name)
-            for name in ("wrong_length", "wrong_ranks", "repeated_items", "bad_scores", "unordered_scores")
+            for name in ("short_lists", "long_lists", "wrong_ranks", "repeated_items", "bad_scores", "unordered_scores")
         },
         "excluded_items": F.arrays_overlap(ids, F.coalesce(EXCLUDED, none)),
         "untrue_reasons": F.size(F.array_except("claimed", F.coalesce("seen", none))) > 0,
