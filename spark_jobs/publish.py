@@ -118,7 +118,7 @@ def measure(
 ) -> audit.Measured:
     """All that the audit looks at."""
     items = lake.read(spark, settings, ITEMS)
-    past = histories(lake.read(spark, settings, EVENTS), arguments.interval.end, settings.scoring)
+    past = histories(lake.read(spark, settings, EVENTS), arguments.interval.end, settings)
     before = None
     if last_night:
         old = lake.read(spark, settings, RECOMMENDATIONS).where(F.col(C.DS) == F.lit(last_night))

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from contracts import lake
 from contracts.columns import Columns as C
-from contracts.settings import Scoring
+from contracts.settings import Scoring, Settings
 from contracts.tables import SOURCES
 from spark_jobs.quality import audit
 from spark_jobs.scoring.histories import EXCLUDED, excluded_items
@@ -65,12 +65,12 @@ def with_faults(lists: DataFrame, n: int) -> DataFrame:
     )
 
 
-def histories(events: DataFrame, end: date, scoring: Scoring) -> DataFrame:
+def histories(events: DataFrame, end: date, settings: Settings) -> DataFrame:
     """Of each user with events before ``end``: items `seen` at all, and `excluded` by the settings."""
     return (
-        events.where(lake.known_before(end, F.col))
+        events.where(lake.known_before(end, F.col, settings.shop.zone))
         .groupBy(C.USER_ID)
-        .agg(F.collect_set(C.ITEM_ID).alias("seen"), excluded_items(end, scoring.exclude_seen_days))
+        .agg(F.collect_set(C.ITEM_ID).alias("seen"), excluded_items(end, settings))
     )
 
 

@@ -13,10 +13,11 @@ from contracts import lake
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.interval import Interval
-from contracts.settings import Ingest, Settings, Shop
+from contracts.settings import Settings, Shop
 from contracts.tables import EVENTS, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
 from spark_jobs.ingest.events import NEEDS_QUANTITY
 from spark_jobs.quality import rejects
+from spark_jobs.scoring.sequences import shop_time
 
 Metrics = dict[str, float]
 
@@ -31,7 +32,7 @@ def events_metrics(spark: SparkSession, settings: Settings, interval: Interval) 
         .where(interval.covers(F.col(C.DS)))
         .join(known_items(lake.read(spark, settings, ITEMS)), C.ITEM_ID, "left")
     )
-    seen = aggregate(events, events_aggregates(settings.ingest))
+    seen = aggregate(events, events_aggregates(settings))
     counts = {row[C.DS]: row for row in lake.rows(settings, INGEST_COUNTS)}
     return (
         with_shares(seen, price_null="purchases", price_negative="rows", items_unknown="rows", late="rows")
@@ -56,9 +57,10 @@ def known_items(items: DataFrame) -> DataFrame:
     return items.select(C.ITEM_ID, F.lit(True).alias("known"))
 
 
-def events_aggregates(ingest: Ingest) -> dict[str, Column]:
+def events_aggregates(settings: Settings) -> dict[str, Column]:
     """Aggregates over events that are joined with `known_items`."""
-    time, day, behaviour = F.col(C.EVENT_TIME), F.col(C.DS), F.col(C.BEHAVIOUR)
+    ingest = settings.ingest
+    time, day, behaviour = shop_time(settings.shop.zone), F.col(C.DS), F.col(C.BEHAVIOUR)
     is_purchase = behaviour == NEEDS_QUANTITY
     keys = (C.USER_ID, C.ITEM_ID, C.BEHAVIOUR, C.EVENT_TIME)
     too_early, too_late = time < F.date_sub(day, ingest.late_days), time >= F.date_add(day, 1)

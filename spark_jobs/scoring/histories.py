@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame
@@ -11,44 +10,46 @@ from pyspark.sql import functions as F
 from contracts import lake
 from contracts.columns import Columns as C
 from contracts.interval import midnight, midnight_seconds
+from contracts.settings import Settings
 from models.histories import DAY
 from models.item_state import POPULARITY_DAYS
-from spark_jobs.scoring.sequences import arrays, event, newest_first
+from spark_jobs.scoring.sequences import arrays, event, newest_first, shop_seconds
 
 _RANK = "_rank"
 EXCLUDED = "excluded"
 """Column of `histories`: the items that must not be on the user's list."""
 ITEM_DAY, ITEM_EVENTS = "day", "events"
-"""Columns of `daily_counts`, besides the item: days since 1970, and the number of events."""
+"""Columns of `daily_counts`, besides the item: days since 1970 on the shop's clock, and the number of events."""
 
 
-def histories(events: DataFrame, end: date, max_history: int, exclude_seen_days: Mapping[str, int]) -> DataFrame:
+def histories(events: DataFrame, end: date, settings: Settings) -> DataFrame:
     """One row a user: the arrays of the newest events known before ``end``, oldest first, and `excluded`.
 
-    A history is cut at ``max_history`` events; what is excluded is not.
+    A history is cut at `splits.max_history` events; what is excluded is not.
     """
-    is_new = F.col(_RANK) <= max_history
+    zone = settings.shop.zone
+    is_new = F.col(_RANK) <= settings.splits.max_history
     return (
-        events.where(lake.known_before(end, F.col))
-        .withColumn(_RANK, F.row_number().over(newest_first()))
-        .where(is_new | _excludes(end, exclude_seen_days))
+        events.where(lake.known_before(end, F.col, zone))
+        .withColumn(_RANK, F.row_number().over(newest_first(zone)))
+        .where(is_new | _excludes(end, settings))
         .groupBy(C.USER_ID)
         .agg(
-            F.sort_array(F.collect_list(F.when(is_new, event()))).alias("events"),
-            excluded_items(end, exclude_seen_days),
+            F.sort_array(F.collect_list(F.when(is_new, event(zone)))).alias("events"),
+            excluded_items(end, settings),
         )
         .select(C.USER_ID, *arrays(F.col("events")), EXCLUDED)
     )
 
 
-def excluded_items(end: date, exclude_seen_days: Mapping[str, int]) -> Column:
-    """An aggregate over a user's events known before ``end``: the distinct items that their rules exclude, ascending.
+def excluded_items(end: date, settings: Settings) -> Column:
+    """An aggregate over a user's events known before ``end``: the distinct items that must not be listed, ascending.
 
-    ``exclude_seen_days`` is the setting: a behaviour, and within how many days before ``end`` it excludes an item.
+    `scoring.exclude_seen_days` says within how many days before ``end`` which behaviour excludes an item.
     """
-    if not exclude_seen_days:
+    if not settings.scoring.exclude_seen_days:
         return nothing_excluded()
-    items = F.collect_set(F.when(_excludes(end, exclude_seen_days), F.col(C.ITEM_ID)))
+    items = F.collect_set(F.when(_excludes(end, settings), F.col(C.ITEM_ID)))
     return F.array_sort(items).alias(EXCLUDED)
 
 
@@ -57,21 +58,21 @@ def nothing_excluded() -> Column:
     return F.array().cast("array<string>").alias(EXCLUDED)
 
 
-def _excludes(end: date, exclude_seen_days: Mapping[str, int]) -> Column:
+def _excludes(end: date, settings: Settings) -> Column:
     """Whether an event excludes its item. Without rules a constant, which Spark drops from its plan."""
     excludes = F.lit(False)
-    for behaviour, days in sorted(exclude_seen_days.items()):
-        since = F.lit(midnight(end - timedelta(days=days)))
+    for behaviour, days in sorted(settings.scoring.exclude_seen_days.items()):
+        since = F.lit(midnight(end - timedelta(days=days), settings.shop.zone))
         excludes |= (F.col(C.BEHAVIOUR) == behaviour) & (F.col(C.EVENT_TIME) >= since)
     return excludes
 
 
-def daily_counts(events: DataFrame, end: date, targets: Sequence[str]) -> DataFrame:
+def daily_counts(events: DataFrame, end: date, settings: Settings) -> DataFrame:
     """Target events by item and day, of the days before ``end`` that popularity reads: item_id, day, events."""
-    newest = midnight_seconds(end) // DAY
+    newest, zone = midnight_seconds(end) // DAY, settings.shop.zone
     return (
-        events.where(lake.known_before(end, F.col) & F.col(C.BEHAVIOUR).isin(*targets))
-        .withColumn(ITEM_DAY, F.floor(F.unix_seconds(C.EVENT_TIME) / DAY).cast("int"))
+        events.where(lake.known_before(end, F.col, zone) & F.col(C.BEHAVIOUR).isin(*settings.ingest.targets))
+        .withColumn(ITEM_DAY, F.floor(shop_seconds(zone) / DAY).cast("int"))
         .where(F.col(ITEM_DAY) >= newest - max(POPULARITY_DAYS))
         .groupBy(C.ITEM_ID, ITEM_DAY)
         .agg(F.count("*").cast("int").alias(ITEM_EVENTS))

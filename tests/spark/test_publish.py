@@ -234,7 +234,8 @@ def test_what_is_wrong_with_a_list_on_its_own(tables: SparkLake) -> None:
 
 def test_lists_are_measured_against_histories_and_the_last_night(shop: Shop) -> None:
     tables, scoring = shop.tables, shop.settings.scoring.model_copy(update={"exclude_seen_days": {"purchase": 7}})
-    past = lists_.histories(lake.read(tables.spark, shop.settings, EVENTS), NEXT, scoring)
+    strict = shop.settings.model_copy(update={"scoring": scoring})
+    past = lists_.histories(lake.read(tables.spark, strict, EVENTS), NEXT, strict)
     assert {row.user_id: (row.seen, row.excluded) for row in past.collect()} == {
         "ann": (["milk"], ["milk"]), "bob": (["jam"], []),
     }  # fmt: skip

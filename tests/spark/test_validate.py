@@ -129,6 +129,15 @@ def test_an_empty_night_passes_only_where_it_is_allowed(tables: SparkLake) -> No
         validate(tables, settings=open_)
 
 
+def test_a_day_begins_at_the_shops_midnight(tables: SparkLake) -> None:
+    tokyo = tables.settings.model_copy(update={"shop": Shop(time_zone="Asia/Tokyo")})
+    # half past midnight in Tokyo, of the night, of its last late day, and half an hour before that day
+    moments = [datetime(2017, 12, day, 15 - early, 30, tzinfo=UTC) for day, early in ((22, 0), (19, 0), (19, 1))]
+    fill(tables, [event(n, event_time=moment) for n, moment in enumerate(moments)], [counted(NIGHT, 3)])
+    seen = events_metrics(tables.spark, tokyo, Interval.of_night(NIGHT))
+    assert (seen["late"], seen["times_outside"]) == (2, 1)
+
+
 def test_of_several_days_only_the_closed_ones_may_be_empty(tables: SparkLake) -> None:
     fill(tables, [event(1)], [counted(NIGHT - timedelta(days=1), 0), counted(NIGHT, 1)])
     days = Interval(NIGHT - timedelta(days=1), NIGHT + timedelta(days=1))
