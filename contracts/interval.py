@@ -43,7 +43,7 @@ class Interval:
 
     @property
     def end_seconds(self) -> int:
-        """The interval's end in seconds since 1970 UTC."""
+        """The interval's end in seconds of the shop's clock."""
         return midnight_seconds(self.end)
 
     @classmethod
@@ -52,11 +52,11 @@ class Interval:
         return cls(ds, ds + timedelta(days=1))
 
 
-def midnight(day: date) -> datetime:
-    """Midnight UTC at the start of ``day``."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def midnight(day: date, zone: tzinfo) -> datetime:
+    """The moment at which ``day`` begins in a time zone, in UTC as `event_time` is."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def midnight_seconds(day: date) -> int:
-    """`midnight` in seconds since 1970."""
-    return int(midnight(day).timestamp())
+    """The start of ``day`` in seconds of the shop's clock, on which every day has 86,400: plain calendar arithmetic."""
+    return int(midnight(day, UTC).timestamp())

@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -47,14 +47,14 @@ def exists(settings: Settings, table: Table) -> bool:
     return log.is_dir() and any(COMMIT.fullmatch(file.name) for file in log.iterdir())
 
 
-def known_before(end: date, column: Callable[[str], Any]) -> Any:
-    """The one as-of filter over `events`: what was known when ``end`` began, as a predicate.
+def known_before(end: date, column: Callable[[str], Any], zone: tzinfo) -> Any:
+    """The one as-of filter over `events`: what was known when ``end`` began in the shop's time zone, as a predicate.
 
     An event is known if the log of an earlier day brought it; that it also happened before ``end`` follows for clean
     events, and is asked all the same. ``column`` is what makes a column of a name: `pyspark.sql.functions.col`, or
     `pyarrow.dataset.field`.
     """
-    return (column(C.DS) < end) & (column(C.EVENT_TIME) < midnight(end))
+    return (column(C.DS) < end) & (column(C.EVENT_TIME) < midnight(end, zone))
 
 
 def read(spark: SparkSession, settings: Settings, table: Table) -> DataFrame:

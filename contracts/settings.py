@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from contracts.errors import SettingsError
@@ -72,6 +80,11 @@ class Ingest(Section):
     max_user_events_per_hour: int = Field(
         default=500, ge=1, description="a user with more in one hour is a bot in that hour"
     )
+    expected_rejects: tuple[str, ...] = Field(
+        default=("returned",),
+        description="reasons that this shop's logs bring by their nature; they do not count in the bounds of rejected "
+        "records",
+    )
     item_text: str = Field(
         default="{title}, {description}, {product_type}, {category}, {department}, {brand} brand, {size}",
         description="an item's text: parts between commas; a part that is empty or repeats another is left out",
@@ -81,12 +94,22 @@ class Ingest(Section):
 class Quality(Section):
     """Bounds of the expectations. Shares are between 0 and 1."""
 
-    max_rejected_share: float = Field(default=0.10, description="critical: rejected / raw of a night")
+    min_events: int = Field(default=1, description="critical: events of the days, where they must not be empty")
+    max_rejected_share: float = Field(
+        default=0.10, description="critical: rejected / raw log records; expected_rejects do not count"
+    )
     warn_rejected_share: float = Field(default=0.02, description="warning: the same")
     min_volume_ratio: float = Field(default=0.2, description="critical: rows / median of the 28 days before")
     warn_volume_ratio: float = Field(default=0.5, description="warning: the same")
+    max_unknown_item_share: float = Field(
+        default=0.0, description="warning: events of items that the catalogue does not hold any more"
+    )
     max_null_price_share: float = Field(default=0.05, description="warning: purchases without a price / purchases")
+    max_negative_price_share: float = Field(default=0.0, description="warning: events, or items, with a price below 0")
     min_items: int = Field(default=1, description="critical: rows of the catalogue")
+    min_available_items: int = Field(default=1, description="critical: items that can be sold")
+    max_rejected_item_share: float = Field(default=0.10, description="critical: rejected / catalogue records")
+    warn_rejected_item_share: float = Field(default=0.02, description="warning: the same")
     max_textless_share: float = Field(
         default=0.05, description="warning: items without title, description, category and type"
     )
@@ -247,9 +270,15 @@ class Scoring(Section):
 class Audit(Section):
     """When a night is held."""
 
-    min_users_covered: float = Field(default=1.0, description="users with a list / users with events")
-    max_churn: float = Field(default=0.8, description="mean share of a list that is new since the last night")
-    max_top_item_share: float = Field(default=0.9, description="share of users that get the commonest item")
+    min_users_covered: float = Field(default=1.0, description="critical: users with a list / users with events")
+    max_short_lists: float = Field(
+        default=0.0, description="critical: share of lists with fewer than n items, as strict rules can make them"
+    )
+    taste: Literal["warning", "critical"] = Field(
+        default="warning", description="what lists beyond max_churn and max_top_item_share are"
+    )
+    max_churn: float = Field(default=0.8, description="taste: mean share of a list that is new since the last night")
+    max_top_item_share: float = Field(default=0.9, description="taste: share of users that get the commonest item")
 
 
 class Spark(Section):
@@ -284,6 +313,15 @@ class Settings(Section):
     audit: Audit = Audit()
     spark: Spark = Spark()
     airflow: Airflow = Airflow()
+
+    @field_validator("scoring")
+    @classmethod
+    def _rules_name_behaviours(cls, scoring: Scoring, info: ValidationInfo) -> Scoring:
+        """A rule of a behaviour that no event has would silently exclude nothing."""
+        known = info.data["ingest"].behaviours if "ingest" in info.data else scoring.exclude_seen_days
+        if unknown := sorted(set(scoring.exclude_seen_days) - set(known)):
+            raise ValueError(f"exclude_seen_days names {', '.join(unknown)}, expected one of {', '.join(known)}")
+        return scoring
 
     @property
     def lake(self) -> Path:

@@ -27,6 +27,11 @@ def newest_published(rows: Iterable[Row]) -> Row | None:
     return max(published, key=lambda row: (row[C.DS], row[C.PUBLISHED_AT]), default=None)
 
 
+def origin(row: Row) -> str:
+    """When and by which run a row of `publications` was written, in words."""
+    return f"published {row[C.PUBLISHED_AT]:%Y-%m-%d %H:%M} UTC by run {row[C.RUN_ID]}"
+
+
 def is_critical_failure(result: Mapping[str, Any]) -> bool:
     """Whether a row of `quality_results` stops the night."""
     return result[C.SEVERITY] == CRITICAL and not result[C.SUCCESS]

@@ -175,7 +175,7 @@ SEQUENCES = Table(
         Column(C.USER_ID, "string", "who"),
         Column(C.ITEM_IDS, "array<string>", "items of the events before the split's window"),
         Column(C.BEHAVIOURS, "array<string>", "behaviours of the same events"),
-        Column(C.TIMES, "array<bigint>", "times of the same events, seconds since 1970 UTC"),
+        Column(C.TIMES, "array<bigint>", "times of the same events, seconds of the shop's clock"),
         Column(C.SESSIONS, "array<bigint>", "hashes of their session_id; 0 where the log names none"),
         Column(
             C.TARGETS,
@@ -222,7 +222,11 @@ RECOMMENDATIONS = Table(
     (
         Column(C.DS, "date", "the night; the recommendations are for the day after"),
         Column(C.USER_ID, "string", "who"),
-        Column(C.ITEMS, f"array<{RANKED_ITEM}>", "exactly N items, rank 1 first"),
+        Column(
+            C.ITEMS,
+            f"array<{RANKED_ITEM}>",
+            "N items, rank 1 first; fewer only where [audit] max_short_lists lets them pass",
+        ),
         Column(C.MODEL_ID, "string", "model that scored"),
         Column(C.RUN_ID, "string", "run that scored"),
     ),

@@ -1,4 +1,7 @@
-"""Users' histories as flat arrays: the one form in which events enter the model."""
+"""Users' histories as flat arrays: the one form in which events enter the model.
+
+All times are seconds of the shop's clock: seconds since 1970 of its wall clock, so that each of its days has 86,400.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ class Histories:
     indptr: Longs  # [users + 1]
     items: Ints  # [events], index into the catalogue; -1 is an item that is not in it
     behaviours: Ints  # [events], index into the settings' behaviours
-    times: Longs  # [events], seconds since 1970 UTC
+    times: Longs  # [events], seconds of the shop's clock
     sessions: Longs  # [events], equal within a session of the user; 0 where the log names none
 
     def __len__(self) -> int:

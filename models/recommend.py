@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from contracts.settings import Features, Training
 from models.candidates import COOCCURRENCE, MATCH, POPULAR, REPEAT, Candidates, generate
 from models.cooccurrence import Cooccurrences, cooccurrences
 from models.features.rows import groups, values
-from models.histories import DAY, Flags, Floats, Histories, Ints, Longs
+from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.item_state import ItemState
 from models.kernel import best_matches
 from models.ragged import find, first_in_group, rank_in_group, row_of_each
@@ -31,7 +30,18 @@ class Rules:
     n: int
     targets: tuple[int, ...]  # target behaviours
     max_per_category: int | None
-    exclude_seen: tuple[tuple[int, int], ...]  # (behaviour, seconds): items so used since then are excluded
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """Items that must not be on a user's list, by user in compressed-row form."""
+
+    indptr: Longs  # [users + 1]
+    items: Ints  # [excluded items]
+
+    def keys(self, items: int) -> Longs:
+        """``user * items + item`` of each."""
+        return row_of_each(self.indptr) * items + self.items
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,7 @@ def recommend(
     rules: Rules,
     settings: Training,
     now: int,
+    excluded: Excluded,
 ) -> Lists:
     """Everyone's top N from what happened before ``now`` (seconds).
 
@@ -110,29 +121,22 @@ def recommend(
         state: The items.
         encoder: Encodes users.
         ranker: Scores candidates.
-        rules: Length of the lists and what is excluded.
+        rules: Length of the lists and what limits them.
         settings: The model's own.
         now: The interval's end, seconds.
+        excluded: What each user does not get. The histories cannot tell: they are cut at their newest events.
     """
     past = histories.before(now)
     targets = past.select(past.are_of(rules.targets))
     made = generated(past, targets, state, encoder, settings, now)
-    excluded = _excluded_keys(past, len(state.allowed), rules, now)
-    candidates = made.candidates.select(_may_be_listed(made.candidates, state, excluded))
+    excluded_keys = excluded.keys(len(state.allowed))
+    candidates = made.candidates.select(_may_be_listed(made.candidates, state, excluded_keys))
     scores = ranker.score(features_of(made, candidates, targets, state, encoder, settings.features, now))
     # without a history there is nothing to rank by: the popular list as it stands
     scores = np.where((targets.lengths > 0)[candidates.users], scores, -_popularity_rank(state)[candidates.items])
     lists = _selected(candidates, scores.astype(np.float32), state, rules)
-    lists = _filled(lists, state, rules, excluded)
+    lists = _filled(lists, state, rules, excluded_keys)
     return _explained(lists, past, made.pairs, state)
-
-
-def _excluded_keys(past: Histories, items: int, rules: Rules, now: int) -> Longs:
-    """Sorted ``user * items + item`` of what the rules on seen items exclude."""
-    seen = np.zeros(len(past.items), dtype=np.bool_)
-    for behaviour, seconds in rules.exclude_seen:
-        seen |= (past.behaviours == behaviour) & (past.times >= now - seconds)
-    return np.unique(past.users[seen] * items + past.items[seen])
 
 
 def _may_be_listed(candidates: Candidates, state: ItemState, excluded: Longs) -> Flags:
@@ -214,8 +218,3 @@ def _explained(lists: Lists, past: Histories, pairs: Cooccurrences, state: ItemS
             because[row] = seen[int(np.argmax(state.vectors[seen] @ state.vectors[item[row]]))]
     lists.because[user, rank] = because
     return lists
-
-
-def seen_rules(exclude_seen_days: Mapping[str, int], behaviours: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """The settings' rules on seen items, by behaviour number and seconds."""
-    return tuple((behaviours.index(name), days * DAY) for name, days in sorted(exclude_seen_days.items()))

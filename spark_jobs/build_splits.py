@@ -9,9 +9,9 @@ As of T, with windows of 7 days:
     validation   T - 14 days                [T - 14 days, T - 7 days)
     test         T - 7 days                 [T - 7 days, T)
 
-Only logs of days before T count. One row per user and split in `sequences`; a user is in train with a history,
-in validation and test with a history or targets: users without a history are the cold ones, users without
-targets complete what was known of the shop at that time.
+Only logs of days before T count; days begin at the shop's midnight. One row per user and split in `sequences`; a user
+is in train with a history, in validation and test with a history or targets: users without a history are the cold
+ones, users without targets complete what was known of the shop at that time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from contracts.settings import Settings
 from contracts.tables import EVENTS, SEQUENCES
 from contracts.windows import TEST, TRAIN, VALIDATION, Windows
 from spark_jobs.cluster.step import main
-from spark_jobs.scoring.sequences import TIME, arrays, event, newest_first
+from spark_jobs.scoring.sequences import TIME, arrays, event, newest_first, shop_seconds
 
 _OLD, _RANK, _EVENTS = "_old", "_rank", "_events"
 
@@ -40,7 +40,7 @@ def run(spark: SparkSession, settings: Settings, arguments: AsOf) -> str:
         InputError: no event lies before the windows, or none of a target behaviour within them.
     """
     windows = Windows.of(settings, arguments.as_of)
-    events = lake.read(spark, settings, EVENTS).where(lake.known_before(windows.end, F.col))
+    events = lake.read(spark, settings, EVENTS).where(lake.known_before(windows.end, F.col, windows.zone))
     sequences = events.transform(to_sequences, windows).persist()
     try:
         require_all_splits(sequences, windows)
@@ -79,7 +79,7 @@ def to_sequences(events: DataFrame, windows: Windows) -> DataFrame:
     users = (
         events.transform(filter_newest, windows)
         .groupBy(C.USER_ID)
-        .agg(F.sort_array(F.collect_list(event())).alias(_EVENTS))
+        .agg(F.sort_array(F.collect_list(event(windows.zone))).alias(_EVENTS))
     )
     first, second, end = windows.validation_start, windows.test_start, midnight_seconds(windows.end)
     splits = F.array(
@@ -100,8 +100,8 @@ def filter_newest(events: DataFrame, windows: Windows) -> DataFrame:
     return (
         # by user alone, so that the grouping that follows needs no second shuffle
         events.repartition(C.USER_ID)
-        .withColumn(_OLD, F.unix_seconds(C.EVENT_TIME) < windows.validation_start)
-        .withColumn(_RANK, F.row_number().over(newest_first(_OLD)))
+        .withColumn(_OLD, shop_seconds(windows.zone) < windows.validation_start)
+        .withColumn(_RANK, F.row_number().over(newest_first(windows.zone, _OLD)))
         .where(~F.col(_OLD) | (F.col(_RANK) <= windows.max_history))
     )
 

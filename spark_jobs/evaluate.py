@@ -98,7 +98,7 @@ def simple_lists(spark: SparkSession, settings: Settings, trial: Trial, challeng
 def counts_before(spark: SparkSession, settings: Settings, windows: Windows) -> pa.Table:
     """Daily counts of the items before the test window."""
     test_day = windows.end - timedelta(days=windows.window_days)
-    return daily_counts(lake.read(spark, settings, EVENTS), test_day, settings.ingest.targets).toArrow()
+    return daily_counts(lake.read(spark, settings, EVENTS), test_day, settings).toArrow()
 
 
 def split_rows(spark: SparkSession, settings: Settings, windows: Windows) -> DataFrame:

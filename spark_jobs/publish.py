@@ -23,7 +23,7 @@ from contracts.cli import Night, argument, log
 from contracts.columns import Columns as C
 from contracts.errors import HeldError
 from contracts.settings import Settings
-from contracts.states import HELD, PUBLISHED, newest, newest_published
+from contracts.states import HELD, PUBLISHED, Row, newest, newest_published, origin
 from contracts.tables import (
     EVENTS,
     HINDSIGHT_RESULTS,
@@ -78,11 +78,26 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         commit(settings, arguments, lists, content)
     write_publication(settings, publication(settings, arguments, measured, why))
     if why:
-        stays = f"the lists of {measured.last_night} stay" if last else "nothing was published before"
         raise HeldError(
-            f"The night {night} is held, {stays}. {'; '.join(why)}. Correct the cause and run the night again."
+            f"The night {night} is held: {readers_get(past_rows, night, live_hash)}. {'; '.join(why)}. Correct the "
+            "cause and run the night again."
         )
     log.info("Published %s: lists of %s users from model %s.", night, f"{content.users:,}", content.models[0])
+
+
+def readers_get(rows: Sequence[Row], night: date, live_hash: str | None) -> str:
+    """What readers get while a night is held: never its new lists, but maybe those of an earlier run of it.
+
+    ``rows`` are those of `publications`; ``live_hash`` is the content hash of the night's rows in `recommendations`.
+    """
+    live = newest_published(rows)
+    if live is None:
+        return "nothing was ever published, readers get no lists"
+    if live[C.DS] != night:
+        return f"readers still get the lists of {live[C.DS]}, {origin(live)}"
+    # a run that was killed between the commit and its row
+    replaced = "" if live[C.CONTENT_HASH] == live_hash else ", then replaced by a run that did not come to its end"
+    return f"readers still get this same night's earlier lists, {origin(live)}{replaced}"
 
 
 def hash_of_live(spark: SparkSession, settings: Settings, night: date) -> str | None:
@@ -103,7 +118,7 @@ def measure(
 ) -> audit.Measured:
     """All that the audit looks at."""
     items = lake.read(spark, settings, ITEMS)
-    past = histories(lake.read(spark, settings, EVENTS), arguments.interval.end, settings.scoring)
+    past = histories(lake.read(spark, settings, EVENTS), arguments.interval.end, settings)
     before = None
     if last_night:
         old = lake.read(spark, settings, RECOMMENDATIONS).where(F.col(C.DS) == F.lit(last_night))

@@ -46,9 +46,9 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
     events = lake.read(spark, settings, EVENTS)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         package = Path(scratch) / f"scoring-{model_folder.name}-{interval.ds}"
-        model_id = pack(settings, model_folder, daily_counts(events, interval.end, targets).toArrow(), package)
+        model_id = pack(settings, model_folder, daily_counts(events, interval.end, settings).toArrow(), package)
         users = in_fixed_batches(
-            histories(events, interval.end, settings.splits.max_history),
+            histories(events, interval.end, settings),
             settings.scoring,
             settings.spark.shuffle_partitions,
         )

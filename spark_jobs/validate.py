@@ -3,26 +3,29 @@
     python -m spark_jobs.validate --start 2017-12-23 --end 2017-12-24 --run-id by-hand
 
 Writes one row per expectation to `quality_results`. Warnings are logged and go on the report. A critical
-failure is a final error: the same data would fail again. `--allow-empty` lets days without events pass.
+failure is a final error: the same data would fail again. Days without events pass when the shop's calendar says that
+it was closed, and with `--allow-empty`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from functools import partial
 
 from pyspark.sql import SparkSession
 
 from contracts.cli import Days, argument, log
 from contracts.errors import QualityError
+from contracts.interval import Interval
 from contracts.settings import Settings
 from contracts.states import CRITICAL
 from spark_jobs.cluster.step import main
-from spark_jobs.quality import gate
-from spark_jobs.quality.metrics import events_metrics, items_metrics
+from spark_jobs.quality import gate, rejects
+from spark_jobs.quality.metrics import Metrics, events_metrics, items_metrics
 from spark_jobs.quality.results import Result, write
-from spark_jobs.quality.suites import events_suite, items_suite
+from spark_jobs.quality.suites import REJECTED_EVENTS, REJECTED_ITEMS, events_suite, items_suite
+from spark_jobs.reporting.pseudonyms import masked, pseudonym_key
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,16 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         QualityError: critical expectations that failed, each with what was expected and observed.
     """
     interval = arguments.interval
-    events, items = events_metrics(spark, settings, interval), items_metrics(spark, settings)
-    expected = events_suite(settings, allow_empty=arguments.allow_empty, has_past="volume_ratio" in events)
-    judged = {
-        "events": gate.judge("events", expected, events),
-        "items": gate.judge("items", items_suite(settings), items),
-    }
+    measured = {"events": events_metrics(spark, settings, interval), "items": items_metrics(spark, settings)}
+    may_be_empty = arguments.allow_empty or all(map(settings.shop.is_closed, interval.days))
+    events = events_suite(settings, allow_empty=may_be_empty, has_past="volume_ratio" in measured["events"])
+    suites = {"events": events, "items": items_suite(settings)}
+    judged = {name: gate.judge(name, checks, measured[name]) for name, checks in suites.items()}
     write(settings, interval.ds, arguments.run_id, judged)
     log_results(judged)
-    require_met(judged, interval.ds)
+    failed = critical_failures(judged)
+    if failed:
+        raise QualityError(message(interval, failed, list(explained(settings, interval, measured, failed))))
 
 
 def log_results(judged: Mapping[str, Sequence[Result]]) -> None:
@@ -59,20 +63,46 @@ def log_results(judged: Mapping[str, Sequence[Result]]) -> None:
         log.info("%s: %d of %d expectations met", suite, sum(r.success for r in results), len(results))
 
 
-def require_met(judged: Mapping[str, Sequence[Result]], night: date) -> None:
-    """Raises a QualityError that lists the critical failures, if there are any."""
-    failed = [
-        f"{suite}: {result}"
+def critical_failures(judged: Mapping[str, Sequence[Result]]) -> list[tuple[str, Result]]:
+    """What stops the night, each with its suite."""
+    return [
+        (suite, result)
         for suite, results in judged.items()
         for result in results
         if result.severity == CRITICAL and not result.success
     ]
-    if failed:
-        raise QualityError(
-            f"The data of {night} failed {len(failed)} critical expectation{'s' * (len(failed) > 1)}. "
-            f"{'; '.join(failed)}. Nothing is published. Correct the logs and run the night again, or, if the data "
-            "is right, change the bounds under [quality] in nightshift.toml."
+
+
+def explained(
+    settings: Settings, interval: Interval, measured: Mapping[str, Metrics], failed: Sequence[tuple[str, Result]]
+) -> Iterator[str]:
+    """Of rejected records that stop the night: why they were rejected, one of them, and what would let them pass."""
+    names = {(suite, result.expectation) for suite, result in failed}
+    hide_user = partial(masked, key=pseudonym_key(settings))
+    if ("events", REJECTED_EVENTS) in names and (found := rejects.of_events(settings, interval)):
+        yield (
+            f"{found.text(measured['events']['raw'], hide_user)}. If the log is right, raise [quality] "
+            "max_rejected_share, or list the reason in [ingest] expected_rejects if this shop's logs bring it by "
+            "their nature"
         )
+    if ("items", REJECTED_ITEMS) in names and (found := rejects.of_items(settings)):
+        yield (
+            f"{found.text(measured['items']['raw'], hide_user)}. If the catalogue is right, raise [quality] "
+            "max_rejected_item_share"
+        )
+
+
+def message(interval: Interval, failed: Sequence[tuple[str, Result]], explanations: Sequence[str]) -> str:
+    """What the person reads who looks why the night stopped."""
+    whats = "; ".join(f"{suite}: {result}" for suite, result in failed)
+    return " ".join(
+        [
+            f"The data of {interval.ds} failed {len(failed)} critical expectation{'s' * (len(failed) > 1)}. {whats}.",
+            *(f"{explanation}." for explanation in explanations),
+            "Nothing is published. Correct the logs and run the night again, or, if the data is right, change the "
+            "setting named behind the bound, in nightshift.toml.",
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ class Faults:
 
     users_with_events: int
     users_covered: int  # users with events that have a list
-    wrong_length: int
+    short_lists: int
+    long_lists: int
     wrong_ranks: int
     repeated_items: int
     bad_scores: int
@@ -100,13 +101,19 @@ def checks(measured: Measured, bounds: Audit, n: int, max_per_category: int | No
         _check(
             "users with events have a list",
             faults.users_covered >= bounds.min_users_covered * faults.users_with_events,
-            f"a share of {bounds.min_users_covered:g} or more",
+            f"a share of {bounds.min_users_covered:g} or more ([audit] min_users_covered)",
             f"{faults.users_covered:,} of {faults.users_with_events:,} users",
         ),
         _none("a user has one list", lists.duplicate_users, "user"),
         _none("lists are of this night", lists.other_nights),
         _check("one model made the lists", len(lists.models) == 1, "1 model", ", ".join(lists.models) or "none"),
-        _none(f"a list has {n} items", faults.wrong_length),
+        _check(
+            f"a list has {n} items",
+            not faults.short_lists > bounds.max_short_lists * lists.users,
+            f"a share of {bounds.max_short_lists:g} or less has fewer ([audit] max_short_lists)",
+            f"{faults.short_lists:,} of {lists.users:,} lists have fewer",
+        ),
+        _none(f"a list has no more than {n} items", faults.long_lists),
         _none(f"ranks are 1 to {n} in order", faults.wrong_ranks),
         _none("a list holds an item once", faults.repeated_items),
         _none("scores are finite", faults.bad_scores),
@@ -117,10 +124,11 @@ def checks(measured: Measured, bounds: Audit, n: int, max_per_category: int | No
         _none("items are not excluded by what the user did", faults.excluded_items),
         _none("sources are known", shown.other_sources, "row"),
         _none("repeats and reasons are in the user's history", faults.untrue_reasons),
-        _at_most(
+        _taste(
             "the commonest item does not reach too many users",
             share(shown.top_item_users, lists.users),
-            bounds.max_top_item_share,
+            bounds,
+            "max_top_item_share",
             f"of users get item {shown.top_item}",
         ),
         _check(
@@ -135,7 +143,7 @@ def checks(measured: Measured, bounds: Audit, n: int, max_per_category: int | No
     if measured.last_night and faults.compared_users:
         what = f"of a list is new since {measured.last_night}, mean over {faults.compared_users:,} users"
         results += [
-            _at_most("lists change little enough", faults.churn, bounds.max_churn, what),
+            _taste("lists change little enough", faults.churn, bounds, "max_churn", what),
             _check("lists change at all", faults.churn > 0, "more than 0", f"{faults.churn:.3f} {what}", WARNING),
         ]
     return results
@@ -198,6 +206,9 @@ def _no_items(expectation: str, wrong: Wrong) -> Result:
     return _none(expectation, wrong.items, "item", wrong.example)
 
 
-def _at_most(expectation: str, value: float, bound: float, what: str) -> Result:
+def _taste(expectation: str, value: float, bounds: Audit, setting: str, what: str) -> Result:
+    """An upper bound on what is no fault: such lists can be right, for example of a shop with new items only."""
+    bound = getattr(bounds, setting)
     # not "<=": NaN, of no lists at all, is another check's business
-    return _check(expectation, not value > bound, f"{bound:g} or less", f"{value:.3f} {what}")
+    met, expected = not value > bound, f"{bound:g} or less ([audit] {setting})"
+    return _check(expectation, met, expected, f"{value:.3f} {what}", bounds.taste)

@@ -86,7 +86,7 @@ def run(spark: SparkSession, settings: Settings, _: NoArguments) -> None:
         .join(known_items(lake.read(spark, settings, ITEMS)), C.ITEM_ID, "left")
     )
     imported = timed(gate.quiet_context)
-    aggregates = events_aggregates(settings.ingest)
+    aggregates = events_aggregates(settings)
     timed(lambda: aggregate(events, aggregates))  # compiles, fills the file cache
     metrics = events_metrics(spark, settings, interval)
     checks = events_suite(settings, allow_empty=False, has_past="volume_ratio" in metrics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from hashlib import sha256
 
 from pyspark.sql import Column, DataFrame
@@ -10,10 +10,10 @@ from pyspark.sql import functions as F
 
 from contracts import lake
 from contracts.columns import Columns as C
-from contracts.interval import midnight
-from contracts.settings import Scoring
+from contracts.settings import Scoring, Settings
 from contracts.tables import SOURCES
 from spark_jobs.quality import audit
+from spark_jobs.scoring.histories import EXCLUDED, excluded_items
 
 EMPTY = "array<string>"
 
@@ -53,7 +53,8 @@ def with_faults(lists: DataFrame, n: int) -> DataFrame:
     not_finite = F.exists(scores, lambda score: score.isNull() | F.isnan(score) | (F.abs(score) == float("inf")))
     return lists.withColumns(
         {
-            "wrong_length": size != n,
+            "short_lists": size < n,
+            "long_lists": size > n,
             "wrong_ranks": ~F.col("items.rank").eqNullSafe(
                 F.slice(F.sequence(F.lit(1), F.greatest(size, F.lit(1))), 1, size)
             ),
@@ -64,19 +65,12 @@ def with_faults(lists: DataFrame, n: int) -> DataFrame:
     )
 
 
-def histories(events: DataFrame, end: date, scoring: Scoring) -> DataFrame:
+def histories(events: DataFrame, end: date, settings: Settings) -> DataFrame:
     """Of each user with events before ``end``: items `seen` at all, and `excluded` by the settings."""
-    excluded = F.lit(False)
-    for behaviour, days in sorted(scoring.exclude_seen_days.items()):
-        since = midnight(end) - timedelta(days=days)
-        excluded |= (F.col(C.BEHAVIOUR) == behaviour) & (F.col(C.EVENT_TIME) >= F.lit(since))
     return (
-        events.where(lake.known_before(end, F.col))
+        events.where(lake.known_before(end, F.col, settings.shop.zone))
         .groupBy(C.USER_ID)
-        .agg(
-            F.collect_set(C.ITEM_ID).alias("seen"),
-            F.collect_set(F.when(excluded, F.col(C.ITEM_ID))).alias("excluded"),
-        )
+        .agg(F.collect_set(C.ITEM_ID).alias("seen"), excluded_items(end, settings))
     )
 
 
@@ -107,9 +101,9 @@ def measure_faults(
     faults = {
         **{
             name: F.col(name)
-            for name in ("wrong_length", "wrong_ranks", "repeated_items", "bad_scores", "unordered_scores")
+            for name in ("short_lists", "long_lists", "wrong_ranks", "repeated_items", "bad_scores", "unordered_scores")
         },
-        "excluded_items": F.arrays_overlap(ids, F.coalesce("excluded", none)),
+        "excluded_items": F.arrays_overlap(ids, F.coalesce(EXCLUDED, none)),
         "untrue_reasons": F.size(F.array_except("claimed", F.coalesce("seen", none))) > 0,
     }
     row = joined.agg(

@@ -13,14 +13,16 @@ from contracts import lake
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.interval import Interval
-from contracts.settings import Ingest, Settings
+from contracts.settings import Settings, Shop
 from contracts.tables import EVENTS, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
 from spark_jobs.ingest.events import NEEDS_QUANTITY
+from spark_jobs.quality import rejects
+from spark_jobs.scoring.sequences import shop_time
 
 Metrics = dict[str, float]
 
 PAST_DAYS, FEWEST_PAST_DAYS = 28, 7
-"""A night's volume is compared with so many days before it, if at least so few of them had events."""
+"""A night's volume is compared with so many days before it, if at least so few of them had logs."""
 
 
 def events_metrics(spark: SparkSession, settings: Settings, interval: Interval) -> Metrics:
@@ -30,12 +32,12 @@ def events_metrics(spark: SparkSession, settings: Settings, interval: Interval) 
         .where(interval.covers(F.col(C.DS)))
         .join(known_items(lake.read(spark, settings, ITEMS)), C.ITEM_ID, "left")
     )
-    seen = aggregate(events, events_aggregates(settings.ingest))
+    seen = aggregate(events, events_aggregates(settings))
     counts = {row[C.DS]: row for row in lake.rows(settings, INGEST_COUNTS)}
     return (
-        with_shares(seen, purchases="price_null", rows="late")
-        | counted_metrics(counts, interval, seen["rows"])
-        | volume_metric(counts, interval.ds)
+        with_shares(seen, price_null="purchases", price_negative="rows", items_unknown="rows", late="rows")
+        | counted_metrics(counts, settings, interval, seen["rows"])
+        | volume_metric(counts, settings.shop, interval.ds)
     )
 
 
@@ -43,7 +45,11 @@ def items_metrics(spark: SparkSession, settings: Settings) -> Metrics:
     """Metrics of the catalogue."""
     seen = aggregate(lake.read(spark, settings, ITEMS), items_aggregates())
     rejected = lake.count(settings, ITEMS_REJECTED)
-    return with_shares(seen, rows="textless") | {"rejected_share": rejected / max(rejected + seen["rows"], 1)}
+    raw = rejected + seen["rows"]
+    return with_shares(seen, textless="rows", price_negative="rows") | {
+        "raw": raw,
+        "rejected_share": rejected / max(raw, 1),
+    }
 
 
 def known_items(items: DataFrame) -> DataFrame:
@@ -51,9 +57,10 @@ def known_items(items: DataFrame) -> DataFrame:
     return items.select(C.ITEM_ID, F.lit(True).alias("known"))
 
 
-def events_aggregates(ingest: Ingest) -> dict[str, Column]:
+def events_aggregates(settings: Settings) -> dict[str, Column]:
     """Aggregates over events that are joined with `known_items`."""
-    time, day, behaviour = F.col(C.EVENT_TIME), F.col(C.DS), F.col(C.BEHAVIOUR)
+    ingest = settings.ingest
+    time, day, behaviour = shop_time(settings.shop.zone), F.col(C.DS), F.col(C.BEHAVIOUR)
     is_purchase = behaviour == NEEDS_QUANTITY
     keys = (C.USER_ID, C.ITEM_ID, C.BEHAVIOUR, C.EVENT_TIME)
     too_early, too_late = time < F.date_sub(day, ingest.late_days), time >= F.date_add(day, 1)
@@ -100,33 +107,40 @@ def aggregate(frame: DataFrame, aggregates: dict[str, Column]) -> Metrics:
     return metrics
 
 
-def with_shares(metrics: Metrics, **parts: str) -> Metrics:
-    """Adds ``<part>_share`` for each ``whole="part"``; a share of nothing is 0."""
-    return metrics | {f"{part}_share": metrics[part] / max(metrics[whole], 1) for whole, part in parts.items()}
+def with_shares(metrics: Metrics, **wholes: str) -> Metrics:
+    """Adds ``<part>_share`` for each ``part="whole"``; a share of nothing is 0."""
+    return metrics | {f"{part}_share": metrics[part] / max(metrics[whole], 1) for part, whole in wholes.items()}
 
 
-def counted_metrics(counts: dict[date, dict[str, Any]], interval: Interval, rows: float) -> Metrics:
-    """What `ingest_counts` says of the interval, and whether the table agrees."""
+def counted_metrics(counts: dict[date, dict[str, Any]], settings: Settings, interval: Interval, rows: float) -> Metrics:
+    """What `ingest_counts` says of the interval, and whether the table agrees.
+
+    Rejected records count but for those that the settings expect; empty days but for those of a closed shop.
+    """
     inside = [counts[day] for day in interval.days if day in counts]
     raw, clean, rejected = (sum(row[name] for row in inside) for name in ("raw", "clean", "rejected"))
+    unexpected = rejected - rejects.expected_events(settings, interval)
     return {
+        "raw": float(raw),
         "days_missing": float(len(interval.days) - len(inside)),
-        "days_empty": float(sum(not row["clean"] for row in inside)),
+        "days_empty": float(sum(not row["clean"] and not settings.shop.is_closed(row[C.DS]) for row in inside)),
         "rows_unaccounted": abs(rows - clean),
-        "rejected_share": rejected / max(raw, 1),
+        "rejected_share": unexpected / max(raw, 1),
     }
 
 
-def volume_metric(counts: dict[date, dict[str, Any]], night: date) -> Metrics:
-    """Events of the night over the median of the days before; empty where too few of them had events.
+def volume_metric(counts: dict[date, dict[str, Any]], shop: Shop, night: date) -> Metrics:
+    """Events of the night over the median of the days before; empty where there is nothing to compare.
 
-    Days without events do not count: a shop that was closed, or logs that are not there yet.
+    Days without logs do not count: a shop that was closed, or logs that are not there yet. What the log of a closed
+    shop brings all the same is compared with nothing.
     """
     before = [night - timedelta(days=n) for n in range(1, PAST_DAYS + 1)]
-    past = [counts[day]["clean"] for day in before if day in counts and counts[day]["clean"]]
+    past = [counts[day]["clean"] for day in before if day in counts and counts[day]["raw"]]
     if night not in counts:
         raise InputError(f"Table {INGEST_COUNTS.name} has no row for {night}: run clean_events for that day first.")
     # an empty night that got as far as here was allowed to be empty
-    if len(past) < FEWEST_PAST_DAYS or not counts[night]["raw"]:
+    if len(past) < FEWEST_PAST_DAYS or not counts[night]["raw"] or shop.is_closed(night):
         return {}
-    return {"volume_ratio": counts[night]["clean"] / median(past)}
+    usual = median(past)
+    return {"volume_ratio": counts[night]["clean"] / usual} if usual else {}

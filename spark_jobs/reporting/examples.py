@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from hashlib import blake2b
 from typing import Any
 
@@ -63,7 +63,7 @@ def examples(settings: Settings, ds: date, users: int = 3) -> list[Example]:
     Raises:
         InputError: nothing was published for the night.
     """
-    known = lake.known_before(ds + timedelta(days=1), pads.field)
+    known = lake.known_before(ds + timedelta(days=1), pads.field, settings.shop.zone)
     activity = _activity(settings, ds, known)
     chosen = spread(sorted(activity, key=lambda user: (-activity[user], _shuffled(user))), users)
     lists = _lists(settings, ds, chosen)
@@ -152,11 +152,12 @@ def _past(settings: Settings, known: pads.Expression, users: Sequence[str]) -> d
     is_target = pads.field(C.BEHAVIOUR).isin(list(settings.ingest.targets))
     theirs = known & is_target & pads.field(C.USER_ID).isin(users)
     events = lake.arrow(settings, EVENTS, [C.USER_ID, C.ITEM_ID, C.EVENT_TIME], theirs).to_pylist()
-    return {user: _by_item(row for row in events if row[C.USER_ID] == user) for user in users}
+    zone = settings.shop.zone
+    return {user: _by_item((row for row in events if row[C.USER_ID] == user), zone) for user in users}
 
 
-def _by_item(events: Iterable[Mapping[str, Any]]) -> Past:
-    """Each item with how often and when last, newest first, ties by how often and item."""
+def _by_item(events: Iterable[Mapping[str, Any]], zone: tzinfo) -> Past:
+    """Each item with how often and on which day of the shop last, newest first, ties by how often and item."""
     times: Counter[str] = Counter()
     last: dict[str, datetime] = {}
     for row in events:
@@ -164,7 +165,7 @@ def _by_item(events: Iterable[Mapping[str, Any]]) -> Past:
         times[item] += 1
         last[item] = max(last.get(item, row[C.EVENT_TIME]), row[C.EVENT_TIME])
     order = sorted(times, key=lambda item: (-last[item].timestamp(), -times[item], item))
-    return {item: (times[item], last[item].date()) for item in order}
+    return {item: (times[item], last[item].astimezone(zone).date()) for item in order}
 
 
 def _shuffled(user: str) -> bytes:

@@ -1,7 +1,8 @@
 """How a night's lists met the target events of the 7 days after it, next to what simple rules would have given.
 
-Relevant are the distinct items of the target events of a user with a list in [ds + 1, ds + 8); users without any are
-left out. The baselines are made from what was known before ds + 1. Of a large shop a fixed sample of users is judged.
+Relevant are the distinct items of the target events of a user with a list in [ds + 1, ds + 8), days of the shop's time
+zone; users without any are left out. The baselines are made from what was known before ds + 1. Of a large shop a fixed
+sample of users is judged.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import blake2b
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
@@ -24,7 +27,7 @@ from contracts.interval import Interval, midnight, midnight_seconds
 from contracts.settings import Baselines, Settings
 from contracts.tables import EVENTS, ITEMS, RECOMMENDATIONS
 from models.baselines import own_repeats, own_repeats_name, popular, popular_name
-from models.histories import Histories, Ints
+from models.histories import Histories, Ints, Longs
 from models.metrics import Estimate, Relevant, accuracy, estimate, paired_difference
 from models.ragged import indptr_of, padded
 
@@ -117,18 +120,20 @@ def sample(users: Sequence[str], count: int) -> Sequence[str]:
 
 def ingested_targets(settings: Settings, lists: PublishedLists) -> pa.Table:
     """Target events of the judged users in the window; a late one counts on the day it happened."""
-    days, time = window(lists.ds), pads.field(C.EVENT_TIME)
-    in_window = (pads.field(C.DS) >= days.start) & (time >= midnight(days.start)) & (time < midnight(days.end))
+    days, time, zone = window(lists.ds), pads.field(C.EVENT_TIME), settings.shop.zone
+    happened = (time >= midnight(days.start, zone)) & (time < midnight(days.end, zone))
+    in_window = (pads.field(C.DS) >= days.start) & happened
     return _target_events(settings, in_window & pads.field(C.USER_ID).isin(lists.users))
 
 
 def judge(settings: Settings, lists: PublishedLists, targets: pa.Table, source: str) -> Hindsight:
     """Judges a night's lists by ``targets``: user, item and time of the target events in its window."""
     now = window(lists.ds).start
-    future = _histories(targets, lists).take(np.arange(len(lists.users)))
+    zone = settings.shop.zone
+    future = _histories(targets, lists, zone).take(np.arange(len(lists.users)))
     relevant = Relevant.from_histories(future)
     judged = np.flatnonzero(relevant.counts)
-    past = _histories(_known_targets(settings, lists, now), lists)
+    past = _histories(_known_targets(settings, lists, now), lists, zone)
     ranked = ranked_lists(lists.items, past, now, settings.baselines)
     values, gains = compare({name: items[judged] for name, items in ranked.items()}, relevant.take(judged))
     return Hindsight(lists.ds, lists.model_id, source, lists.users_with_list, len(judged), values, gains)
@@ -162,9 +167,10 @@ def compare(ranked: Mapping[str, Ints], relevant: Relevant) -> tuple[dict[str, B
 
 def _known_targets(settings: Settings, lists: PublishedLists, now: date) -> pa.Table:
     """Target events that the night knew: all of the judged users, and those that make the popular items."""
-    recent = pads.field(C.EVENT_TIME) >= midnight(now) - timedelta(days=settings.baselines.popular_days)
+    zone, first = settings.shop.zone, now - timedelta(days=settings.baselines.popular_days)
+    recent = pads.field(C.EVENT_TIME) >= midnight(first, zone)
     needed = recent | pads.field(C.USER_ID).isin(lists.users)
-    return _target_events(settings, lake.known_before(now, pads.field) & needed)
+    return _target_events(settings, lake.known_before(now, pads.field, zone) & needed)
 
 
 def _target_events(settings: Settings, where: pads.Expression) -> pa.Table:
@@ -173,13 +179,20 @@ def _target_events(settings: Settings, where: pads.Expression) -> pa.Table:
     return lake.arrow(settings, EVENTS, [C.USER_ID, C.ITEM_ID, C.EVENT_TIME], where & is_target)
 
 
-def _histories(events: pa.Table, lists: PublishedLists) -> Histories:
+def _histories(events: pa.Table, lists: PublishedLists, zone: ZoneInfo) -> Histories:
     """Events as histories of the judged users; all other users together are one more, after the last."""
     users = _codes(events[C.USER_ID], lists.users)
     users[users < 0] = len(lists.users)
-    seconds = pc.cast(pc.cast(events[C.EVENT_TIME], pa.timestamp("us", "UTC")), pa.int64()).to_numpy() // 1_000_000
+    seconds = _shop_seconds(events[C.EVENT_TIME], zone)
     items = _codes(events[C.ITEM_ID], lists.catalogue)
     return Histories.from_events(len(lists.users) + 1, users, items, np.zeros_like(items), seconds)
+
+
+def _shop_seconds(times: pa.ChunkedArray, zone: ZoneInfo) -> Longs:
+    """Moments in seconds of the shop's clock, as `spark_jobs.scoring.sequences.shop_seconds` has them."""
+    seconds = pc.cast(pc.cast(times, pa.timestamp("us", "UTC")), pa.int64()).to_numpy() // 1_000_000
+    utc = pd.DatetimeIndex(seconds.astype("datetime64[s]"), tz="UTC")
+    return utc.tz_convert(zone).tz_localize(None).as_unit("s").asi8
 
 
 def _codes(values: Any, known: pa.Array) -> Ints:

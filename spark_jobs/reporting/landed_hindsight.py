@@ -19,8 +19,8 @@ from spark_jobs.ingest.landing import Landing, land
 def landed_targets(spark: SparkSession, settings: Settings, days: Interval, landed: Sequence[date]) -> pa.Table:
     """User, item and time of the target events of ``days`` that the logs of the ``landed`` ones among them brought."""
     events = clean_landed(spark, settings, days, _landing(settings, landed))
-    time = F.col(C.EVENT_TIME)
-    in_window = (time >= F.lit(midnight(days.start))) & (time < F.lit(midnight(days.end)))
+    time, zone = F.col(C.EVENT_TIME), settings.shop.zone
+    in_window = (time >= F.lit(midnight(days.start, zone))) & (time < F.lit(midnight(days.end, zone)))
     is_target = F.col(C.BEHAVIOUR).isin(*settings.ingest.targets)
     return events.where(in_window & is_target).select(C.USER_ID, C.ITEM_ID, C.EVENT_TIME).toArrow()
 

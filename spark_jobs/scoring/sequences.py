@@ -1,6 +1,12 @@
-"""The one order of a user's events, for training and for the night: by time, then session, item and behaviour."""
+"""The one order of a user's events, for training and for the night: by time, then session, item and behaviour.
+
+Here the moments of `event_time`, which are UTC, become seconds of the shop's clock. In the hour that is repeated when
+summer time ends, the order of a user's events can differ from that in which they happened.
+"""
 
 from __future__ import annotations
+
+from zoneinfo import ZoneInfo
 
 from pyspark.sql import Column, WindowSpec
 from pyspark.sql import functions as F
@@ -12,14 +18,14 @@ TIME, SESSION = "time", "session"
 """Fields of `event`, besides the item and the behaviour."""
 
 
-def event() -> Column:
+def event(zone: ZoneInfo) -> Column:
     """An event of `events` as a struct; sorted, such structs are in order."""
-    return F.struct(_seconds().alias(TIME), _session().alias(SESSION), C.ITEM_ID, C.BEHAVIOUR)
+    return F.struct(shop_seconds(zone).alias(TIME), _session().alias(SESSION), C.ITEM_ID, C.BEHAVIOUR)
 
 
-def newest_first(*partition: str) -> WindowSpec:
+def newest_first(zone: ZoneInfo, *partition: str) -> WindowSpec:
     """A window over each user's events, and over ``partition`` of them, from the last one on."""
-    keys = (_seconds(), _session(), F.col(C.ITEM_ID), F.col(C.BEHAVIOUR))
+    keys = (shop_seconds(zone), _session(), F.col(C.ITEM_ID), F.col(C.BEHAVIOUR))
     return Window.partitionBy(C.USER_ID, *partition).orderBy(*(key.desc() for key in keys))
 
 
@@ -33,8 +39,15 @@ def arrays(events: Column) -> list[Column]:
     ]
 
 
-def _seconds() -> Column:
-    return F.unix_seconds(C.EVENT_TIME)
+def shop_time(zone: ZoneInfo) -> Column:
+    """`event_time` as the shop's wall clock showed it, as if that were UTC: it compares with `ds`."""
+    time = F.col(C.EVENT_TIME)
+    return time if zone.key == "UTC" else F.from_utc_timestamp(time, zone.key)
+
+
+def shop_seconds(zone: ZoneInfo) -> Column:
+    """`event_time` in seconds of the shop's clock."""
+    return F.unix_seconds(shop_time(zone))
 
 
 def _session() -> Column:

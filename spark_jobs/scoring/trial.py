@@ -18,6 +18,7 @@ from contracts.settings import Scoring, Settings
 from models.evaluation import N, Trial
 from models.histories import Ints
 from spark_jobs.cluster.shipping import ship
+from spark_jobs.scoring.histories import nothing_excluded
 from spark_jobs.scoring.package import pack
 from spark_jobs.scoring.score import in_fixed_batches, score
 
@@ -34,7 +35,8 @@ def model_lists(
         package = Path(scratch) / f"trial-{folder.name}"
         pack(settings, folder, counts, package)
         judged = spark.createDataFrame([(user,) for user in trial.user_ids], f"{C.USER_ID} string")
-        users = in_fixed_batches(split.join(judged, C.USER_ID, "left_semi"), scoring, settings.spark.shuffle_partitions)
+        rows_of_judged = split.join(judged, C.USER_ID, "left_semi").select("*", nothing_excluded())
+        users = in_fixed_batches(rows_of_judged, scoring, settings.spark.shuffle_partitions)
         rows = score(users, ship(spark, package), scoring, settings.ingest.targets, trial.now)
         made = rows.select(C.USER_ID, F.col(f"{C.ITEMS}.{C.ITEM_ID}").alias(C.ITEMS)).toPandas()
     return _in_order(trial.user_ids, made[C.USER_ID], (trial.catalogue.positions(items) for items in made[C.ITEMS]))

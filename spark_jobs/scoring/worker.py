@@ -15,10 +15,11 @@ from safetensors.numpy import load_file
 from contracts.columns import Columns as C
 from contracts.settings import Scoring, Training
 from contracts.tables import SOURCES
-from models.catalogue import Catalogue, histories_from_arrow
+from models.catalogue import Catalogue, histories_from_arrow, lists_from_arrow
 from models.item_state import DailyCounts, ItemState, item_state
 from models.published import PublishedModel
-from models.recommend import Lists, Rules, recommend, seen_rules
+from models.recommend import Excluded, Lists, Rules, recommend
+from spark_jobs.scoring.histories import EXCLUDED
 from spark_jobs.scoring.package import CATALOGUE, DAYS, VECTORS
 
 HISTORIES = pa.schema(
@@ -28,6 +29,7 @@ HISTORIES = pa.schema(
         (C.BEHAVIOURS, pa.list_(pa.string())),
         (C.TIMES, pa.list_(pa.int64())),
         (C.SESSIONS, pa.list_(pa.int64())),
+        (EXCLUDED, pa.list_(pa.string())),
     ]
 )
 """What `spark_jobs.scoring.histories` gives, for Arrow."""
@@ -67,7 +69,6 @@ class Worker:
             scoring.n,
             tuple(behaviours.index(name) for name in targets),
             scoring.max_per_category,
-            seen_rules(scoring.exclude_seen_days, behaviours),
         )
         return cls(catalogue, state, model, model.settings, rules, now)
 
@@ -75,8 +76,11 @@ class Worker:
         """Rows of (user_id, items) for rows of `spark_jobs.scoring.histories`."""
         rows = pa.Table.from_pandas(users, schema=HISTORIES, preserve_index=False)
         histories = histories_from_arrow(rows, self.catalogue, self.model.about["behaviours"])
+        excluded = Excluded(*lists_from_arrow(rows[EXCLUDED], self.catalogue))
         model = self.model
-        made = recommend(histories, self.state, model.encoder, model.ranker, self.rules, self.settings, self.now)
+        made = recommend(
+            histories, self.state, model.encoder, model.ranker, self.rules, self.settings, self.now, excluded
+        )
         return as_rows(users[C.USER_ID].tolist(), made, self.catalogue.item_ids)
 
 

@@ -13,18 +13,31 @@ from contracts.tables import SOURCES
 from models.histories import DAY, Histories
 from models.item_state import ItemState, popularity_order
 from models.kernel import best_matches
+from models.ragged import indptr_of
 from models.ranker import Ranker
-from models.recommend import Lists, Rules, recommend
+from models.recommend import Excluded, Lists, Rules, recommend
 from models.user_encoder import UserEncoder
 from tests.factories import NOW, SHOP_ITEMS, TINY, shop_histories, shop_state
 
-RULES = Rules(n=5, targets=(0,), max_per_category=None, exclude_seen=())
+RULES = Rules(n=5, targets=(0,), max_per_category=None)
+
+
+def excluded_from(histories: Histories) -> Excluded:
+    """Nobody gets what is in these histories."""
+    return Excluded(histories.indptr, histories.items)
 
 
 def lists(
-    histories: Histories, encoder: UserEncoder, ranker: Ranker, rules: Rules = RULES, on: ItemState | None = None
+    histories: Histories,
+    encoder: UserEncoder,
+    ranker: Ranker,
+    rules: Rules = RULES,
+    on: ItemState | None = None,
+    excluded: Excluded | None = None,
 ) -> Lists:
-    return recommend(histories, on or shop_state(histories), encoder, ranker, rules, TINY, now=NOW)
+    nothing = Excluded(indptr_of(np.zeros(len(histories))), np.zeros(0, np.int32))
+    state = on or shop_state(histories)
+    return recommend(histories, state, encoder, ranker, rules, TINY, NOW, excluded or nothing)
 
 
 @given(st.integers(0, 1000), st.integers(1, 40), st.integers(1, 20))
@@ -85,9 +98,9 @@ def test_rules_hold_inside_the_selection(encoder: UserEncoder, ranker: Ranker) -
     allowed[[0, 5]] = False
     whole = shop_state(histories)
     strict = replace(whole, allowed=allowed, by_popularity=popularity_order(whole.facts.popularity, allowed))
-    rules = replace(RULES, max_per_category=3, exclude_seen=((0, 30 * DAY),))
-    made = lists(histories, encoder, ranker, rules, strict)
+    rules = replace(RULES, max_per_category=3)
     recent = histories.between(NOW - 30 * DAY, NOW)
+    made = lists(histories, encoder, ranker, rules, strict, excluded_from(recent))
     for user, row in enumerate(made.items):
         row = row[row >= 0]
         seen = set(recent.items[recent.indptr[user] : recent.indptr[user + 1]].tolist())
@@ -100,11 +113,21 @@ def test_rules_hold_inside_the_selection(encoder: UserEncoder, ranker: Ranker) -
         assert len(row) == min(RULES.n, fit)
 
 
+def test_what_is_excluded_need_not_be_in_the_history(encoder: UserEncoder, ranker: Ranker) -> None:
+    histories = shop_histories()
+    cut = histories.last(2)
+    made = lists(cut, encoder, ranker, on=shop_state(histories), excluded=excluded_from(histories))
+    for user, row in enumerate(made.items):
+        had = histories.items[histories.indptr[user] : histories.indptr[user + 1]]
+        assert not set(had.tolist()) & set(row.tolist())
+        assert (row >= 0).all()
+
+
 def test_lists_do_not_depend_on_the_order_of_users(encoder: UserEncoder, ranker: Ranker) -> None:
     histories = shop_histories()
     order = np.random.default_rng(3).permutation(len(histories)).astype(np.int32)
-    straight, shuffled = lists(histories, encoder, ranker), None
-    shuffled = recommend(histories.take(order), shop_state(histories), encoder, ranker, RULES, TINY, now=NOW)
+    straight = lists(histories, encoder, ranker)
+    shuffled = lists(histories.take(order), encoder, ranker, on=shop_state(histories))
     np.testing.assert_array_equal(straight.items[order], shuffled.items)
     np.testing.assert_array_equal(straight.because[order], shuffled.because)
 

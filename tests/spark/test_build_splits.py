@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -16,7 +17,7 @@ from pyspark.sql import SparkSession
 from contracts.cli import AsOf
 from contracts.errors import InputError
 from contracts.interval import midnight_seconds
-from contracts.settings import Settings
+from contracts.settings import Settings, Shop
 from contracts.tables import EVENTS, SEQUENCES
 from contracts.windows import Windows
 from spark_jobs.build_splits import run, to_sequences
@@ -131,6 +132,31 @@ def test_nothing_leaks(spark: SparkSession, events: list[Event], order: random.R
     assert sequences(spark, events) == got
 
 
+def test_windows_begin_at_the_shops_midnight(tables: SparkLake) -> None:
+    def moment(day: int, hour: int, minute: int, zone: str, month: int = 10) -> datetime:
+        return datetime(2017, month, day, hour, minute, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+    # summer time ends in Berlin on the 29th, within the test window
+    for zone, order in (("Asia/Tokyo", 1), ("Europe/Berlin", -1)):
+        windows = Windows(date(2017, 11, 2), window_days=7, max_history=9, targets=("purchase",), time_zone=zone)
+        rows = [
+            factories.event("ann", "train", moment(18, 23, 30, zone)),
+            factories.event("ann", "validation", moment(19, 0, 30, zone)),
+            factories.event("ann", "late in validation", moment(25, 23, 30, zone)),
+            factories.event("ann", "test", moment(26, 0, 30, zone)),
+            factories.event("ann", "late in test", moment(1, 23, 30, zone, 11)),
+            factories.event("ann", "after", moment(2, 0, 30, zone, 11)),
+        ][::order]
+        made = tables.frame(EVENTS, rows).transform(to_sequences, windows).collect()
+        assert {row["split"]: (row["item_ids"], row["targets"]) for row in made} == {
+            "train": (["train"], []),
+            "validation": (["train"], ["late in validation", "validation"]),
+            "test": (["train", "validation", "late in validation"], ["late in test", "test"]),
+        }
+        (times,) = (row["times"] for row in made if row["split"] == "test")
+        assert [time - windows.test_start for time in times[1:]] == [1800 - 7 * 86_400, -1800]
+
+
 def with_small_history(settings: Settings, length: int) -> Settings:
     return settings.model_copy(update={"splits": settings.splits.model_copy(update={"max_history": length})})
 
@@ -161,5 +187,7 @@ def test_too_few_days_are_refused(tables: SparkLake) -> None:
 def test_the_snapshot_id_names_what_decides_its_rows(settings: Settings) -> None:
     same = Windows.of(settings, END)
     assert same.snapshot_id == Windows.of(settings, END).snapshot_id
-    assert same.snapshot_id.startswith("2017-12-23-7d-")
+    assert same.snapshot_id == "2017-12-23-7d-9ee432b2"
+    tokyo = settings.model_copy(update={"shop": Shop(time_zone="Asia/Tokyo")})
+    assert Windows.of(tokyo, END).snapshot_id != same.snapshot_id
     assert Windows.of(with_small_history(settings, 1), END).snapshot_id != same.snapshot_id

@@ -235,8 +235,8 @@ def test_only_a_changed_text_is_embedded_again(tables: SparkLake) -> None:
     assert again["i00"] == pytest.approx(before["i00"], abs=1e-5)
 
 
-def score(tables: SparkLake, run_id: str = "test") -> None:
-    score_users.run(tables.spark, tables.settings, score_users.Arguments(ds=DS, run_id=run_id))
+def score(tables: SparkLake, settings: Settings | None = None) -> None:
+    score_users.run(tables.spark, settings or tables.settings, score_users.Arguments(ds=DS, run_id="test"))
 
 
 def test_everyone_gets_n_available_items_and_the_same_twice(tables: SparkLake) -> None:
@@ -261,6 +261,21 @@ def test_events_after_the_night_change_nothing(tables: SparkLake) -> None:
     score(tables)
     assert staged(tables) == first
     tables.write(EVENTS, event_rows())
+
+
+def test_nobody_gets_again_what_lies_beyond_the_history(tables: SparkLake) -> None:
+    settings = tables.settings
+    strict = settings.model_copy(update={
+        "splits": settings.splits.model_copy(update={"max_history": 3}),
+        "scoring": settings.scoring.model_copy(update={"exclude_seen_days": {"purchase": 3650}}),
+    })  # fmt: skip
+    score(tables, strict)
+    had: dict[str, set[str]] = {}
+    for row in event_rows():
+        had.setdefault(row["user_id"], set()).add(row["item_id"])
+    lists = {row["user_id"]: {item["item_id"] for item in row["items"]} for row in staged(tables)}
+    assert lists.keys() == had.keys()
+    assert all(len(lists[user]) == 5 and not lists[user] & had[user] for user in had)
 
 
 def test_a_missing_vector_stops_scoring_with_what_to_do(tables: SparkLake) -> None:

@@ -151,9 +151,13 @@ def test_a_held_night_leaves_the_last_one_and_can_be_published_later(shop: Shop)
     cleo = recommended("cleo", ranked(("milk", 1.0, "repeat", None), ("tea", 0.5, "popular", None)), ds=NEXT)
     ann, bob = recommended("ann", ANN[:1], ds=NEXT), recommended("bob", BOB, ds=NEXT)
     shop.stage([ann, bob, cleo], NEXT)
-    message = r"2017-12-24 is held, the lists of 2017-12-23 stay\. a list has 2 items: broken by 1 list \(expected: "
-    with pytest.raises(HeldError, match=message):
+    with pytest.raises(HeldError) as held:
         shop.publish(NEXT, now=LATER)
+    assert str(held.value) == (
+        "The night 2017-12-24 is held: readers still get the lists of 2017-12-23, published 2017-12-24 03:00 UTC by "
+        "run r1. a list has 2 items: 1 of 3 lists have fewer (expected: a share of 0 or less has fewer ([audit] "
+        "max_short_lists)). Correct the cause and run the night again."
+    )
     assert [reason.split(":")[0] for reason in shop.publications()[-1]["reasons"]] == ["a list has 2 items"]
     assert shop.tables.rows(RECOMMENDATIONS) == LISTS
     live = newest_published(shop.publications())
@@ -167,6 +171,31 @@ def test_a_held_night_leaves_the_last_one_and_can_be_published_later(shop: Shop)
     assert (newest["ds"], newest["status"]) == (NEXT, "published")
     assert newest["measures"]["churn"] == 0.0
     assert newest["measures"]["compared_users"] == 2
+
+
+def test_a_held_night_says_what_readers_get(shop: Shop) -> None:
+    def told(night: date = NIGHT, run_id: str = "r2") -> str:
+        with pytest.raises(HeldError) as held:
+            shop.publish(night, run_id=run_id, now=LATER, blocked_items=("tea",))
+        return str(held.value).split(". ")[0]
+
+    assert told() == "The night 2017-12-23 is held: nothing was ever published, readers get no lists"
+    shop.publish(run_id="r1")
+    first = "published 2017-12-24 03:00 UTC by run r1"
+    shop.stage([recommended(user, ANN, ds=NEXT) for user in ("ann", "bob", "cleo")], NEXT)
+    assert told(NEXT) == f"The night 2017-12-24 is held: readers still get the lists of 2017-12-23, {first}"
+    # the night ran again, with other lists: the first run's stay
+    other = ranked(("milk", 0.9, "repeat", None), ("ham", 0.8, "popular", None))
+    shop.stage([recommended("ann", ANN, run_id="r2"), recommended("bob", other, run_id="r2")])
+    own = f"The night 2017-12-23 is held: readers still get this same night's earlier lists, {first}"
+    assert told() == own
+    assert shop.tables.rows(RECOMMENDATIONS) == LISTS
+    shop.tables.write(RECOMMENDATIONS, LISTS[:1])
+    assert told() == f"{own}, then replaced by a run that did not come to its end"
+    # a later night than the one that is held
+    later = factories.publication(NEXT, run_id="r9")
+    shop.tables.write(PUBLICATIONS, [*shop.publications(), later])
+    assert "readers still get the lists of 2017-12-24, published 2017-12-25 04:00 UTC by run r9" in told()
 
 
 JAM = ("jam", 1.0, "repeat", None)
@@ -191,8 +220,8 @@ def test_what_is_wrong_with_a_list_on_its_own(tables: SparkLake) -> None:
     faults = {row.user_id: {name for name in names if row[name]} for row in marked.collect()}
     assert faults == {
         "good": set(),
-        "long": {"wrong_length"},
-        "empty": {"wrong_length"},
+        "long": {"long_lists"},
+        "empty": {"short_lists"},
         "ranks": {"wrong_ranks"},
         "order": {"wrong_ranks", "unordered_scores"},
         "twice": {"repeated_items"},
@@ -205,7 +234,8 @@ def test_what_is_wrong_with_a_list_on_its_own(tables: SparkLake) -> None:
 
 def test_lists_are_measured_against_histories_and_the_last_night(shop: Shop) -> None:
     tables, scoring = shop.tables, shop.settings.scoring.model_copy(update={"exclude_seen_days": {"purchase": 7}})
-    past = lists_.histories(lake.read(tables.spark, shop.settings, EVENTS), NEXT, scoring)
+    strict = shop.settings.model_copy(update={"scoring": scoring})
+    past = lists_.histories(lake.read(tables.spark, strict, EVENTS), NEXT, strict)
     assert {row.user_id: (row.seen, row.excluded) for row in past.collect()} == {
         "ann": (["milk"], ["milk"]), "bob": (["jam"], []),
     }  # fmt: skip
@@ -222,8 +252,9 @@ def test_lists_are_measured_against_histories_and_the_last_night(shop: Shop) -> 
     items = lake.read(tables.spark, shop.settings, ITEMS)
     faults = lists_.measure_faults(lists, past, before, items, scoring)
     assert faults == audit.Faults(
-        users_with_events=2, users_covered=1, wrong_length=0, wrong_ranks=0, repeated_items=0, bad_scores=0,
-        unordered_scores=0, excluded_items=1, untrue_reasons=3, over_category_cap=0, compared_users=2, churn=0.25,
+        users_with_events=2, users_covered=1, short_lists=0, long_lists=0, wrong_ranks=0, repeated_items=0,
+        bad_scores=0, unordered_scores=0, excluded_items=1, untrue_reasons=3, over_category_cap=0,
+        compared_users=2, churn=0.25,
     )  # fmt: skip
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
-from contracts.settings import Audit
+from contracts.settings import Audit, names
 from spark_jobs.quality import audit
 
 NAN = float("nan")
 GOOD = audit.Measured(
     audit.Lists(users=10, duplicate_users=0, other_nights=0, models=("m1",), content_hash="c0ffee"),
     audit.Faults(
-        users_with_events=9, users_covered=9, wrong_length=0, wrong_ranks=0, repeated_items=0, bad_scores=0,
-        unordered_scores=0, excluded_items=0, untrue_reasons=0, over_category_cap=0, compared_users=8, churn=0.25,
+        users_with_events=9, users_covered=9, short_lists=0, long_lists=0, wrong_ranks=0, repeated_items=0,
+        bad_scores=0, unordered_scores=0, excluded_items=0, untrue_reasons=0, over_category_cap=0,
+        compared_users=8, churn=0.25,
     ),
     audit.Shown(
         distinct=30, catalogue=60, unknown=audit.Wrong(0), unavailable=audit.Wrong(0), blocked=audit.Wrong(0),
@@ -31,8 +33,8 @@ def with_(part: str, **changes: Any) -> audit.Measured:
     return replace(GOOD, **{part: replace(getattr(GOOD, part), **changes)})
 
 
-def failed(measured: audit.Measured, max_per_category: int | None = 2) -> dict[str, str]:
-    results = audit.checks(measured, Audit(), 20, max_per_category)
+def failed(measured: audit.Measured, **bounds: float) -> dict[str, str]:
+    results = audit.checks(measured, Audit.model_validate(bounds), 20, 2)
     return {result.expectation: result.observed or "" for result in results if not result.success}
 
 
@@ -40,7 +42,7 @@ def test_a_good_night_passes_every_check_under_a_name_of_its_own() -> None:
     results = audit.checks(GOOD, Audit(), 20, 2)
     assert failed(GOOD) == {}
     assert audit.reasons(results) == []
-    assert len({result.expectation for result in results}) == len(results) == 21
+    assert len({result.expectation for result in results}) == len(results) == 22
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,8 @@ def test_a_good_night_passes_every_check_under_a_name_of_its_own() -> None:
         (with_("lists", duplicate_users=1), "a user has one list", "broken by 1 user"),
         (with_("lists", other_nights=3), "lists are of this night", "broken by 3 lists"),
         (with_("lists", models=("m1", "m2")), "one model made the lists", "m1, m2"),
-        (with_("faults", wrong_length=1), "a list has 20 items", "broken by 1 list"),
+        (with_("faults", short_lists=1), "a list has 20 items", "1 of 10 lists have fewer"),
+        (with_("faults", long_lists=1), "a list has no more than 20 items", "broken by 1 list"),
         (with_("faults", wrong_ranks=2), "ranks are 1 to 20 in order", "broken by 2 lists"),
         (with_("faults", repeated_items=1), "a list holds an item once", "broken by 1 list"),
         (with_("faults", bad_scores=1), "scores are finite", "broken by 1 list"),
@@ -65,18 +68,43 @@ def test_a_good_night_passes_every_check_under_a_name_of_its_own() -> None:
         (with_("shown", other_sources=4), "sources are known", "broken by 4 rows"),
         (with_("faults", untrue_reasons=1), "repeats and reasons are in the user's history", "broken by 1 list"),
         (with_("faults", over_category_cap=1), "a list has at most 2 items of a category", "broken by 1 list"),
-        (with_("shown", top_item_users=10), "the commonest item does not reach too many users",
-         "1.000 of users get item milk"),
         (with_("validated", rows=0), "the night's data was validated", "0 checked, no critical failure"),
         (with_("validated", critical_failures=("events: rows",)), "the night's data was validated", "events: rows"),
-        (with_("faults", churn=0.9), "lists change little enough",
-         "0.900 of a list is new since 2017-12-22, mean over 8 users"),
     ],
 )  # fmt: skip
 def test_a_critical_check_fails_for_its_own_reason(measured: audit.Measured, expectation: str, observed: str) -> None:
     assert failed(measured) == {expectation: observed}
     (reason,) = audit.reasons(audit.checks(measured, Audit(), 20, 2))
     assert reason.startswith(f"{expectation}: {observed} (expected: ")
+
+
+@pytest.mark.parametrize(
+    ("measured", "expectation", "observed", "setting"),
+    [
+        (with_("shown", top_item_users=10), "the commonest item does not reach too many users",
+         "1.000 of users get item milk", "max_top_item_share"),
+        (with_("faults", churn=0.9), "lists change little enough",
+         "0.900 of a list is new since 2017-12-22, mean over 8 users", "max_churn"),
+    ],
+)  # fmt: skip
+def test_taste_is_a_warning_unless_the_settings_say_otherwise(
+    measured: audit.Measured, expectation: str, observed: str, setting: str
+) -> None:
+    assert failed(measured) == {expectation: observed}
+    assert audit.reasons(audit.checks(measured, Audit(), 20, 2)) == []
+    (reason,) = audit.reasons(audit.checks(measured, Audit(taste="critical"), 20, 2))
+    assert reason.startswith(f"{expectation}: {observed} (expected: ")
+    assert f"([audit] {setting})" in reason
+
+
+def test_a_bound_is_a_setting_and_named() -> None:
+    short = with_("faults", short_lists=2)
+    (reason,) = audit.reasons(audit.checks(short, Audit(), 20, 2))
+    assert reason.endswith("(expected: a share of 0 or less has fewer ([audit] max_short_lists))")
+    assert failed(short, max_short_lists=0.2) == {}
+    named = {word for result in audit.checks(short, Audit(), 20, 2)
+             for word in re.findall(r"\[audit\] (\w+)", result.expected)}  # fmt: skip
+    assert named == {name.removeprefix("audit.") for name in names() if name.startswith("audit.")} - {"taste"}
 
 
 def test_lists_that_stand_still_are_a_warning_that_holds_nothing() -> None:

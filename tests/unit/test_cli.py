@@ -52,3 +52,9 @@ def test_an_unknown_setting_is_refused_with_the_one_that_is_likely_meant(tmp_pat
         load_settings({"NIGHTSHIFT_HOME": str(tmp_path)})
     assert "there is no setting training.tower_steps (did you mean training.tower.steps?)" in str(error.value)
     assert "scoring.n: input should be greater than or equal to 1, found 0" in str(error.value)
+
+
+def test_a_rule_of_an_unknown_behaviour_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "nightshift.toml").write_text("[scoring]\nexclude_seen_days = { purchase = 7, buy = 7 }\n")
+    with pytest.raises(SettingsError, match=r"scoring: .*exclude_seen_days names buy, expected one of view, cart, "):
+        load_settings({"NIGHTSHIFT_HOME": str(tmp_path)})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
 from contracts.errors import InputError
+from contracts.settings import Shop
 from contracts.tables import EVENTS, ITEMS, RECOMMENDATIONS
 from spark_jobs import examples as command
 from spark_jobs.reporting import examples
@@ -62,6 +63,17 @@ def test_history_and_reasons_are_as_of_the_night(shop: ArrowLake) -> None:
     ]
     assert bob.recommendations[0].why == "once, 21 days ago"
     assert cleo.recommendations[0].why == "looked at before"
+
+
+def test_days_are_those_of_the_shops_time_zone(shop: ArrowLake) -> None:
+    night = shop.settings.model_copy(update={"shop": Shop(time_zone="Asia/Tokyo")})
+    # half past midnight of the 23rd in Tokyo, and of the 24th, which is not known yet
+    shop.write(EVENTS, [
+        event("ann", "1", datetime(2017, 12, 22, 15, 30, tzinfo=UTC), ds=NIGHT),
+        event("ann", "2", datetime(2017, 12, 23, 15, 30, tzinfo=UTC), ds=NIGHT),
+    ])  # fmt: skip
+    ann = examples.examples(night, NIGHT)[0]
+    assert ann.history == (examples.PastItem("Milk, Farm, 1 L", 1, NIGHT),)
 
 
 def test_users_have_a_pseudonym_that_stays(shop: ArrowLake) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 
 import pytest
 
 from contracts import lake
 from contracts.errors import InputError
 from contracts.interval import midnight
-from contracts.settings import Baselines
+from contracts.settings import Baselines, Shop
 from contracts.tables import EVENTS, HINDSIGHT_RESULTS, INGEST_COUNTS, ITEMS, PUBLICATIONS, RECOMMENDATIONS
 from spark_jobs import hindsight as command
 from spark_jobs.reporting import hindsight, hindsight_table
@@ -38,11 +38,11 @@ PAST = [
     event("ann", "ham", noon(NIGHT), ds=date(2017, 12, 11)),
 ]
 FUTURE = [
-    event("ann", "milk", midnight(date(2017, 12, 11))),
+    event("ann", "milk", midnight(date(2017, 12, 11), UTC)),
     event("ann", "milk", noon(date(2017, 12, 12))),
-    event("ann", "ham", midnight(date(2017, 12, 17)) + timedelta(hours=23)),
+    event("ann", "ham", midnight(date(2017, 12, 17), UTC) + timedelta(hours=23)),
     # a day later than the window, another behaviour, and a user without a list
-    event("ann", "jam", midnight(date(2017, 12, 18))),
+    event("ann", "jam", midnight(date(2017, 12, 18), UTC)),
     event("bob", "tea", noon(date(2017, 12, 11)), "view"),
     event("zoe", "jam", noon(date(2017, 12, 11))),
 ]
@@ -86,6 +86,27 @@ def test_lists_and_baselines_are_judged_by_the_target_events_after_the_night(sho
 def test_a_late_event_counts_on_the_day_it_happened(shop: ArrowLake) -> None:
     shop.write(EVENTS, [*PAST, event("bob", "jam", noon(AFTER[-1]), ds=AFTER[-1] + timedelta(days=2))])
     assert judged(shop).values[LISTS]["recall@10"].mean == 1.0
+
+
+def test_the_window_begins_and_ends_at_the_shops_midnight(shop: ArrowLake) -> None:
+    tokyo = replace(shop, settings=shop.settings.model_copy(update={"shop": Shop(time_zone="Asia/Tokyo")}))
+    zone = tokyo.settings.shop.zone
+    first, last = midnight(AFTER[0], zone), midnight(AFTER[-1] + timedelta(days=1), zone)
+    half = timedelta(minutes=30)
+    shop.write(EVENTS, [
+        *PAST, event("bob", "jam", last - half, ds=AFTER[-1]), event("ann", "jam", last + half, ds=AFTER[-1]),
+        event("bob", "tea", first + half, ds=AFTER[0]), event("bob", "ham", first - half, ds=AFTER[0]),
+    ])  # fmt: skip
+    result = judged(tokyo)
+    # bob: jam of jam and tea
+    assert (result.users, result.values[LISTS]["recall@10"].mean) == (1, 0.5)
+    # what zoe took on the 9th in UTC was on the 10th in Tokyo, and is popular there for a day
+    shop.write(
+        EVENTS,
+        [event("zoe", "tea", midnight(NIGHT, zone) + half, ds=NIGHT), event("bob", "tea", first + half, ds=AFTER[0])],
+    )
+    day = replace(tokyo, settings=tokyo.settings.model_copy(update={"baselines": Baselines(popular_days=1)}))
+    assert judged(day).values["baseline/popular_1_days"]["recall@10"].mean == 1.0
 
 
 def test_the_order_of_the_catalogue_does_not_decide_between_equals(shop: ArrowLake) -> None:

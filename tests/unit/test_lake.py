@@ -120,5 +120,5 @@ def test_the_as_of_filter_asks_for_the_log_and_for_the_time(settings: Settings) 
             factories.event("ann", "of the day", factories.noon(SECOND)),
         ],
     )
-    rows = lake.rows(settings, EVENTS, lake.known_before(SECOND, pads.field))
+    rows = lake.rows(settings, EVENTS, lake.known_before(SECOND, pads.field, UTC))
     assert [row["item_id"] for row in rows] == ["known"]

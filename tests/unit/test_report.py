@@ -174,7 +174,7 @@ def test_a_held_night_says_why_and_what_readers_get(shop: ArrowLake) -> None:
     it = verdict(shop)
     assert (it.state, it.reasons) == ("held", [why])
     assert it.readers == "Readers get the lists of 2017-12-22: 2 users, model m1."
-    assert "Nothing was published, so there are no lists to show." in written(shop)
+    assert "This run published no lists, so there are none to show." in written(shop)
 
 
 def test_a_night_that_failed_its_validation_says_which_expectation(shop: ArrowLake) -> None:

@@ -1,0 +1,78 @@
+"""Why records were rejected: the reasons with their numbers, and one record to look at. Needs no Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import pyarrow.dataset as pads
+
+from contracts import lake
+from contracts.columns import Columns as C
+from contracts.interval import Interval
+from contracts.settings import Settings
+from contracts.tables import EVENTS_REJECTED, ITEMS_REJECTED, Table
+
+REASONS_NAMED = 5
+"""Reasons that a message names, the commonest first."""
+SHOWN = 200
+"""Characters of the example that a message shows."""
+
+
+@dataclass(frozen=True)
+class Rejects:
+    """Rejected records that count, and one of the commonest reason."""
+
+    by_reason: dict[str, int]  # commonest first, ties by name
+    file: str
+    record: str
+
+    def text(self, raw: float, masked: Callable[[str], str]) -> str:
+        """The reasons as shares of ``raw`` records, and the example as ``masked`` lets people see it."""
+        named = list(self.by_reason.items())[:REASONS_NAMED]
+        reasons = ", ".join(f"{reason} {rows / max(raw, 1):.1%}" for reason, rows in named)
+        others = len(self.by_reason) - len(named)
+        more = f" and {others} more reason{'s' * (others > 1)}" if others else ""
+        record = masked(self.record)
+        shown = record if len(record) <= SHOWN else f"{record[: SHOWN - 1]}…"
+        return f"Rejected of {raw:,.0f} records: {reasons}{more}; for example ({named[0][0]}) in {self.file}: {shown}"
+
+
+def of_events(settings: Settings, interval: Interval) -> Rejects | None:
+    """Rejected log records of some days but for expected ones; None where there are none."""
+    return _rejects(settings, EVENTS_REJECTED, interval, settings.ingest.expected_rejects)
+
+
+def of_items(settings: Settings) -> Rejects | None:
+    """Rejected records of the catalogue; None where there are none."""
+    return _rejects(settings, ITEMS_REJECTED, None, ())
+
+
+def expected_events(settings: Settings, interval: Interval) -> int:
+    """Number of rejected log records of some days that are expected."""
+    counts = _by_reason(settings, EVENTS_REJECTED, interval)
+    return sum(rows for reason, rows in counts.items() if reason in settings.ingest.expected_rejects)
+
+
+def _by_reason(settings: Settings, table: Table, interval: Interval | None) -> dict[str, int]:
+    """Number of a table's records by reason."""
+    if not lake.exists(settings, table):
+        return {}
+    counts = lake.arrow(settings, table, [C.REASON], _within(interval)).group_by(C.REASON)
+    return {row[C.REASON]: row["count_all"] for row in counts.aggregate([([], "count_all")]).to_pylist()}
+
+
+def _rejects(settings: Settings, table: Table, interval: Interval | None, expected: Collection[str]) -> Rejects | None:
+    counts = _by_reason(settings, table, interval)
+    order = sorted((reason for reason in counts if reason not in expected), key=lambda name: (-counts[name], name))
+    if not order:
+        return None
+    commonest = pads.field(C.REASON) == order[0]
+    within = _within(interval)
+    where = commonest if within is None else commonest & within
+    (example,) = lake.some_rows(settings, table, [C.SOURCE_FILE, C.RAW], where, 1)
+    return Rejects({reason: counts[reason] for reason in order}, example[C.SOURCE_FILE], example[C.RAW])
+
+
+def _within(interval: Interval | None) -> pads.Expression | None:
+    return None if interval is None else interval.covers(pads.field(C.DS))
