@@ -1,0 +1,157 @@
+"""One user scored again with the night's model, without Spark: an item's place among the candidates, and its features.
+
+By the code of the night: the package and the worker of `spark_jobs.scoring`, and the parts of `models.recommend`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from datetime import date, timedelta
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+from contracts import lake
+from contracts.columns import Columns as C
+from contracts.interval import midnight_seconds
+from contracts.settings import Settings
+from contracts.tables import EVENTS, SOURCES
+from models.catalogue import histories_from_arrow
+from models.histories import DAY, Floats
+from models.item_state import POPULARITY_DAYS
+from models.ranker import Ranker
+from models.recommend import features_of, generated
+from models.store.registry import chosen_folder
+from nightshift.lookups.published import items_of, published
+from spark_jobs.scoring.histories import ITEM_DAY, ITEM_EVENTS
+from spark_jobs.scoring.package import pack
+from spark_jobs.scoring.worker import HISTORIES, Worker
+
+TOP = 8
+"""Features shown."""
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """A feature of the item, and by how much the score would fall if it had the mean that the ranker was fitted on."""
+
+    feature: str
+    value: float
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """The item among the user's candidates; ranks and scores are before the rules that exclude and cap."""
+
+    as_published: bool  # the user's list comes out with the items of the published one, in their order
+    candidates: int
+    source: str | None  # the first source that brings it; None: none does
+    rank: int | None
+    score: float | None
+    last_score: float | None  # of the N-th candidate
+    contributions: tuple[Contribution, ...]  # largest first; none for a user without target events
+
+
+def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Rescored:
+    """Scores the user of a published night again.
+
+    Raises:
+        InputError: nothing was published for the night, or the user has no list in it.
+        ModelError: the night's model is not there any more, is damaged, or has lost its item vectors.
+    """
+    publication = published(settings, ds)
+    night = publication[C.DS]
+    was = [row[C.ITEM_ID] for row in items_of(settings, night, user)]
+    end = night + timedelta(days=1)
+    targets, now = settings.ingest.targets, midnight_seconds(end)
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
+        package = Path(scratch) / "package"
+        pack(settings, chosen_folder(settings, publication[C.MODEL_ID]), daily_counts(settings, end), package)
+        worker = Worker.open(package, settings.scoring, targets, now)
+        users = pd.DataFrame([history(settings, user, end)])
+        comes_out = [row[C.ITEM_ID] for row in worker.lists_of(users)[C.ITEMS][0]]
+        return _placed(worker, users, item, as_published=comes_out == was)
+
+
+def daily_counts(settings: Settings, end: date) -> pa.Table:
+    """`spark_jobs.scoring.histories.daily_counts` without Spark."""
+    first = midnight_seconds(end) // DAY - max(POPULARITY_DAYS)
+    known = lake.known_before(end, pads.field) & pads.field(C.BEHAVIOUR).isin(list(settings.ingest.targets))
+    events = lake.arrow(settings, EVENTS, [C.ITEM_ID, C.EVENT_TIME], known)
+    day = pc.floor(pc.divide(events[C.EVENT_TIME].cast(pa.timestamp("s", "UTC"), safe=False).cast(pa.int64()), DAY))
+    counted = pa.table({C.ITEM_ID: events[C.ITEM_ID], ITEM_DAY: day.cast(pa.int32())})
+    counted = counted.filter(pc.field(ITEM_DAY) >= first).group_by([C.ITEM_ID, ITEM_DAY]).aggregate([([], "count_all")])
+    return counted.rename_columns([C.ITEM_ID, ITEM_DAY, ITEM_EVENTS])
+
+
+def history(settings: Settings, user: str, end: date) -> dict[str, object]:
+    """`spark_jobs.scoring.histories.histories` of one user, without Spark.
+
+    Only events of one moment in different sessions can be in another order: Spark hashes sessions otherwise.
+    """
+    known = lake.known_before(end, pads.field) & (pads.field(C.USER_ID) == user)
+    columns = [C.EVENT_TIME, C.SESSION_ID, C.ITEM_ID, C.BEHAVIOUR]
+    rows = lake.arrow(settings, EVENTS, columns, known).to_pylist()
+    events = sorted(
+        (int(row[C.EVENT_TIME].timestamp()), _session(row[C.SESSION_ID]), row[C.ITEM_ID], row[C.BEHAVIOUR])
+        for row in rows
+    )[-settings.splits.max_history :]
+    times, sessions, items, behaviours = zip(*events, strict=True) if events else ((), (), (), ())
+    values = {C.USER_ID: user, C.ITEM_IDS: items, C.BEHAVIOURS: behaviours, C.TIMES: times, C.SESSIONS: sessions}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _session(name: str | None) -> int:
+    """A number by which sessions differ; 0 where the log names none."""
+    if name is None:
+        return 0
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), signed=True)
+
+
+def _placed(worker: Worker, users: pd.DataFrame, item: str, *, as_published: bool) -> Rescored:
+    """The item among the candidates."""
+    state, model, settings = worker.state, worker.model, worker.settings
+    rows = pa.Table.from_pandas(users, schema=HISTORIES, preserve_index=False)
+    past = histories_from_arrow(rows, worker.catalogue, model.about["behaviours"]).before(worker.now)
+    targets = past.select(past.are_of(worker.rules.targets))
+    made = generated(past, targets, state, model.encoder, settings, worker.now)
+    candidates = made.candidates
+    number = worker.catalogue.positions([item])[0]
+    place = np.flatnonzero(candidates.items == number) if number >= 0 else np.zeros(0, np.int64)
+    if not targets.lengths[0]:
+        source = SOURCES[candidates.sources[place[0]]] if len(place) else None
+        return Rescored(as_published, len(candidates.items), source, None, None, None, ())
+    features = features_of(made, candidates, targets, state, model.encoder, settings.features, worker.now)
+    scores = model.ranker.score(features)
+    last = float(np.sort(scores)[::-1][: worker.rules.n][-1]) if len(scores) else None
+    if not len(place):
+        return Rescored(as_published, len(scores), None, None, None, last, ())
+    own = int(place[0])
+    return Rescored(
+        as_published,
+        len(scores),
+        SOURCES[candidates.sources[own]],
+        int((scores > scores[own]).sum()) + 1,
+        float(scores[own]),
+        last,
+        contributions(model.ranker, features[own]),
+    )
+
+
+def contributions(ranker: Ranker, row: Floats) -> tuple[Contribution, ...]:
+    """What moves the score of one row [features] the most, one feature at a time against the ranker's mean."""
+    compressed = ranker.mean.numpy()
+    means = (np.sign(compressed) * np.expm1(np.abs(compressed))).astype(np.float32)
+    tried = np.tile(row, (len(row) + 1, 1))
+    np.fill_diagonal(tried[1:], means)
+    scores = ranker.score(tried)
+    moved = scores[0] - scores[1:]
+    order = np.argsort(-np.abs(moved), kind="stable")[:TOP]
+    return tuple(Contribution(ranker.features[each], float(row[each]), float(moved[each])) for each in order)
