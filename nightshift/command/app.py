@@ -41,7 +41,9 @@ def _is_of_a_file(error: Exception) -> bool:
     """Whether a file or a table could not be read or written; a reader that hangs up (``| head``) is not that."""
     if isinstance(error, OSError):
         return error.errno != errno.EPIPE
-    return type(error).__module__.partition(".")[0] in ("deltalake", "pyarrow")
+    module = type(error).__module__.partition(".")[0]
+    # Arrow has one error for damaged files and for wrong code: only its words tell them apart
+    return module == "deltalake" or (module == "pyarrow" and "Parquet" in str(error))
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)

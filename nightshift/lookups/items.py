@@ -25,6 +25,8 @@ class Item:
 def known_items(settings: Settings, wanted: Iterable[str | None]) -> dict[str, Item]:
     """What to call each item, and its category."""
     ids = sorted({item for item in wanted if item is not None})
+    if not ids:  # Arrow would not know their type
+        return {}
     rows = lake.arrow(settings, ITEMS, [C.ITEM_ID, C.CATEGORY], pads.field(C.ITEM_ID).isin(ids)).to_pylist()
     categories = {row[C.ITEM_ID]: row[C.CATEGORY] for row in rows}
     return {item: Item(title, categories.get(item)) for item, title in item_texts(settings, ids).items()}
