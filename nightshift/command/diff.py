@@ -62,7 +62,7 @@ def draw(console: Console, found: Difference) -> None:
         *sources,
         ("content", before.content_hash[:12], after.content_hash[:12]),
     ]
-    console.print(table(console, ["", str(before.ds), str(after.ds)], rows))
+    console.print(table(["", str(before.ds), str(after.ds)], rows))
     line(console)
     line(console, "The content hashes are equal." if found.same_content else "The content hashes differ.")
     line(
@@ -82,7 +82,7 @@ def draw(console: Console, found: Difference) -> None:
         line(console)
         line(console, "Users whose lists changed the most", "bold")
         changed = ((each.user, percent(each.new_share), f"{each.overlap:.3f}") for each in found.most_changed)
-        console.print(table(console, ["user", "new", "overlap"], changed, right=("new", "overlap")))
+        console.print(table(["user", "new", "overlap"], changed, right=("new", "overlap")))
 
 
 def draw_items(console: Console, heading: str, items: Sequence[ItemChange]) -> None:
@@ -95,4 +95,4 @@ def draw_items(console: Console, heading: str, items: Sequence[ItemChange]) -> N
             for each in items
         )
         columns = ["item", "title", "before", "after", "change"]
-        console.print(table(console, columns, rows, right=columns[2:]))
+        console.print(table(columns, rows, right=columns[2:]))

@@ -38,18 +38,20 @@ def nights(
 
 
 FIGURES = ("users", "coverage", "churn", "repeats", "critical", "warnings", "raw", "clean", "rejected")
+LISTS = ("night", "status", "users", "coverage", "churn", "repeats", "critical", "warnings")
+RECORDS = ("raw", "clean", "rejected", "model", "report")
+ONE_TABLE = 150
+"""Columns of a window in which all of a night stands in one row."""
 
 
 def draw(console: Console, found: Nights) -> None:
-    """A row a night; below it why nights were not published, and whom readers follow."""
-    console.print(
-        table(
-            console,
-            ["night", "status", "model", *FIGURES, "report"],
-            (_row(each, live=each.ds == found.readers_get) for each in found.nights),
-            right=FIGURES,
-        )
-    )
+    """A row a night, in a narrow window two; below why nights were not published, and whom readers follow."""
+    rows = [_cells(each, live=each.ds == found.readers_get) for each in found.nights]
+    parts = [(*LISTS, *RECORDS)] if console.width >= ONE_TABLE else [LISTS, ("night", *RECORDS)]
+    for columns in parts:
+        console.print(table(columns, [[row[name] for name in columns] for row in rows], FIGURES, ["status"]))
+        if columns != parts[-1]:
+            line(console)
     folders = {each.report.parent for each in found.nights if each.report}
     for folder in sorted(folders):
         line(console, f"Reports are in {folder}.")
@@ -68,22 +70,23 @@ def draw(console: Console, found: Nights) -> None:
     )
 
 
-def _row(night: Night, *, live: bool) -> list[str | Text]:
+def _cells(night: Night, *, live: bool) -> dict[str, str | Text]:
+    """What stands in each column."""
     status = night.status
     if night.followed and status != "published":
         status += f", readers follow {night.followed.run_id}"
-    return [
-        text(night.ds, "bold" if live else ""),
-        text(status, STYLES.get(night.status, "")),
-        text(night.model_id),
-        count(night.users),
-        percent(night.coverage),
-        percent(night.churn),
-        percent(night.repeats),
-        text(night.critical_failures, "red" if night.critical_failures else ""),
-        text(night.warnings, "yellow" if night.warnings else ""),
-        count(night.raw),
-        count(night.clean),
-        count(night.rejected),
-        text(night.report.name if night.report else None),
-    ]
+    return {
+        "night": text(night.ds, "bold" if live else ""),
+        "status": text(status, STYLES.get(night.status, "")),
+        "users": count(night.users),
+        "coverage": percent(night.coverage),
+        "churn": percent(night.churn),
+        "repeats": percent(night.repeats),
+        "critical": text(night.critical_failures, "red" if night.critical_failures else ""),
+        "warnings": text(night.warnings, "yellow" if night.warnings else ""),
+        "raw": count(night.raw),
+        "clean": count(night.clean),
+        "rejected": count(night.rejected),
+        "model": text(night.model_id),
+        "report": text(night.report.name if night.report else None),
+    }

@@ -79,7 +79,7 @@ def draw(console: Console, found: Rejects) -> None:
         )
         columns = ["day", "raw", "rejected", *names]
         line(console)
-        console.print(table(console, columns, rows, right=columns[1:]))
+        console.print(table(columns, rows, right=columns[1:]))
     if found.catalogue:
         line(console)
         line(console, "Catalogue, as of the newest run", "bold")
@@ -92,7 +92,7 @@ def draw_reasons(console: Console, reasons: Sequence[Reason]) -> None:
         line(console, "Nothing was rejected.")
         return
     rows = ((each.reason, count(each.records), percent(each.share)) for each in reasons)
-    console.print(table(console, ["reason", "records", "of all"], rows, right=("records", "of all")))
+    console.print(table(["reason", "records", "of all"], rows, right=("records", "of all")))
     for each in reasons:
         line(console)
         line(console, f"{each.reason}, for example:")

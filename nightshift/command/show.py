@@ -48,7 +48,6 @@ def draw(console: Console, found: UserNight) -> None:
     line(console)
     console.print(
         table(
-            console,
             ["rank", "item", "title", "category", "score", "source", "because"],
             (
                 (
@@ -70,7 +69,7 @@ def draw(console: Console, found: UserNight) -> None:
 def draw_events(console: Console, events: Iterable[Done]) -> None:
     """A row an event."""
     rows = ((moment(each.time), each.behaviour, each.item_id, each.title) for each in events)
-    console.print(table(console, ["time (UTC)", "behaviour", "item", "title"], rows))
+    console.print(table(["time (UTC)", "behaviour", "item", "title"], rows))
 
 
 def _because(item: str | None, title: str | None, *, itself: bool) -> str:

@@ -54,23 +54,31 @@ def screen() -> Console:
 
 
 def table(
-    console: Console, columns: Sequence[str], rows: Iterable[Sequence[object]], right: Collection[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    right: Collection[str] = (),
+    folds: Collection[str] = ("title", "category", "because"),
 ) -> Table:
     """A table of values, which are taken literally.
 
     Args:
-        console: Where it will be shown.
         columns: Headings.
         rows: Cells: values, or texts of `text` that have a style.
         right: Headings of the columns of figures.
+        folds: Headings of the columns that take more lines in a narrow window.
     """
-    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
+    made = Table(box=None, pad_edge=False, header_style="bold underline")
     for name in columns:
-        made.add_column(text(name), justify="right" if name in right else "left", overflow="fold")
+        wide = name in folds
+        made.add_column(
+            text(name),
+            justify="right" if name in right else "left",
+            no_wrap=not wide,
+            overflow="fold" if wide else "ellipsis",
+        )
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else text(cell) for cell in row))
     return made

@@ -99,17 +99,18 @@ def draw_rescored(console: Console, found: Rescored) -> None:
             "The list comes out other than published: logs, catalogue, settings or code have changed since. "
             "What follows is of today.",
         )
-    if found.source is None:
+    if not found.sources:
         line(console, f"No source brings it: it is none of the user's {found.candidates:,} candidates.")
         return
+    sources = " and ".join(found.sources)
     if found.score is None:
-        line(console, f"A candidate from {found.source}; without target events the popular list stands as it is.")
+        line(console, f"A candidate from {sources}; without target events the popular list stands as it is.")
         return
     last = "" if found.last_score is None else f"; the last that fits into the list scores {found.last_score:.3f}"
     line(
         console,
-        f"A candidate from {found.source}: rank {found.rank} of {found.candidates:,} before the rules, "
+        f"A candidate from {sources}: rank {found.rank} of {found.candidates:,} before the rules, "
         f"score {found.score:.3f}{last}.",
     )
     rows = ((each.feature, f"{each.value:.4g}", f"{each.contribution:+.3f}") for each in found.contributions)
-    console.print(table(console, ["feature", "value", "moves the score by"], rows, ["value", "moves the score by"]))
+    console.print(table(["feature", "value", "moves the score by"], rows, ["value", "moves the score by"]))

@@ -90,8 +90,8 @@ def spark_files(settings: Settings) -> Iterator[Check]:
     options = spark_defaults(settings)
     if not options.is_file():
         yield problem("Spark options", f"{options} is missing", SETUP)
-    elif any(str(jar) not in options.read_text() for jar in jars):
-        yield problem("Spark options", f"{options} names jars of another place", f"The home was moved. {SETUP}")
+    elif gone := [jar for jar in named_jars(options.read_text()) if not jar.is_file()]:
+        yield problem("Spark options", f"{options} names {gone[0]}, which does not exist", SETUP)
     else:
         yield ok("Spark options", str(options))
     archive = options.parent / "classes.jsa"
@@ -99,6 +99,12 @@ def spark_files(settings: Settings) -> Iterator[Check]:
         yield ok("Class archive", f"{archive}, {archive.stat().st_size / 1e6:.0f} MB")
     else:
         yield warning("Class archive", f"{archive} is missing: every start of Spark takes longer", SETUP)
+
+
+def named_jars(options: str) -> list[Path]:
+    """The jars that spark-defaults.conf names."""
+    lines = (line.partition(" ") for line in options.splitlines())
+    return [Path(jar) for name, _, value in lines if name == "spark.jars" for jar in value.split(",")]
 
 
 def spark_starts(settings: Settings) -> Check:

@@ -92,7 +92,7 @@ def why(settings: Settings, user: str, item: str, ds: date | None) -> Why:
         done(with_item, items),
         done(with_because, items),
         tuple(findings),
-        tuple(_notes(settings, publication)),
+        tuple(_notes(settings, publication, by_rules=own is None)),
     )
 
 
@@ -165,8 +165,10 @@ def _undecided(
     )
 
 
-def _notes(settings: Settings, publication: Row) -> Iterator[str]:
-    """What this answer reads as it is now, where that is not as it was."""
+def _notes(settings: Settings, publication: Row, *, by_rules: bool) -> Iterator[str]:
+    """What this answer reads as it is now, where it need not be as it was."""
+    if by_rules:
+        yield "No table keeps a night's settings: the rules are those of the settings as they are now."
     then, now = publication[C.TABLE_VERSIONS].get(ITEMS.name), lake.version(settings, ITEMS)
     if then is not None and then != now:
         yield f"The catalogue has changed since the night (version {then}, now {now}): it is read as it is now."

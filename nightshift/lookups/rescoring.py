@@ -20,7 +20,7 @@ import pyarrow.dataset as pads
 from contracts import lake
 from contracts.columns import Columns as C
 from contracts.interval import midnight_seconds
-from contracts.settings import Settings
+from contracts.settings import Settings, Training
 from contracts.tables import EVENTS, SOURCES
 from models.catalogue import histories_from_arrow
 from models.histories import DAY, Floats
@@ -35,6 +35,9 @@ from spark_jobs.scoring.worker import HISTORIES, Worker
 
 TOP = 8
 """Features shown."""
+
+CAPS = ("repeat", "cooccurrence", "match", "popular")
+"""Settings of `training.candidates` that say how much each source brings, in the order of SOURCES."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Rescored:
 
     as_published: bool  # the user's list comes out with the items of the published one, in their order
     candidates: int
-    source: str | None  # the first source that brings it; None: none does
+    sources: tuple[str, ...]  # those that bring it, the one that the list names first; none: it is no candidate
     rank: int | None
     score: float | None
     last_score: float | None  # of the N-th candidate
@@ -123,26 +126,37 @@ def _placed(worker: Worker, users: pd.DataFrame, item: str, *, as_published: boo
     targets = past.select(past.are_of(worker.rules.targets))
     made = generated(past, targets, state, model.encoder, settings, worker.now)
     candidates = made.candidates
-    number = worker.catalogue.positions([item])[0]
-    place = np.flatnonzero(candidates.items == number) if number >= 0 else np.zeros(0, np.int64)
+    number = int(worker.catalogue.positions([item])[0])
+    place = np.flatnonzero(candidates.items == number)  # an unknown item's -1 is none of them
+    sources = tuple(
+        name
+        for name, cap in zip(SOURCES, CAPS, strict=True)
+        if len(place)
+        and number in generated(past, targets, state, model.encoder, _only(settings, cap), worker.now).candidates.items
+    )
     if not targets.lengths[0]:
-        source = SOURCES[candidates.sources[place[0]]] if len(place) else None
-        return Rescored(as_published, len(candidates.items), source, None, None, None, ())
+        return Rescored(as_published, len(candidates.items), sources, None, None, None, ())
     features = features_of(made, candidates, targets, state, model.encoder, settings.features, worker.now)
     scores = model.ranker.score(features)
     last = float(np.sort(scores)[::-1][: worker.rules.n][-1]) if len(scores) else None
     if not len(place):
-        return Rescored(as_published, len(scores), None, None, None, last, ())
+        return Rescored(as_published, len(scores), (), None, None, last, ())
     own = int(place[0])
     return Rescored(
         as_published,
         len(scores),
-        SOURCES[candidates.sources[own]],
+        sources,
         int((scores > scores[own]).sum()) + 1,
         float(scores[own]),
         last,
         contributions(model.ranker, features[own]),
     )
+
+
+def _only(settings: Training, cap: str) -> Training:
+    """The same settings with one source of candidates."""
+    others = {name: 0 for name in CAPS if name != cap}
+    return settings.model_copy(update={"candidates": settings.candidates.model_copy(update=others)})
 
 
 def contributions(ranker: Ranker, row: Floats) -> tuple[Contribution, ...]:

@@ -86,11 +86,13 @@ def test_the_list_comes_out_as_published_and_each_candidate_has_its_place(shop: 
         for each in (f"i{number:02d}" for number in range(SHOP_ITEMS))
     }
     assert not any(each["as_published"] for each in made.values())
-    placed = sorted((each["rank"], name) for name, each in made.items() if each["source"])
+    placed = sorted((each["rank"], name) for name, each in made.items() if each["sources"])
     assert [rank for rank, _ in placed] == list(range(1, len(placed) + 1))
+    assert [name for name, each in made.items() if "repeat" in each["sources"]] == ["i00", "i01", "i02", "i03"]
+    assert all("popular" in each["sources"] for each in made.values())
     top = placed[:N]
     assert made[top[-1][1]]["score"] == made[top[0][1]]["last_score"]
-    publish(shop, [(name, made[name]["score"], made[name]["source"], None) for _, name in top])
+    publish(shop, [(name, made[name]["score"], made[name]["sources"][0], None) for _, name in top])
     again = answer(shop.settings, "why", "ann", top[0][1], "--score")["rescored"]
     assert again["as_published"]
     assert len(again["contributions"]) == 8
@@ -101,7 +103,7 @@ def test_the_list_comes_out_as_published_and_each_candidate_has_its_place(shop: 
 
 def test_who_has_no_target_events_gets_the_popular_list(shop: ArrowLake) -> None:
     made = answer(shop.settings, "why", "bob", "i01", "--score")["rescored"]
-    assert (made["source"], made["score"], made["contributions"]) == ("popular", None, [])
+    assert (made["sources"], made["score"], made["contributions"]) == (["popular"], None, [])
     assert "the popular list stands as it is" in told(shop.settings, "why", "bob", "i01", "--score")
 
 

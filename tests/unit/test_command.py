@@ -99,7 +99,7 @@ def test_no_value_can_order_the_terminal_about(value: object, shown: str) -> Non
 def test_values_are_shown_literally_and_a_pipe_is_plain_and_never_cut() -> None:
     console = Console(markup=False, emoji=False, highlight=False, record=True, width=10_000, force_terminal=False)
     with console.capture() as captured:
-        console.print(table(console, ["item"], [["[red]Tea[/red] :tea: " + "x" * 300]]))
+        console.print(table(["item"], [["[red]Tea[/red] :tea: " + "x" * 300]]))
         line(console, "[bold]\x1b", "bold")
     assert captured.get().splitlines()[1:] == ["[red]Tea[/red] :tea: " + "x" * 300, r"[bold]\x1b"]
 

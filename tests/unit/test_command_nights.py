@@ -6,8 +6,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from contracts.tables import INGEST_COUNTS, PUBLICATIONS, QUALITY_RESULTS
+from nightshift.command.nights import draw
+from nightshift.lookups.nights import nights
 from tests.commands import answer, command, told
 from tests.factories import counted, publication
 from tests.lakes import ArrowLake
@@ -78,6 +81,15 @@ def test_a_night_that_failed_after_it_was_published_shows_both(shop: ArrowLake, 
     shown = told(shop.settings, "nights")
     assert f"{outcome}, readers follow r1" in shown
     assert "2017-12-23 was published before: its readers follow run r1" in shown
+
+
+def test_in_a_narrow_window_a_night_takes_two_rows_and_nothing_is_cut(shop: ArrowLake) -> None:
+    console = Console(markup=False, width=80, force_terminal=True, color_system=None)
+    with console.capture() as captured:
+        draw(console, nights(shop.settings, 10))
+    rows = [line for line in captured.get().splitlines() if line.startswith("2017-12-23  ")]
+    assert [row.split()[1] for row in rows] == ["published", "2,000"]
+    assert rows[1].rstrip().endswith("m1     2017-12-23.html")
 
 
 def test_a_night_that_was_held_and_then_published_is_published(shop: ArrowLake) -> None:
