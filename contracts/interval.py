@@ -37,9 +37,8 @@ class Interval:
         return (ds >= self.start) & (ds < self.end)
 
     def bounds(self, zone: tzinfo) -> tuple[datetime, datetime]:
-        """The midnights at its start and its end, in the time zone ``zone``."""
-        start, end = (datetime(day.year, day.month, day.day, tzinfo=zone) for day in (self.start, self.end))
-        return start, end
+        """The moments at which it begins and ends in the time zone ``zone``, in UTC."""
+        return midnight(self.start, zone), midnight(self.end, zone)
 
     @property
     def end_seconds(self) -> int:

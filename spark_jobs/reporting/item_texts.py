@@ -16,6 +16,8 @@ def item_texts(settings: Settings, items: Iterable[str]) -> dict[str, str]:
     """What to call each item; the id where the catalogue has no words for it."""
     columns = [C.ITEM_ID, C.TITLE, C.PRODUCT_TYPE, C.CATEGORY, C.BRAND, C.SIZE]
     wanted = sorted(items)
+    if not wanted:  # Arrow would not know their type
+        return {}
     texts = {item: f"item {item}" for item in wanted}
     for row in lake.arrow(settings, ITEMS, columns, pads.field(C.ITEM_ID).isin(wanted)).to_pylist():
         name = row[C.TITLE] or row[C.PRODUCT_TYPE] or row[C.CATEGORY]

@@ -1,0 +1,78 @@
+"""All commands of `nightshift` put together, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from contracts.errors import ERROR_PREFIX, InputError, NightshiftError
+from nightshift.command import diff, doctor, nights, rejects, show, why
+from nightshift.command.terminal import printable
+
+
+class Commands(TyperGroup):
+    """The commands. What they cannot do is one line and an exit code, as of the steps."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except NightshiftError as error:
+            _say(error)
+            raise typer.Exit(error.exit_code) from error
+        except Exception as error:
+            if not _is_of_a_file(error):
+                raise
+            _say(error)
+            raise typer.Exit(InputError.exit_code) from error
+
+
+def _say(error: Exception) -> None:
+    # an error can end with what another program printed, which has lines
+    lines = str(error).splitlines() or [type(error).__name__]
+    print(ERROR_PREFIX, "\n".join(map(printable, lines)), file=sys.stderr, flush=True)
+
+
+def _is_of_a_file(error: Exception) -> bool:
+    """Whether a file or a table could not be read or written; a reader that hangs up (``| head``) is not that."""
+    if isinstance(error, OSError):
+        return error.errno != errno.EPIPE
+    module = type(error).__module__.partition(".")[0]
+    # Arrow has one error for damaged files and for wrong code: only its words tell them apart
+    return module == "deltalake" or (module == "pyarrow" and "Parquet" in str(error))
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def nightshift() -> None:
+    """Nightly recommendations: what the nights did, what a user gets and why, and whether this machine is fit.
+
+    Works on NIGHTSHIFT_HOME (default: var/ of the checkout). Every command takes --json, for machines.
+
+    Examples:
+      nightshift nights
+      nightshift show USER
+      nightshift COMMAND --help
+    """
+
+
+LOOK, MEND = "What the nights did", "This machine"
+"""Headings of the commands in the help."""
+
+app.command(rich_help_panel=LOOK)(nights.nights)
+app.command(rich_help_panel=LOOK)(show.show)
+app.command(rich_help_panel=LOOK)(diff.diff)
+app.command(rich_help_panel=LOOK)(rejects.rejects)
+app.command(rich_help_panel=LOOK)(why.why)
+app.command(rich_help_panel=MEND)(doctor.doctor)
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="nightshift")

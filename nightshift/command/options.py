@@ -1,0 +1,42 @@
+"""Arguments and options that several commands take, once."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+import typer
+
+
+def day(text: str) -> date:
+    """A day of an argument; anything else ends the program with exit code 2."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"expected a day, YYYY-MM-DD, found {text!r}") from error
+
+
+def nights_there(incomplete: str) -> list[str]:
+    """Nights with lists, newest first, for the completion of a shell: from names of folders, which takes no time."""
+    from contracts.settings import load_settings
+    from contracts.tables import RECOMMENDATIONS
+
+    folders = (load_settings().lake / RECOMMENDATIONS.name).glob(f"ds={incomplete}*")
+    return sorted((folder.name.removeprefix("ds=") for folder in folders), reverse=True)
+
+
+DAY = "YYYY-MM-DD"
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Ds = Annotated[
+    date | None,
+    typer.Option(
+        "--ds",
+        parser=day,
+        metavar=DAY,
+        autocompletion=nights_there,
+        help="The night (default: the newest published one).",
+    ),
+]
+User = Annotated[str, typer.Argument(help="Id of the user, as in the logs.", show_default=False)]
+Ids = Annotated[bool, typer.Option("--ids", help="Name users by their ids, not by pseudonyms.")]

@@ -1,0 +1,1 @@
+"""What the tables answer: one module a question, each from the settings to a frozen dataclass. Needs no Spark."""

@@ -1,0 +1,186 @@
+"""One user scored again with the night's model, without Spark: an item's place among the candidates, and its features.
+
+By the code of the night: the package and the worker of `spark_jobs.scoring`, and the parts of `models.recommend`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+from contracts import lake
+from contracts.columns import Columns as C
+from contracts.interval import midnight_seconds
+from contracts.settings import Settings, Training
+from contracts.tables import EVENTS, SOURCES
+from models.catalogue import histories_from_arrow
+from models.histories import DAY, Floats
+from models.item_state import POPULARITY_DAYS
+from models.ranker import Ranker
+from models.recommend import features_of, generated
+from models.store.registry import chosen_folder
+from nightshift.lookups.published import Event, excluding, items_of, published
+from spark_jobs.scoring.histories import EXCLUDED, ITEM_DAY, ITEM_EVENTS
+from spark_jobs.scoring.package import pack
+from spark_jobs.scoring.worker import HISTORIES, Worker
+
+TOP = 8
+"""Features shown."""
+
+CAPS = ("repeat", "cooccurrence", "match", "popular")
+"""Settings of `training.candidates` that say how much each source brings, in the order of SOURCES."""
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """A feature of the item, and by how much the score would fall if it had the mean that the ranker was fitted on."""
+
+    feature: str
+    value: float
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """The item among the user's candidates; ranks and scores are before the rules that exclude and cap."""
+
+    as_published: bool  # the user's list comes out with the items of the published one, in their order
+    candidates: int
+    sources: tuple[str, ...]  # those that bring it, the one that the list names first; none: it is no candidate
+    rank: int | None
+    score: float | None
+    last_score: float | None  # of the N-th candidate
+    contributions: tuple[Contribution, ...]  # largest first; none for a user without target events
+
+
+def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Rescored:
+    """Scores the user of a published night again.
+
+    Raises:
+        InputError: nothing was published for the night, or the user has no list in it.
+        ModelError: the night's model is not there any more, is damaged, or has lost its item vectors.
+    """
+    publication = published(settings, ds)
+    night = publication[C.DS]
+    was = [row[C.ITEM_ID] for row in items_of(settings, night, user)]
+    end = night + timedelta(days=1)
+    targets, now = settings.ingest.targets, midnight_seconds(end)
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
+        package = Path(scratch) / "package"
+        pack(settings, chosen_folder(settings, publication[C.MODEL_ID]), daily_counts(settings, end), package)
+        worker = Worker.open(package, settings.scoring, targets, now)
+        users = pd.DataFrame([history(settings, user, end)])
+        comes_out = [row[C.ITEM_ID] for row in worker.lists_of(users)[C.ITEMS][0]]
+        return _placed(worker, users, item, as_published=comes_out == was)
+
+
+def daily_counts(settings: Settings, end: date) -> pa.Table:
+    """`spark_jobs.scoring.histories.daily_counts` without Spark."""
+    first = midnight_seconds(end) // DAY - max(POPULARITY_DAYS)
+    known = lake.known_before(end, pads.field, settings.shop.zone)
+    known = known & pads.field(C.BEHAVIOUR).isin(list(settings.ingest.targets))
+    events = lake.arrow(settings, EVENTS, [C.ITEM_ID, C.EVENT_TIME], known)
+    clock = pc.local_timestamp(events[C.EVENT_TIME].cast(pa.timestamp("s", settings.shop.time_zone), safe=False))
+    day = pc.floor(pc.divide(clock.cast(pa.int64()), DAY))
+    counted = pa.table({C.ITEM_ID: events[C.ITEM_ID], ITEM_DAY: day.cast(pa.int32())})
+    counted = counted.filter(pc.field(ITEM_DAY) >= first).group_by([C.ITEM_ID, ITEM_DAY]).aggregate([([], "count_all")])
+    return counted.rename_columns([C.ITEM_ID, ITEM_DAY, ITEM_EVENTS])
+
+
+def history(settings: Settings, user: str, end: date) -> dict[str, object]:
+    """`spark_jobs.scoring.histories.histories` of one user, without Spark.
+
+    Only events of one moment in different sessions can be in another order: Spark hashes sessions otherwise.
+    """
+    zone = settings.shop.zone
+    known = lake.known_before(end, pads.field, zone) & (pads.field(C.USER_ID) == user)
+    columns = [C.EVENT_TIME, C.SESSION_ID, C.ITEM_ID, C.BEHAVIOUR]
+    rows = lake.arrow(settings, EVENTS, columns, known).to_pylist()
+    events = sorted(
+        (_clock(row[C.EVENT_TIME], zone), _session(row[C.SESSION_ID]), row[C.ITEM_ID], row[C.BEHAVIOUR]) for row in rows
+    )[-settings.splits.max_history :]
+    times, sessions, items, behaviours = zip(*events, strict=True) if events else ((), (), (), ())
+    everything = (Event(row[C.EVENT_TIME], row[C.BEHAVIOUR], row[C.ITEM_ID]) for row in rows)
+    excluded = sorted({each.item_id for each in excluding(settings, everything, end - timedelta(days=1))})
+    return {
+        C.USER_ID: user,
+        C.ITEM_IDS: list(items),
+        C.BEHAVIOURS: list(behaviours),
+        C.TIMES: list(times),
+        C.SESSIONS: list(sessions),
+        EXCLUDED: excluded,
+    }
+
+
+def _clock(time: datetime, zone: tzinfo) -> int:
+    """Seconds of the shop's clock."""
+    return int(time.astimezone(zone).replace(tzinfo=UTC).timestamp())
+
+
+def _session(name: str | None) -> int:
+    """A number by which sessions differ; 0 where the log names none."""
+    if name is None:
+        return 0
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), signed=True)
+
+
+def _placed(worker: Worker, users: pd.DataFrame, item: str, *, as_published: bool) -> Rescored:
+    """The item among the candidates."""
+    state, model, settings = worker.state, worker.model, worker.settings
+    rows = pa.Table.from_pandas(users, schema=HISTORIES, preserve_index=False)
+    past = histories_from_arrow(rows, worker.catalogue, model.about["behaviours"]).before(worker.now)
+    targets = past.select(past.are_of(worker.rules.targets))
+    made = generated(past, targets, state, model.encoder, settings, worker.now)
+    candidates = made.candidates
+    number = int(worker.catalogue.positions([item])[0])
+    place = np.flatnonzero(candidates.items == number)  # an unknown item's -1 is none of them
+    sources = tuple(
+        name
+        for name, cap in zip(SOURCES, CAPS, strict=True)
+        if len(place)
+        and number in generated(past, targets, state, model.encoder, _only(settings, cap), worker.now).candidates.items
+    )
+    if not targets.lengths[0]:
+        return Rescored(as_published, len(candidates.items), sources, None, None, None, ())
+    features = features_of(made, candidates, targets, state, model.encoder, settings.features, worker.now)
+    scores = model.ranker.score(features)
+    last = float(np.sort(scores)[::-1][: worker.rules.n][-1]) if len(scores) else None
+    if not len(place):
+        return Rescored(as_published, len(scores), (), None, None, last, ())
+    own = int(place[0])
+    return Rescored(
+        as_published,
+        len(scores),
+        sources,
+        int((scores > scores[own]).sum()) + 1,
+        float(scores[own]),
+        last,
+        contributions(model.ranker, features[own]),
+    )
+
+
+def _only(settings: Training, cap: str) -> Training:
+    """The same settings with one source of candidates."""
+    others = {name: 0 for name in CAPS if name != cap}
+    return settings.model_copy(update={"candidates": settings.candidates.model_copy(update=others)})
+
+
+def contributions(ranker: Ranker, row: Floats) -> tuple[Contribution, ...]:
+    """What moves the score of one row [features] the most, one feature at a time against the ranker's mean."""
+    compressed = ranker.mean.numpy()
+    means = (np.sign(compressed) * np.expm1(np.abs(compressed))).astype(np.float32)
+    tried = np.tile(row, (len(row) + 1, 1))
+    np.fill_diagonal(tried[1:], means)
+    scores = ranker.score(tried)
+    moved = scores[0] - scores[1:]
+    order = np.argsort(-np.abs(moved), kind="stable")[:TOP]
+    return tuple(Contribution(ranker.features[each], float(row[each]), float(moved[each])) for each in order)

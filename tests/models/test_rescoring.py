@@ -1,0 +1,138 @@
+"""`nightshift why --score`: the night's model ranks a user again, without Spark."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from contracts.interval import midnight_seconds
+from contracts.settings import Settings
+from contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, PUBLICATIONS, RECOMMENDATIONS
+from models import artifact
+from models.features.rows import feature_names
+from models.published import ItemKnowledge, PublishedModel, TypedHabits
+from models.ranker import Ranker
+from models.user_encoder import UserEncoder
+from nightshift.lookups.rescoring import contributions, daily_counts, history
+from tests.commands import answer, command, told
+from tests.factories import (
+    NIGHT,
+    SHOP_ITEMS,
+    TINY,
+    event,
+    item,
+    noon,
+    publication,
+    ranked,
+    recommended,
+    shop_catalogue,
+    shop_histories,
+    shop_state,
+)
+from tests.lakes import ArrowLake
+
+END = NIGHT + timedelta(days=1)
+N = 5
+
+
+@pytest.fixture
+def shop(settings: Settings, ranker: Ranker) -> ArrowLake:
+    """A published night of two users, one without target events, with the model behind it."""
+    shop, catalogue, past = ArrowLake(settings), shop_catalogue(), shop_histories()
+    state = shop_state(past)
+    shop.write(ITEMS, [item(each, category="x", product_type=each[-1]) for each in catalogue.item_ids])
+    vectors = zip(catalogue.item_ids, state.vectors, strict=True)
+    shop.write(
+        ITEM_VECTORS,
+        [{"model_id": "m1", "item_id": each, "text_hash": "h", "vector": vector.tolist()} for each, vector in vectors],
+    )
+    bought = [event("ann", f"i{n % 4:02d}", noon(NIGHT - timedelta(days=n))) for n in range(9)]
+    shop.write(EVENTS, [*bought, event("bob", "i00", noon(NIGHT), "view"), event("ann", "i00", noon(END))])
+    about: dict[str, Any] = {
+        "model_id": "m1",
+        "settings": TINY.model_dump(mode="json"),
+        "behaviours": ["purchase", "view"],
+        "text_size": 4,
+    }
+    folder = settings.models / "m1"
+    folder.mkdir(parents=True)
+    torch.manual_seed(0)
+    encoder = UserEncoder(4, SHOP_ITEMS, len(about["behaviours"]), TINY.encoder).eval()
+    known = ItemKnowledge(
+        list(catalogue.item_ids),
+        np.arange(1, SHOP_ITEMS + 1, dtype=np.int32),
+        state.neighbours,
+        TypedHabits.of(past, midnight_seconds(END), catalogue, TINY.features.prior),
+    )
+    PublishedModel(about, encoder, ranker, known).save(folder)
+    artifact.write_manifest(folder, {"model_id": "m1"})
+    (settings.home / "nightshift.toml").write_text(f"[scoring]\nn = {N}\n")
+    publish(shop, [("i00", 1.0, "repeat", "i00")])
+    return shop
+
+
+def publish(shop: ArrowLake, rows: list[tuple[str, float, str, str | None]]) -> None:
+    shop.write(RECOMMENDATIONS, [recommended(user, ranked(*rows)) for user in ("ann", "bob")])
+    shop.write(PUBLICATIONS, [publication(NIGHT)])
+
+
+def test_the_list_comes_out_as_published_and_each_candidate_has_its_place(shop: ArrowLake) -> None:
+    made = {
+        each: answer(shop.settings, "why", "ann", each, "--score")["rescored"]
+        for each in (f"i{number:02d}" for number in range(SHOP_ITEMS))
+    }
+    assert not any(each["as_published"] for each in made.values())
+    placed = sorted((each["rank"], name) for name, each in made.items() if each["sources"])
+    assert [rank for rank, _ in placed] == list(range(1, len(placed) + 1))
+    assert [name for name, each in made.items() if "repeat" in each["sources"]] == ["i00", "i01", "i02", "i03"]
+    assert all("popular" in each["sources"] for each in made.values())
+    top = placed[:N]
+    assert made[top[-1][1]]["score"] == made[top[0][1]]["last_score"]
+    publish(shop, [(name, made[name]["score"], made[name]["sources"][0], None) for _, name in top])
+    again = answer(shop.settings, "why", "ann", top[0][1], "--score")["rescored"]
+    assert again["as_published"]
+    assert len(again["contributions"]) == 8
+    assert f"rank 1 of {again['candidates']} before the rules" in told(
+        shop.settings, "why", "ann", top[0][1], "--score"
+    )
+
+
+def test_who_has_no_target_events_gets_the_popular_list(shop: ArrowLake) -> None:
+    made = answer(shop.settings, "why", "bob", "i01", "--score")["rescored"]
+    assert (made["sources"], made["score"], made["contributions"]) == (["popular"], None, [])
+    assert "the popular list stands as it is" in told(shop.settings, "why", "bob", "i01", "--score")
+
+
+def test_a_model_that_is_gone_is_one_line(shop: ArrowLake) -> None:
+    shop.write(PUBLICATIONS, [publication(NIGHT, model_id="m0")])
+    made = command(shop.settings, "why", "ann", "i00", "--score")
+    assert made.exit_code == 68
+    assert "There is no model 'm0'" in made.stderr
+
+
+def test_counts_and_histories_are_those_that_the_night_knew(shop: ArrowLake) -> None:
+    counts = daily_counts(shop.settings, END).to_pylist()
+    assert len(counts) == 9
+    assert counts[0]["day"] * 86_400 <= midnight_seconds(NIGHT)
+    assert {row["events"] for row in counts} == {1}
+    made = history(shop.settings, "ann", END)
+    assert made["item_ids"] == [f"i{n % 4:02d}" for n in reversed(range(9))]
+    assert made["sessions"] == [0] * 9
+
+
+def test_a_contribution_is_what_the_score_loses_at_the_mean(ranker: Ranker) -> None:
+    names = feature_names(TINY.features)
+    row = np.random.default_rng(5).normal(size=len(names)).astype(np.float32)
+    made = contributions(ranker, row)
+    assert [abs(each.contribution) for each in made] == sorted((abs(each.contribution) for each in made), reverse=True)
+    first = made[0]
+    number = names.index(first.feature)
+    mean = float(ranker.mean[number])
+    without = row.copy()
+    without[number] = np.sign(mean) * np.expm1(abs(mean))
+    expected = ranker.score(row[None])[0] - ranker.score(without[None])[0]
+    assert first.contribution == pytest.approx(expected, abs=1e-5)
