@@ -24,12 +24,12 @@ run: setup  ## demo: data, a model, two nights through Airflow, then where to lo
 .PHONY: night
 night: setup  ## one night through Airflow: make night DS=2017-12-26 [ALLOW_EMPTY=1]
 	@[ -n "$(DS)" ] || { echo "Which night? make night DS=2017-12-26 [ALLOW_EMPTY=1]" >&2; exit 64; }
-	@$(RUN) python -m nightshift.runtime.airflow_runs night --ds "$(DS)" $(if $(filter 1 true yes,$(ALLOW_EMPTY)),--allow-empty)
+	@$(RUN) nightshift night "$(DS)" $(if $(filter 1 true yes,$(ALLOW_EMPTY)),--allow-empty)
 
 .PHONY: model
 model: setup  ## fine-tune and evaluate through Airflow: make model AS_OF=2017-12-23
 	@[ -n "$(AS_OF)" ] || { echo "As of which day? make model AS_OF=2017-12-23" >&2; exit 64; }
-	@$(RUN) python -m nightshift.runtime.airflow_runs model --as-of "$(AS_OF)"
+	@$(RUN) nightshift model --as-of "$(AS_OF)"
 
 .PHONY: ui
 ui: setup  ## the Airflow UI on http://127.0.0.1:8080 with the DAGs and the lake; Ctrl-C stops it

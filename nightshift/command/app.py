@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from contracts.errors import ERROR_PREFIX, InputError, NightshiftError
-from nightshift.command import diff, doctor, nights, rejects, show, why
+from nightshift.command import diff, doctor, nights, rejects, runs, show, why
 from nightshift.command.terminal import printable
 
 
@@ -51,19 +51,24 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=F
 
 @app.callback()
 def nightshift() -> None:
-    """Nightly recommendations: what the nights did, what a user gets and why, and whether this machine is fit.
+    """Nightly recommendations: runs the nights, tells what they did and what a user gets and why.
 
-    Works on NIGHTSHIFT_HOME (default: var/ of the checkout). Every command takes --json, for machines.
+    Works on NIGHTSHIFT_HOME (default: var/ of the checkout). Every command that tells takes --json, for machines.
 
     Examples:
+      nightshift night 2017-12-26
       nightshift nights
       nightshift show USER
       nightshift COMMAND --help
     """
 
 
-LOOK, MEND = "What the nights did", "This machine"
+RUN, LOOK, MEND = "Runs, through Airflow", "What the nights did", "This machine"
 """Headings of the commands in the help."""
+
+app.command(rich_help_panel=RUN)(runs.history)
+app.command(rich_help_panel=RUN)(runs.model)
+app.command(rich_help_panel=RUN)(runs.night)
 
 app.command(rich_help_panel=LOOK)(nights.nights)
 app.command(rich_help_panel=LOOK)(show.show)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 
 from contracts import lake
@@ -18,13 +18,13 @@ from contracts.settings import Settings
 from contracts.states import PUBLISHED
 from contracts.tables import INGEST_COUNTS, PUBLICATIONS, QUALITY_RESULTS, RECOMMENDATIONS
 from nightshift.demo.data import has_landed
-from nightshift.runtime.airflow_runs import night, run_dag
+from nightshift.runtime.airflow_runs import history, night, run_dag
 from nightshift.runtime.commands import run_to_end
 from nightshift.runtime.services import airflow
 from spark_jobs import hindsight
 from spark_jobs.reporting import examples, hindsight_table
 
-HISTORY_FROM, HISTORY_TO = date(2017, 1, 1), date(2017, 12, 22)
+HISTORY_FROM, HISTORY_UNTIL = date(2017, 1, 1), date(2017, 12, 23)
 NIGHTS = (date(2017, 12, 23), date(2017, 12, 24))
 
 
@@ -65,7 +65,6 @@ def judge(settings: Settings, ds: date) -> None:
 
 def steps() -> list[Step]:
     """What the demo does, in order."""
-    ingest = night(HISTORY_TO, {"ingest_from": str(HISTORY_FROM), "ingest_only": True})
     nightly = [
         Step(
             f"Night {ds}: clean, validate, {'fine-tune its first model, ' if ds == NIGHTS[0] else ''}score, publish",
@@ -77,9 +76,9 @@ def steps() -> list[Step]:
     return [
         Step("Demo data: a year of a shop's logs", has_landed, land, takes_airflow=False),
         Step(
-            f"History up to {HISTORY_TO}: clean and validate",
-            partial(is_ingested, ds=HISTORY_TO),
-            partial(run_dag, run=ingest),
+            f"History before {HISTORY_UNTIL}: clean and validate",
+            partial(is_ingested, ds=HISTORY_UNTIL - timedelta(days=1)),
+            partial(run_dag, run=history(HISTORY_UNTIL, HISTORY_FROM)),
         ),
         *nightly,
         Step(

@@ -1,16 +1,12 @@
 """Runs one DAG to its end through Airflow's scheduler: short progress on the screen, all of its log in a file.
 
-    python -m nightshift.runtime.airflow_runs night --ds 2017-12-26 [--allow-empty]
-    python -m nightshift.runtime.airflow_runs model --as-of 2017-12-23
-
-Uses the Airflow of `make ui` where it runs, else one that is started for it and stopped after it. The exit code is the
-run's: 0 only when Airflow calls the run a success and a task did something, 64 while the same run goes on elsewhere.
+Uses the Airflow of `make ui` where it runs, else one that is started for it and stopped after it. A run is a
+success only when Airflow calls it one and a task did something.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +14,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from contracts.cli import AsOf, argument, main
 from contracts.errors import SettingsError
 from contracts.interval import Interval
 from contracts.settings import Settings
@@ -54,6 +49,13 @@ def model(as_of: date) -> DagRun:
     """A fine-tuning run on the events before ``as_of``."""
     week = Interval(as_of - timedelta(days=7), as_of)
     return DagRun(f"model-{as_of}", WEEKLY, week, {"as_of": str(as_of)})
+
+
+def history(until: date, start: date) -> DagRun:
+    """The first load: takes in the days from ``start`` up to, not including, ``until``; nothing is scored."""
+    last = until - timedelta(days=1)
+    conf = {"ingest_from": str(start), "ingest_only": True}
+    return DagRun(f"history-{last}", NIGHTLY, Interval.of_night(last), conf)
 
 
 def run_dag(settings: Settings, run: DagRun) -> None:
@@ -168,40 +170,3 @@ def readable(lines: Sequence[str]) -> Iterator[str]:
             yield f"{told['timestamp'][11:19]} {told['level']:<7} {told['event']}"
         except (ValueError, TypeError, KeyError):
             yield line
-
-
-@dataclass(frozen=True)
-class OneNight:
-    """The night that is run."""
-
-    ds: date = argument("the night: the day whose logs it owns")
-    allow_empty: bool = argument("let the night pass without records, such as when the shop was closed", default=False)
-
-
-def run_night(settings: Settings, arguments: OneNight) -> None:
-    """Runs the nightly DAG."""
-    run_dag(settings, night(arguments.ds, {"allow_empty": True} if arguments.allow_empty else None))
-
-
-def run_model(settings: Settings, arguments: AsOf) -> None:
-    """Runs the DAG that fine-tunes."""
-    run_dag(settings, model(arguments.as_of))
-
-
-def command_line(argv: Sequence[str]) -> None:
-    """Entry point: the first word says which DAG."""
-    match list(argv):
-        case ["night", *rest]:
-            main(run_night.__doc__, OneNight, run_night, rest)
-        case ["model", *rest]:
-            main(run_model.__doc__, AsOf, run_model, rest)
-        case ["-h" | "--help", *_]:
-            print(__doc__)
-        case _:
-            usage = "usage: python -m nightshift.runtime.airflow_runs night|model [--help]"
-            print(f"{usage}: found {' '.join(argv) or 'nothing'}", file=sys.stderr)
-            sys.exit(2)
-
-
-if __name__ == "__main__":
-    command_line(sys.argv[1:])

@@ -29,6 +29,7 @@ from contracts.tables import (
     RECOMMENDATIONS,
 )
 from nightshift.demo import data as demo_data
+from nightshift.runtime.airflow_runs import history as history_run
 from nightshift.runtime.airflow_runs import night, run_dag
 from nightshift.runtime.commands import RunError, log_file
 from nightshift.runtime.environment import airflow_home
@@ -112,7 +113,7 @@ def scheduler(settings: Settings) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def history(settings: Settings, scheduler: None) -> Settings:
     """The history is ingested, and nothing is scored."""
-    run_dag(settings, night(LAST_DAY, {"ingest_from": str(FIRST_DAY), "ingest_only": True}))
+    run_dag(settings, history_run(NIGHT, FIRST_DAY))
     return settings
 
 

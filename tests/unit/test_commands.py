@@ -53,7 +53,7 @@ def holder(settings: Settings) -> Iterator[subprocess.Popen[str]]:
 
 def second_run(settings: Settings, ds: str) -> tuple[int, str]:
     """Exit code and output of the same program for a night."""
-    with process(settings, "-m", "nightshift.runtime.airflow_runs", "night", "--ds", ds) as run:
+    with process(settings, "-m", "nightshift", "night", ds) as run:
         out, err = run.communicate(timeout=60)
     return run.returncode, out + err
 
@@ -88,12 +88,3 @@ def test_a_run_that_fails_says_why_and_where_its_log_is(settings: Settings) -> N
         run_to_end(settings, "night-1", [sys.executable, "-c", script])
     # and it can be started again
     run_to_end(settings, "night-1", [sys.executable, "-c", ""])
-
-
-@pytest.mark.parametrize("words", [[], ["day"], ["--ds", "2017-12-23"]])
-def test_a_word_that_names_no_run_gets_the_usage(settings: Settings, words: list[str]) -> None:
-    with process(settings, "-m", "nightshift.runtime.airflow_runs", *words) as run:
-        out, err = run.communicate(timeout=60)
-    assert (run.returncode, out) == (2, "")
-    assert err.startswith("usage: python -m nightshift.runtime.airflow_runs night|model")
-    assert len(err.splitlines()) == 1

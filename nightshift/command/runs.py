@@ -1,0 +1,68 @@
+"""`nightshift history`, `nightshift model` and `nightshift night`: runs through Airflow's scheduler."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from nightshift.command.options import DAY, day
+
+
+def history(
+    *,
+    until: Annotated[date, typer.Option("--until", parser=day, metavar=DAY, help="The day after the last one.")],
+    start: Annotated[date, typer.Option("--from", parser=day, metavar=DAY, help="The first day.")],
+) -> None:
+    """Takes in all days of the logs before a day: cleans and validates them; nothing is scored.
+
+    Examples:
+      nightshift history --from 2011-01-01 --until 2011-12-01
+    """
+    from contracts.settings import load_settings
+    from nightshift.runtime.airflow_runs import history, run_dag
+
+    run_dag(load_settings(), history(until, start))
+
+
+def model(
+    *,
+    as_of: Annotated[
+        date, typer.Option("--as-of", parser=day, metavar=DAY, help="The model sees events before this day.")
+    ],
+) -> None:
+    """Fine-tunes a challenger, compares it with the champion and the baselines, and promotes it if it is better.
+
+    A night that finds no champion does the same by itself.
+
+    Examples:
+      nightshift model --as-of 2011-12-01
+    """
+    from contracts.settings import load_settings
+    from nightshift.runtime.airflow_runs import model, run_dag
+
+    run_dag(load_settings(), model(as_of))
+
+
+def night(
+    ds: Annotated[
+        date, typer.Argument(parser=day, metavar=DAY, help="The night: the day whose logs it owns.", show_default=False)
+    ],
+    *,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Let the night pass without records: the shop was closed.")
+    ] = False,
+) -> None:
+    """Runs one night to its end: the day's logs in, everyone's recommendations out, and the report.
+
+    Running it again gives the same table. The exit code is 0 only if the night succeeded.
+
+    Examples:
+      nightshift night 2011-12-01
+      nightshift night 2011-12-25 --allow-empty
+    """
+    from contracts.settings import load_settings
+    from nightshift.runtime.airflow_runs import night, run_dag
+
+    run_dag(load_settings(), night(ds, {"allow_empty": True} if allow_empty else None))
