@@ -49,12 +49,20 @@ def _fault(settings: Settings, table: Table) -> str | None:
 
 def _newest(settings: Settings) -> Check:
     """The lists that readers get."""
+    import pyarrow as pa
+
     name = "Newest night"
-    live = newest_published(lake.rows(settings, PUBLICATIONS))
-    if live is None:
-        return warning(name, "nothing was published yet", "Run a night: `make night DS=YYYY-MM-DD`.")
-    ds: date = live[C.DS]
-    lists, events = lake.count(settings, RECOMMENDATIONS, {C.DS: ds}), lake.count(settings, EVENTS, {C.DS: ds})
+    try:
+        live = newest_published(lake.rows(settings, PUBLICATIONS))
+        if live is None:
+            return warning(name, "nothing was published yet", "Run a night: `make night DS=YYYY-MM-DD`.")
+        ds: date = live[C.DS]
+        lists, events = lake.count(settings, RECOMMENDATIONS, {C.DS: ds}), lake.count(settings, EVENTS, {C.DS: ds})
+    except (OSError, pa.ArrowInvalid) as error:  # a file is gone or damaged
+        told = str(error).partition("\n")[0]
+        return problem(
+            name, f"cannot be read: {told}", "Restore the file, or run the step that writes the table again."
+        )
     if lists != live[C.USERS]:
         return problem(
             name,

@@ -165,6 +165,15 @@ def test_a_table_of_another_contract_or_a_damaged_one(arrow_lake: ArrowLake) -> 
     assert (check.state, "cannot be read" in check.found) == (PROBLEM, True)
 
 
+def test_a_damaged_file(arrow_lake: ArrowLake) -> None:
+    arrow_lake.write(PUBLICATIONS, [publication(NIGHT)])
+    (file,) = lake.path(arrow_lake.settings, PUBLICATIONS).glob("*.parquet")
+    file.write_bytes(b"not Parquet")
+    assert states(list(data.tables(arrow_lake.settings)))["Newest night"] == PROBLEM
+    file.unlink()
+    assert states(list(data.tables(arrow_lake.settings)))["Newest night"] == PROBLEM
+
+
 def test_the_champion(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     assert data.champion(settings).state == WARNING
     file = registry.database_file(settings)
