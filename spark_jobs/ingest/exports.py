@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -27,14 +28,19 @@ def counted(
     if not landing.export:
         return landing
     days = days_of(spark, settings, landing)
-    made = replace(
+    made = of_days(landing, interval, days)
+    check_days(settings, interval, made, days, allow_empty=allow_empty)
+    return made
+
+
+def of_days(landing: Landing, interval: Interval, days: Mapping[date, int]) -> Landing:
+    """The landing of an export that has these records on these days, for a run that takes those of ``interval``."""
+    return replace(
         landing,
         raw={day: days.get(day, 0) for day in interval.days},
         events={day: landing.export if day in days else [] for day in interval.days},
         first_day=min(days, default=None),
     )
-    check_days(settings, interval, made, days, allow_empty=allow_empty)
-    return made
 
 
 def days_of(spark: SparkSession, settings: Settings, landing: Landing) -> dict[date, int]:
