@@ -152,6 +152,11 @@ class Event(Section):
                 if "%" not in pattern
                 else "is a pattern of Python; expected one of Java, such as d.M.yyyy HH:mm"
             )
+        # the commonest slip is mm, minutes, for MM
+        if pattern is not None and not (
+            "y" in letters and ("D" in letters or ("d" in letters and letters & set("ML")))
+        ):
+            raise ValueError("names no day: expected years (y), months (M) and days (d), such as d.M.yyyy HH:mm")
         return pattern
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from datetime import date
 
 from contracts.cli import argument, log, main
 from contracts.errors import InputError
+from contracts.mapping import load_mapping
 from contracts.settings import Settings
 from spark_jobs.ingest.landing import days_landed
 from spark_jobs.reporting.hindsight import FROM_LANDING, Hindsight, judge, published_lists, window
@@ -51,7 +52,7 @@ def _result(settings: Settings, arguments: Arguments) -> tuple[Hindsight, Sequen
     days = window(ds)
     landed = days_landed(settings, days.days)
     if not landed:
-        raise InputError(f"No log has arrived for {days.start} to {days.ds} in {settings.landing / 'events'}.")
+        raise InputError(f"No log has arrived for {days.start} to {days.ds} in {load_mapping(settings).logs.path}.")
     result = _from_log_files(settings, ds)
     missing = [day for day in days.days if day not in landed]
     if not missing:

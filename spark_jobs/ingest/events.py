@@ -18,7 +18,7 @@ from contracts.tables import EVENTS, ITEMS
 from spark_jobs.ingest.expressions import Field, event_fields
 from spark_jobs.ingest.landing import Landing
 from spark_jobs.ingest.records import BROKEN, finite, read_records, text_or_null
-from spark_jobs.ingest.times import day_of, event_time, midnight
+from spark_jobs.ingest.times import day_of, event_time, midnight, require_pattern
 
 REASONS = (
     "unparseable_record",
@@ -85,6 +85,8 @@ def all_records(spark: SparkSession, settings: Settings, landing: Landing, field
     """All records of the landed files; in an export those whose time cannot be read have no `ds`."""
     mapping, zone = landing.mapping, settings.shop.time_zone
     above = folder_above(settings, mapping.logs)
+    if mapping.event.time_format is not None:
+        require_pattern(spark, mapping.event.time_format)
     read = [*event_fields(mapping), *fields]
     records = read_records(spark, landing.event_files, mapping.logs, read, above).transform(with_event, mapping, zone)
     if mapping.logs.days is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from itertools import islice
@@ -100,8 +100,9 @@ def _expression(field: Field, file: LogFile, columns: Sequence[str]) -> Expressi
 
 def _evaluated(parsed: DataFrame, made: Sequence[tuple[Field, Expression | None]], columns: Sequence[str]) -> DataFrame:
     """The fields of parsed records."""
+    kinds = dict(parsed.dtypes)
     with _lenient(parsed.sparkSession):
-        values = [_value(parsed, field, each, columns).alias(field.column) for field, each in made]
+        values = [_value(parsed, kinds, field, each, columns).alias(field.column) for field, each in made]
         own = (F.col(_RAW).alias(C.RAW), F.col(_BROKEN).alias(BROKEN), F.col(_FILE).alias(C.SOURCE_FILE))
         return parsed.select(*own, *values)
 
@@ -122,10 +123,14 @@ def _lenient(spark: SparkSession) -> Iterator[None]:
                 spark.conf.set(name, old)
 
 
-def _value(parsed: DataFrame, field: Field, made: Expression | None, columns: Sequence[str]) -> Column:
+def _value(
+    parsed: DataFrame, kinds: Mapping[str, str], field: Field, made: Expression | None, columns: Sequence[str]
+) -> Column:
     """The value of a field as text."""
     if made is None:
         return F.lit(None).cast("string")
+    if made.is_column and kinds.get(made.paths[0][0] if len(made.paths[0]) == 1 else "") == "string":
+        return F.col(made.sql)  # most are, and asking Spark takes a moment each
     try:
         # alone it shows its type, or what is wrong with it
         ((_, kind),) = parsed.select(F.expr(made.sql).alias("value")).dtypes

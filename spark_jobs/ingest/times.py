@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
+from contracts.errors import SettingsError
 from contracts.mapping import Event
 
 UTC = "UTC"
@@ -41,6 +43,19 @@ def patterned_time(text: Column, event: Event, zone: str) -> Column:
     """A time by `time_format`: the shop's, unless the pattern names a zone; null where it does not fit."""
     time = F.try_to_timestamp(text, F.lit(event.time_format))
     return time if event.names_zone else utc(time, zone)
+
+
+def require_pattern(spark: SparkSession, pattern: str) -> None:
+    """Raises a SettingsError if Spark takes `time_format` for no pattern, before a job finds out."""
+    try:
+        # Spark works out what has only constants while it plans: no job
+        spark.sql("SELECT try_to_timestamp('', :pattern)", {"pattern": pattern}).collect()
+    except PySparkException as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SettingsError(
+            f"event.time_format = {pattern!r} in mapping.toml is no pattern of times: {reason} Expected one such as "
+            "d.M.yyyy HH:mm."
+        ) from error
 
 
 def utc(local: Column, zone: str) -> Column:

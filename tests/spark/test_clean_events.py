@@ -19,7 +19,7 @@ from contracts import lake
 from contracts.cli import Days
 from contracts.errors import InputError
 from contracts.interval import Interval
-from contracts.settings import Settings
+from contracts.settings import Settings, Shop
 from contracts.tables import EVENTS, EVENTS_REJECTED, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
 from spark_jobs.clean_events import balance, run
 from spark_jobs.ingest import items
@@ -189,6 +189,10 @@ def test_an_allowed_empty_day_is_counted_and_replaces_what_was_there(tables: Spa
     clean(tables, allow_empty=True)
     assert counts(tables) == {"2017-12-23": (0, 0, 0, 0)}
     assert tables.rows(EVENTS) == []
+    file.unlink()
+    closed = tables.settings.model_copy(update={"shop": Shop(closed_dates=(DAY,))})
+    clean(replace(tables, settings=closed))
+    assert [(row["files"], row["raw"]) for row in tables.rows(INGEST_COUNTS)] == [(0, 0)]
 
 
 def test_items_are_rendered_once_each_and_left_alone_while_the_catalogue_stays(tables: SparkLake) -> None:

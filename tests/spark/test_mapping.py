@@ -26,7 +26,7 @@ from spark_jobs.ingest.expressions import event_fields
 from spark_jobs.ingest.landing import land
 from spark_jobs.ingest.profile import profile
 from spark_jobs.ingest.records import read_records
-from spark_jobs.ingest.times import day_of, midnight, parsed_time, patterned_time
+from spark_jobs.ingest.times import day_of, midnight, parsed_time, patterned_time, require_pattern
 from tests.lakes import SparkLake
 
 DAY = date(2011, 12, 8)
@@ -281,6 +281,8 @@ def test_times_are_of_the_shops_clock_both_ways_of_summer_time(spark: SparkSessi
     row = (
         spark.range(1).select(*(value.cast("string").alias(f"v{n}") for n, value in enumerate([*made, *days]))).first()
     )
+    with pytest.raises(SettingsError, match=r"event.time_format = 'yyyy-MM-ddd' .* is no pattern of times"):
+        require_pattern(spark, "yyyy-MM-ddd")
     assert row is not None
     expected = [*texts.values(), *(time for _, _, time in patterned)]
     expected += ["2026-03-29 22:00:00", "2026-10-25 23:00:00", "2026-03-30", "2026-03-28"]

@@ -69,6 +69,7 @@ def test_paths_are_relative_to_the_file_and_what_it_leaves_out_has_defaults(sett
         (EVENT + 'time_fromat = "x"', "no key event.time_fromat (did you mean event.time_format?)"),
         (EVENT + 'time_format = "%d/%m/%Y"', "a pattern of Python; expected one of Java"),
         (EVENT + 'time_format = "dd.MM.yyyy ii"', "not a pattern of java, such as d.m.yyyy hh:mm (i)"),
+        (EVENT + 'time_format = "dd/mm/yyyy"', "names no day: expected years (y), months (M)"),
         (EVENT + 'price = "p"\nvalue = "v"', "price and value"),
         (EVENT + "[behaviours]\nbuy = ['order']", "[behaviours] lists buy; expected view, cart"),
         (EVENT + "[behaviours]\ncart = ['a']\nview = ['A']", "more than one behaviour lists 'a'"),
