@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
@@ -79,6 +79,10 @@ class Ingest(Section):
     late_days: int = Field(default=3, ge=0, description="how many days before its folder an event may lie")
     max_user_events_per_hour: int = Field(
         default=500, ge=1, description="a user with more in one hour is a bot in that hour"
+    )
+    returns: tuple[str, ...] = Field(
+        default=("return", "cancellation", "refund"),
+        description="behaviours that take something back: quarantined as `returned`, they are no interest in the item",
     )
     expected_rejects: tuple[str, ...] = Field(
         default=("returned",),
@@ -397,12 +401,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     environ = os.environ if environ is None else environ
     home = Path(environ.get("NIGHTSHIFT_HOME") or PROJECT / "var").resolve()
     file = home / "nightshift.toml"
-    chosen: dict[str, Any] = {}
-    if file.exists():
-        try:
-            chosen = tomllib.loads(file.read_text())
-        except tomllib.TOMLDecodeError as error:
-            raise SettingsError(f"{file} is not valid TOML: {error}") from error
+    chosen = read_toml(file)
     profile = environ.get("NIGHTSHIFT_PROFILE") or chosen.get("profile") or "demo"
     if profile not in PROFILES:
         raise SettingsError(f"NIGHTSHIFT_PROFILE is {profile!r}, expected one of {', '.join(sorted(PROFILES))}.")
@@ -410,11 +409,22 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(
-            _problem(".".join(map(str, each["loc"])), each["type"], each["msg"], each["input"])
-            for each in error.errors()
-        )
-        raise SettingsError(f"Wrong settings ({file if file.exists() else 'defaults'}): {problems}.") from error
+        where = file if file.exists() else "defaults"
+        raise SettingsError(
+            f"Wrong settings ({where}): {problems(error, 'setting', names(), 'docs/settings.md lists them all')}."
+        ) from error
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """What a TOML file says; nothing where there is none.
+
+    Raises:
+        SettingsError: names the file and the line that is not TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not valid TOML: {error}") from error
 
 
 def names(section: type[Section] = Settings, above: str = "") -> dict[str, FieldInfo]:
@@ -428,11 +438,21 @@ def names(section: type[Section] = Settings, above: str = "") -> dict[str, Field
     return listed
 
 
-def _problem(name: str, kind: str, message: str, value: object) -> str:
-    """One thing that is wrong, in words; for an unknown name the one that is likely meant."""
-    if kind != "extra_forbidden":
+def problems(error: ValidationError, kind: str, known: Iterable[str], listed: str) -> str:
+    """All that is wrong, in words; for an unknown ``kind`` of name the one of ``known`` that is likely meant."""
+    return "; ".join(
+        _problem(".".join(map(str, each["loc"])), each["type"], each["msg"], each["input"], kind, known, listed)
+        for each in error.errors()
+    )
+
+
+def _problem(name: str, type_: str, message: str, value: object, kind: str, known: Iterable[str], listed: str) -> str:
+    """One thing that is wrong."""
+    if type_ == "missing":
+        return f"{name} is missing"
+    if type_ != "extra_forbidden":
         return f"{name}: {message.lower()}, found {value!r}"
-    spelled = {known.replace(".", "_"): known for known in names()}
+    spelled = {each.replace(".", "_"): each for each in known}
     close = get_close_matches(name.replace(".", "_"), spelled, n=1)
-    meant = f"did you mean {spelled[close[0]]}?" if close else "docs/settings.md lists them all"
-    return f"there is no setting {name} ({meant})"
+    meant = f"did you mean {spelled[close[0]]}?" if close else listed
+    return f"there is no {kind} {name} ({meant})"

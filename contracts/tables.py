@@ -95,7 +95,7 @@ EVENTS_REJECTED = Table(
         Column(C.EVENT_ID, "string", "hash of the record"),
         Column(C.REASON, "string", "why: one of ingest.events.REASONS"),
         Column(C.RAW, "string", "the record as it came, JSON"),
-        Column(C.SOURCE_FILE, "string", "the file that brought it, below the landing folder"),
+        Column(C.SOURCE_FILE, "string", "the file that brought it, below the landing folder or the mapping's path"),
         Column(C.DS, "date", "day that brought it"),
     ),
     # a day's log may bring again what an earlier one was refused
@@ -107,8 +107,8 @@ INGEST_COUNTS = Table(
     "ingest_counts",
     "The balance of each day's logs: raw = clean + rejected + duplicates.",
     (
-        Column(C.DS, "date", "day of the log folder"),
-        Column("files", "bigint", "log files read"),
+        Column(C.DS, "date", "day of the log"),
+        Column("files", "bigint", "log files read; 0 where a day has none"),
         Column("raw", "bigint", "records found"),
         Column("clean", "bigint", "rows written to events"),
         Column("rejected", "bigint", "rows written to events_rejected"),
@@ -144,7 +144,7 @@ ITEMS_REJECTED = Table(
         Column(C.ITEM_ID, "string", "what, where it is known", nullable=True),
         Column(C.REASON, "string", "why"),
         Column(C.RAW, "string", "the record as it came, JSON"),
-        Column(C.SOURCE_FILE, "string", "the file that brought it, below the landing folder"),
+        Column(C.SOURCE_FILE, "string", "the file that brought it, below the landing folder or the mapping's path"),
     ),
     key=(C.RAW,),
 )

@@ -3,8 +3,9 @@
     python -m spark_jobs.clean_events --start 2017-12-23 --end 2017-12-24
 
 Every record of the logs becomes one row of `events`, one row of `events_rejected` with its first reason, or is
-counted as a duplicate; `ingest_counts` keeps the balance of each day. `ds` is the day whose folder brought the
-record. Running it again replaces exactly the days [start, end) and leaves the same rows.
+counted as a duplicate; `ingest_counts` keeps the balance of each day. `ds` is the day whose file brought the record,
+or in an export of many days the record's own. Running it again replaces exactly the days [start, end) and leaves the
+same rows.
 
 `--allow-empty` lets days without records pass.
 """
@@ -26,6 +27,7 @@ from contracts.tables import EVENTS, EVENTS_REJECTED, INGEST_COUNTS
 from spark_jobs.cluster.step import main
 from spark_jobs.ingest import items
 from spark_jobs.ingest.events import CLEAN, DUPLICATE, FATE, REJECTED, classified
+from spark_jobs.ingest.exports import counted
 from spark_jobs.ingest.landing import Landing, land
 
 Counts = tuple[date, int, int, int, int, int]
@@ -43,7 +45,8 @@ def run(spark: SparkSession, settings: Settings, arguments: Days) -> None:
     """
     interval = arguments.interval
     landing = land(settings, interval, allow_empty=arguments.allow_empty)
-    items.run(spark, settings, landing.catalogue)
+    landing = counted(spark, settings, interval, landing, allow_empty=arguments.allow_empty)
+    items.run(spark, settings, interval, landing)
     records = classified(spark, settings, interval, landing).persist()
     try:
         counts = balance(records, landing)
@@ -74,7 +77,7 @@ def balance(records: DataFrame, landing: Landing) -> list[Counts]:
     for day, files in landing.events.items():
         row = sums.get(day)
         clean, rejected, duplicates = (row[CLEAN], row[REJECTED], row[DUPLICATE]) if row else (0, 0, 0)
-        raw = sum(file.records for file in files)
+        raw = landing.raw[day]
         if raw != clean + rejected + duplicates:
             raise InputError(
                 f"The log of {day} does not balance: {raw} records in its files, but {clean} clean + {rejected} "

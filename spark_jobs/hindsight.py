@@ -15,6 +15,7 @@ from datetime import date
 
 from contracts.cli import argument, log, main
 from contracts.errors import InputError
+from contracts.mapping import load_mapping
 from contracts.settings import Settings
 from spark_jobs.ingest.landing import days_landed
 from spark_jobs.reporting.hindsight import FROM_LANDING, Hindsight, judge, published_lists, window
@@ -51,22 +52,22 @@ def _result(settings: Settings, arguments: Arguments) -> tuple[Hindsight, Sequen
     days = window(ds)
     landed = days_landed(settings, days.days)
     if not landed:
-        raise InputError(f"No log has arrived for {days.start} to {days.ds} in {settings.landing / 'events'}.")
-    result = _from_log_files(settings, ds, landed)
+        raise InputError(f"No log has arrived for {days.start} to {days.ds} in {load_mapping(settings).logs.path}.")
+    result = _from_log_files(settings, ds)
     missing = [day for day in days.days if day not in landed]
     if not missing:
         write(settings, result, content_hash)
     return result, missing
 
 
-def _from_log_files(settings: Settings, ds: date, landed: Sequence[date]) -> Hindsight:
+def _from_log_files(settings: Settings, ds: date) -> Hindsight:
     """Judges by the logs of the days that have landed; the only part that needs Spark, and imports it."""
     lists = published_lists(settings, ds)
     from spark_jobs.cluster.session import session
     from spark_jobs.reporting.landed_hindsight import landed_targets
 
     with session("hindsight", settings, java_options=settings.spark.night_java_options) as spark:
-        targets = landed_targets(spark, settings, window(ds), landed)
+        targets = landed_targets(spark, settings, window(ds))
     return judge(settings, lists, targets, FROM_LANDING)
 
 

@@ -3,11 +3,12 @@
     python -m spark_jobs.land_events --start 2017-12-23 --end 2017-12-24
 
 Log files lie below `landing/events/ds=YYYY-MM-DD/`, under any name, as JSON lines (.jsonl, .ndjson, .json),
-CSV with a header (.csv), each also gzipped (.gz), or Parquet. Names that start with `.` or `_` are passed over.
+CSV with a header (.csv), each also packed (.gz, .zst), or Parquet. Names that start with `.` or `_` are passed over.
 The catalogue is all files of the newest folder `landing/items/ds=YYYY-MM-DD/` that is not after the night, or
-else those in `landing/items/`.
+else those in `landing/items/`. Where and what else they may be, `mapping.toml` says: docs/bring-your-own-logs.md.
 
-`--allow-empty` lets a day pass whose files hold no records, such as a day on which the shop was closed.
+A night's log has records, unless the shop was closed (`shop.closed_weekdays`, `shop.closed_dates`) or
+`--allow-empty` lets it pass. A history of several days may have gaps.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ def run(settings: Settings, arguments: Days) -> None:
     for day, files in landing.events.items():
         for file in files:
             print(f"{day}  {file.records:>9,}  {file.path}")
+    for file in landing.export:
+        print(f"many days   {file.records:>9,}  {file.path}")
     for file in landing.catalogue:
         print(f"catalogue   {file.records:>9,}  {file.path}")
     log.info("%d log files, %d records.", len(landing.event_files), sum(f.records for f in landing.event_files))

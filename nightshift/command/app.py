@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from contracts.errors import ERROR_PREFIX, InputError, NightshiftError
-from nightshift.command import diff, doctor, nights, rejects, runs, show, why
+from nightshift.command import check, diff, doctor, init, nights, rejects, runs, show, why
 from nightshift.command.terminal import printable
 
 
@@ -51,7 +51,7 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=F
 
 @app.callback()
 def nightshift() -> None:
-    """Nightly recommendations: runs the nights, tells what they did and what a user gets and why.
+    """Nightly recommendations: reads your logs, runs the nights, tells what a user gets and why.
 
     Works on NIGHTSHIFT_HOME (default: var/ of the checkout). Every command that tells takes --json, for machines.
 
@@ -63,9 +63,11 @@ def nightshift() -> None:
     """
 
 
-RUN, LOOK, MEND = "Runs, through Airflow", "What the nights did", "This machine"
+FIRST, RUN, LOOK, MEND = "Your own logs", "Runs, through Airflow", "What the nights did", "This machine"
 """Headings of the commands in the help."""
 
+app.command(rich_help_panel=FIRST)(init.init)
+app.command(rich_help_panel=FIRST)(check.check)
 app.command(rich_help_panel=RUN)(runs.history)
 app.command(rich_help_panel=RUN)(runs.model)
 app.command(rich_help_panel=RUN)(runs.night)

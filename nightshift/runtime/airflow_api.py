@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,9 @@ import httpx
 from contracts.errors import NightshiftError, RegistryError, SettingsError
 from contracts.settings import Settings
 from nightshift.runtime.environment import password_file
+
+# it tells of every call
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 PATIENCE_SECONDS = 60
 """How long a call is repeated while nobody answers: two busy cores can keep the server waiting."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -10,10 +12,13 @@ from pyspark.sql import functions as F
 from contracts import lake
 from contracts.columns import Columns as C
 from contracts.interval import Interval
+from contracts.mapping import EVENT_COLUMNS, Mapping, Source
 from contracts.settings import Ingest, Settings
 from contracts.tables import EVENTS, ITEMS
-from spark_jobs.ingest.landing import EVENT_COLUMNS, Landing
+from spark_jobs.ingest.expressions import Field, event_fields
+from spark_jobs.ingest.landing import Landing
 from spark_jobs.ingest.records import BROKEN, finite, read_records, text_or_null
+from spark_jobs.ingest.times import day_of, event_time, midnight, require_pattern
 
 REASONS = (
     "unparseable_record",
@@ -21,8 +26,10 @@ REASONS = (
     "missing_item_id",
     "unparseable_time",
     "outside_interval",
+    "returned",
     "unknown_behaviour",
     "non_positive_quantity",
+    "negative_price",
     "unknown_item",
     "bot_like_rate",
 )
@@ -36,14 +43,23 @@ FATE = "fate"
 """Column that says which of these a record is."""
 _OWNER, _HOUR, _REPEATED, _KNOWN, _EARLIER = "_owner", "_hour", "_repeated", "_known", "_earlier"
 _BAD_QUANTITY = "_bad_quantity"
+_VALUE = "value"
+"""What a line cost in all."""
+MAX_PATH = 4096
+"""Longer than any path."""
 
 
-def classified(spark: SparkSession, settings: Settings, interval: Interval, landing: Landing) -> DataFrame:
-    """Every record of the landed logs of ``interval``: columns of `events` and `events_rejected`, and its fate."""
+def classified(
+    spark: SparkSession, settings: Settings, interval: Interval, landing: Landing, items: DataFrame | None = None
+) -> DataFrame:
+    """Every record of the landed logs of ``interval``: columns of `events` and `events_rejected`, and its fate.
+
+    The landing of an export has been counted (`dated`). ``items`` are the known ones, if not those of the table.
+    """
+    known = lake.read(spark, settings, ITEMS) if items is None else items
     return (
-        read_records(spark, landing.event_files, EVENT_COLUMNS, settings.landing)
-        .transform(with_event)
-        .transform(with_row_reason, settings.ingest, lake.read(spark, settings, ITEMS))
+        day_records(spark, settings, interval, landing)
+        .transform(with_row_reason, settings.ingest, known, settings.shop.time_zone)
         .transform(with_fate, settings.ingest, earlier_events(spark, settings, interval))
     )
 
@@ -51,6 +67,49 @@ def classified(spark: SparkSession, settings: Settings, interval: Interval, land
 def clean_landed(spark: SparkSession, settings: Settings, interval: Interval, landing: Landing) -> DataFrame:
     """Rows of `events` that the landed logs of ``interval`` give; nothing is written."""
     return classified(spark, settings, interval, landing).where(F.col(FATE) == CLEAN).select(*EVENTS.names)
+
+
+def day_records(
+    spark: SparkSession, settings: Settings, interval: Interval, landing: Landing, fields: Sequence[Field] = ()
+) -> DataFrame:
+    """The records of the run's days with their events, and the values of ``fields`` beside those of the event."""
+    records = all_records(spark, settings, landing, fields)
+    if not landing.export:
+        return records
+    # a time that cannot be read is of no day: the export's first one takes it, so that it is in one run and no other
+    dated = records.withColumn(C.DS, F.coalesce(C.DS, F.lit(landing.first_day).cast("date")))
+    return dated.where(interval.covers(F.col(C.DS)))
+
+
+def all_records(spark: SparkSession, settings: Settings, landing: Landing, fields: Sequence[Field] = ()) -> DataFrame:
+    """All records of the landed files; in an export those whose time cannot be read have no `ds`."""
+    mapping, zone = landing.mapping, settings.shop.time_zone
+    above = folder_above(settings, mapping.logs)
+    if mapping.event.time_format is not None:
+        require_pattern(spark, mapping.event.time_format)
+    read = [*event_fields(mapping), *fields]
+    records = read_records(spark, landing.event_files, mapping.logs, read, above).transform(with_event, mapping, zone)
+    if mapping.logs.days is None:
+        return records.withColumn(C.DS, day_of(F.col(C.EVENT_TIME), zone))
+    return records.withColumn(C.DS, day_in_path(F.substring(C.SOURCE_FILE, len(above) + 1, MAX_PATH), mapping.logs))
+
+
+def folder_above(settings: Settings, logs: Source) -> str:
+    """What stands before the path below the logs' folder in `source_file`: their place below landing/, if it is there.
+
+    In the contract's shape it is `events/`.
+    """
+    below = logs.root.is_relative_to(settings.landing) and logs.root != settings.landing
+    return f"{logs.root.relative_to(settings.landing).as_posix()}/" if below else ""
+
+
+def day_in_path(path: Column, logs: Source) -> Column:
+    """The day that a path tells, as `Source.day_of` has found it."""
+    letters = re.findall(r"\?P<(\w)>", logs.day_pattern or "")
+    pattern = re.sub(r"\?P<\w>", "", logs.day_pattern or "")
+    parts = {letter: F.regexp_extract(path, pattern, n) for n, letter in enumerate(letters, 1)}
+    year = parts["Y"] if "Y" in parts else F.concat(F.lit("20"), parts["y"])
+    return F.concat_ws("-", year, parts["m"], parts["d"]).try_cast("date")
 
 
 def earlier_events(spark: SparkSession, settings: Settings, interval: Interval) -> DataFrame:
@@ -63,26 +122,35 @@ def earlier_events(spark: SparkSession, settings: Settings, interval: Interval) 
     )
 
 
-def with_event(records: DataFrame) -> DataFrame:
-    """Adds `ds`, and the normalised values and the id of the event in each raw record.
+def with_event(records: DataFrame, mapping: Mapping, zone: str) -> DataFrame:
+    """Adds the normalised values and the id of the event in each raw record; ``zone`` is the shop's time zone.
 
     The id hashes the values, or the text itself where a value cannot be read: only equal records share an id.
     """
-    quantity_text, price_text = text_or_null(F.col(C.QUANTITY)), text_or_null(F.col(C.PRICE))
+    event = mapping.event
+    # what the mapping does not name is nowhere
+    records = records.withColumns(
+        {name: F.lit(None).cast("string") for name in EVENT_COLUMNS if getattr(event, name) is None}
+    ).withColumn(C.BEHAVIOUR, behaviour(mapping))
+    if event.quantity is None:
+        records = records.withColumn(C.QUANTITY, F.when(F.col(C.BEHAVIOUR) == NEEDS_QUANTITY, "1"))
+    quantity_text = text_or_null(F.col(C.QUANTITY))
+    price_text = text_or_null(F.col(C.PRICE if event.value is None else _VALUE))
+    quantity, price = finite(quantity_text), finite(price_text)
+    if event.value is not None:
+        price = F.try_divide(price, quantity)
     records = records.withColumns(
         {
-            C.DS: F.regexp_extract(C.SOURCE_FILE, r"/ds=([^/]+)/", 1).cast("date"),
             C.USER_ID: text_or_null(F.col(C.USER_ID)),
             C.ITEM_ID: text_or_null(F.col(C.ITEM_ID)),
-            C.BEHAVIOUR: F.lower(text_or_null(F.col(C.EVENT_TYPE))),
             C.SESSION_ID: text_or_null(F.col(C.SESSION_ID)),
             "time_text": text_or_null(F.col(C.EVENT_TIME)),
             "quantity_text": quantity_text,
             "price_text": price_text,
-            C.QUANTITY: finite(quantity_text),
-            C.PRICE: finite(price_text),
+            C.QUANTITY: quantity,
+            C.PRICE: price,
         }
-    ).withColumn(C.EVENT_TIME, parsed_time(F.col("time_text")))
+    ).withColumn(C.EVENT_TIME, event_time(F.col("time_text"), event, zone))
     values = (
         F.coalesce(F.col(C.EVENT_TIME).cast("string"), F.col("time_text")),
         F.col(C.BEHAVIOUR),
@@ -100,37 +168,34 @@ def with_event(records: DataFrame) -> DataFrame:
             C.EVENT_ID: event_id,
             _BAD_QUANTITY: F.when(needed, F.coalesce(F.col(C.QUANTITY) <= 0, F.lit(True))),
         }
-    ).drop("time_text", "quantity_text", "price_text", C.EVENT_TYPE)
+    ).drop("time_text", "quantity_text", "price_text", C.EVENT_TYPE, _VALUE)
 
 
-def parsed_time(text: Column) -> Column:
-    """ISO 8601 (UTC where it names no zone), or seconds, milli-, micro- or nanoseconds since 1970; else null."""
-    number = F.when(text.rlike(r"^\d+(\.\d+)?([eE]\+?\d+)?$"), text.try_cast("double"))
-    # 1e8 seconds are in 1973, 1e11 in 5138, 1e14 milliseconds as well; a year or a date without dashes is less
-    micros = (
-        F.when(number < 1e8, None)
-        .when(number < 1e11, number * 1e6)
-        .when(number < 1e14, number * 1e3)
-        .when(number < 1e17, number)
-        .when(number < 1e20, number / 1e3)
-    )
-    # Spark also reads a time alone, as one of today, and a year alone
-    iso = F.when(text.rlike(r"^\d{4}-\d{2}-\d{2}"), text.try_cast("timestamp"))
-    return F.coalesce(iso, F.timestamp_micros(micros.cast("bigint")))
+def behaviour(mapping: Mapping) -> Column:
+    """What the event is: the log's own word in lower case, or ours for it; a purchase where the log has no word."""
+    if mapping.event.event_type is None:
+        return F.lit(NEEDS_QUANTITY)
+    word = F.lower(text_or_null(F.col(C.EVENT_TYPE)))
+    ours = [F.when(word.isin(*words), F.lit(name)) for name, words in mapping.behaviours.items() if words]
+    return F.coalesce(*ours, word)
 
 
-def with_row_reason(records: DataFrame, ingest: Ingest, items: DataFrame) -> DataFrame:
+def with_row_reason(records: DataFrame, ingest: Ingest, items: DataFrame, zone: str) -> DataFrame:
     """Adds the first reason that a record alone is no event; null where there is none."""
     known = items.select(C.ITEM_ID, F.lit(True).alias(_KNOWN))
     time, day = F.col(C.EVENT_TIME), F.col(C.DS)
+    begins, ends = midnight(F.date_sub(day, ingest.late_days), zone), midnight(F.date_add(day, 1), zone)
+    returns = [name for name in ingest.returns if name not in ingest.behaviours]
     reasons = (
         F.col(BROKEN),
         F.col(C.USER_ID).isNull(),
         F.col(C.ITEM_ID).isNull(),
         time.isNull(),
-        (time >= F.date_add(day, 1)) | (time < F.date_sub(day, ingest.late_days)),
+        (time >= ends) | (time < begins),
+        F.col(C.BEHAVIOUR).isin(*returns),
         F.col(C.BEHAVIOUR).isNull() | ~F.col(C.BEHAVIOUR).isin(*ingest.behaviours),
         F.col(_BAD_QUANTITY),
+        F.col(C.PRICE) < 0,
         F.col(_KNOWN).isNull(),
     )
     first = F.coalesce(*(F.when(reason, F.lit(name)) for name, reason in zip(REASONS[:-1], reasons, strict=True)))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from contracts.files import write_atomically
+from contracts.mapping import Source
 from contracts.settings import Settings
 from spark_jobs.ingest.log_files import LogFile, inspect
 
@@ -19,43 +21,65 @@ Memory = dict[str, LogFile]
 """What is known of the files of one folder, by `_identity`."""
 
 
-def inspect_all(settings: Settings, paths: Sequence[Path], *, allow_empty: bool) -> dict[Path, LogFile]:
+@dataclass(frozen=True)
+class Found:
+    """A file that is to be inspected, and how it is read."""
+
+    path: Path
+    source: Source
+    allow_empty: bool = False
+
+    @property
+    def shelf(self) -> tuple[Path, str]:
+        """Files of one folder that are read in one way are remembered together."""
+        return self.path.parent, self.source.dialect
+
+
+def inspect_all(settings: Settings, found: Iterable[Found]) -> dict[Found, LogFile]:
     """What reading each file shows: remembered from the last time where the file is the same, else read now.
 
     Raises:
         InputError: a file cannot be read to its end.
     """
-    known = {folder: _remembered(settings, folder) for folder in {path.parent for path in paths}}
+    each = list(dict.fromkeys(found))
+    known = {shelf: _remembered(settings, *shelf) for shelf in {file.shelf for file in each}}
     # taken before reading: a file that changes meanwhile is another one the next time
-    identities = {path: _identity(path) for path in paths}
+    identities = {file: identity(file.path) for file in each}
 
-    def one(path: Path) -> LogFile:
-        return known[path.parent].get(identities[path]) or inspect(path, allow_empty=allow_empty)
+    def one(file: Found) -> LogFile:
+        return known[file.shelf].get(identities[file]) or inspect(file.path, file.source, allow_empty=file.allow_empty)
 
     with ThreadPoolExecutor(READERS) as pool:
-        files = dict(zip(paths, pool.map(one, paths), strict=True))
-    for folder, memory in known.items():
+        files = dict(zip(each, pool.map(one, each), strict=True))
+    for shelf, memory in known.items():
         # a file of zero bytes is right or wrong by what the run allows: that is asked each time
-        now = {identities[path]: file for path, file in files.items() if path.parent == folder and path.stat().st_size}
+        now = {
+            identities[file]: seen
+            for file, seen in files.items()
+            if file.shelf == shelf and file.path.stat().st_size
+        }  # fmt: skip
         if now != memory:
-            _remember(settings, folder, now)
+            _remember(settings, *shelf, now)
     return files
 
 
-def _identity(path: Path) -> str:
+def identity(path: Path) -> str:
     """Name, size, inode and time of change: another content has another one."""
     stat = path.stat()
     return f"{path.name} {stat.st_size} {stat.st_ino} {stat.st_ctime_ns}"
 
 
-def _memory_file(settings: Settings, folder: Path) -> Path:
-    return settings.home / "inspections" / folder.relative_to(settings.landing) / "files.json"
+def _memory_file(settings: Settings, folder: Path, dialect: str) -> Path:
+    inside = folder.is_relative_to(settings.landing)
+    below = folder.relative_to(settings.landing) if inside else Path("elsewhere", *folder.parts[1:])
+    way = f"-{hashlib.sha256(dialect.encode()).hexdigest()[:12]}" if dialect else ""
+    return settings.home / "inspections" / below / f"files{way}.json"
 
 
-def _remembered(settings: Settings, folder: Path) -> Memory:
+def _remembered(settings: Settings, folder: Path, dialect: str) -> Memory:
     try:
-        kept: dict[str, dict[str, Any]] = json.loads(_memory_file(settings, folder).read_text())
-        return {identity: _log_file(folder, told) for identity, told in kept.items()}
+        kept: dict[str, dict[str, Any]] = json.loads(_memory_file(settings, folder, dialect).read_text())
+        return {told: _log_file(folder, file) for told, file in kept.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}  # a memory that is missing or damaged costs reading the files again, no more
 
@@ -65,6 +89,6 @@ def _log_file(folder: Path, told: Mapping[str, Any]) -> LogFile:
     return LogFile(folder / told["path"], told["format"], told["records"], columns, told["header"], types)
 
 
-def _remember(settings: Settings, folder: Path, memory: Memory) -> None:
-    told = {identity: asdict(file) | {"path": file.path.name} for identity, file in memory.items()}
-    write_atomically(_memory_file(settings, folder), json.dumps(told, indent=1))
+def _remember(settings: Settings, folder: Path, dialect: str, memory: Memory) -> None:
+    told = {known: asdict(file) | {"path": file.path.name} for known, file in memory.items()}
+    write_atomically(_memory_file(settings, folder, dialect), json.dumps(told, indent=1))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, cast
 
 from contracts.errors import InputError
+from contracts.mapping import Format, Source
 
-Format = Literal["json", "csv", "parquet"]
 FORMATS: dict[str, Format] = {
     ".json": "json",
     ".jsonl": "json",
@@ -21,6 +24,10 @@ FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".parquet": "parquet",
 }
+GZIP, ZSTD = (".gz",), (".zst", ".zstd")
+PACKED = (*GZIP, *ZSTD)
+"""Endings of packed text files."""
+
 PROBED_LINES = 1000
 """JSON lines have no header: the columns of a file are those of its first lines."""
 
@@ -32,73 +39,165 @@ class LogFile:
     path: Path
     format: Format
     records: int
-    columns: tuple[str, ...]  # in file order; () where there are no records to tell
+    columns: tuple[str, ...]  # in file order, of nested JSON also a.b.c; () where there are no records to tell
     header: str | None = None  # first line of a CSV file, as it stands there
     types: tuple[str, ...] = ()  # of a Parquet file's columns
 
 
-def format_of(path: Path) -> Format | None:
-    """The format that a file's name tells, if it is a known one."""
+def format_of(path: Path, source: Source) -> Format | None:
+    """The format that a file's name tells, or else the mapping, if it is a known one."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        inner = FORMATS.get(suffixes[-2]) if len(suffixes) > 1 else None
-        return None if inner == "parquet" else inner
-    return FORMATS.get(suffixes[-1]) if suffixes else None
+    packed = bool(suffixes) and suffixes[-1] in PACKED
+    inner = suffixes[:-1] if packed else suffixes
+    told = (FORMATS.get(inner[-1]) if inner else None) or source.format
+    return None if packed and told == "parquet" else told
 
 
-def inspect(path: Path, *, allow_empty: bool = False) -> LogFile:
+def inspect(path: Path, source: Source, *, allow_empty: bool = False) -> LogFile:
     """Reads a file once, to the end: it is complete, and these are its columns and its number of records.
 
     Raises:
-        InputError: it cannot be read to its end.
+        InputError: it cannot be read to its end, or not as the mapping says.
     """
-    form = cast("Format", format_of(path))
+    form = cast("Format", format_of(path, source))
     try:
-        # even an empty gzip or Parquet file has some bytes
-        if path.stat().st_size == 0 and not (allow_empty and form == "json" and path.suffix != ".gz"):
+        # even an empty packed or Parquet file has some bytes
+        if path.stat().st_size == 0 and not (allow_empty and form == "json" and path.suffix.lower() not in PACKED):
             raise InputError(f"{path} has zero bytes: its delivery did not finish. Deliver the file again.")
-        return inspect_parquet(path) if form == "parquet" else inspect_text(path, form)
+        return inspect_parquet(path) if form == "parquet" else inspect_text(path, form, source)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             f"{path} cannot be read to its end ({error}): it is truncated or damaged. Deliver the file again."
         ) from error
 
 
-def inspect_text(path: Path, form: Format) -> LogFile:
+def inspect_text(path: Path, form: Format, source: Source) -> LogFile:
     """`inspect` for JSON lines and CSV."""
     with open_text(path) as file:
-        lines = (line for line in file if not line.isspace())
-        if form == "csv":
-            header = next(lines, b"").decode("utf-8-sig", "replace").rstrip("\r\n")
-            columns = tuple(name.strip() for row in csv.reader([header]) for name in row)
-            if not columns:
-                raise InputError(f"{path} has no header line. Deliver the file again, with the column names.")
-            return LogFile(path, form, sum(1 for _ in lines), columns, header)
-        head = [line for _, line in zip(range(PROBED_LINES), lines, strict=False)]
-        names: dict[str, None] = {}
-        for line in head:
-            names |= dict.fromkeys(keys_of(line))
-        if head and not names:
-            raise InputError(
-                f"{path} holds no JSON object in its first {len(head)} lines: expected one object a line. "
-                "Deliver the file again."
-            )
-        return LogFile(path, form, len(head) + sum(1 for _ in lines), tuple(names))
+        lines = (line for line in _lines(file, path, source) if not line.isspace())
+        return _inspect_csv(path, lines, source) if form == "csv" else _inspect_json(path, lines, source)
+
+
+def _inspect_csv(path: Path, lines: Iterator[bytes], source: Source) -> LogFile:
+    first = _decoded(next(lines, b""), source).rstrip("\r\n")
+    values = csv.reader(
+        [first],
+        delimiter=source.delimiter,
+        quotechar=source.quote or None,
+        quoting=csv.QUOTE_MINIMAL if source.quote else csv.QUOTE_NONE,
+        escapechar=source.escape if source.escape not in ("", source.quote) else None,
+    )
+    columns = tuple(name.strip() for row in values for name in row)
+    if not source.columns:
+        if not columns:
+            raise InputError(f"{path} has no header line. Deliver the file again, with the column names.")
+        return LogFile(path, "csv", sum(1 for _ in lines), columns, first)
+    if columns and len(columns) != len(source.columns):
+        raise InputError(
+            f"{path}: the mapping names {len(source.columns)} columns, and the first line has {len(columns)} values: "
+            f"{first[:200]}. Correct columns or delimiter ({source.delimiter!r}) in mapping.toml."
+        )
+    return LogFile(path, "csv", (1 if columns else 0) + sum(1 for _ in lines), source.columns)
+
+
+def _inspect_json(path: Path, lines: Iterator[bytes], source: Source) -> LogFile:
+    head = [_decoded(line, source) for line in islice(lines, PROBED_LINES)]
+    if head and head[0].lstrip().startswith("["):
+        raise InputError(
+            f"{path} holds one JSON array: expected one object a line, without brackets and commas between them. "
+            "Convert the file (jq -c '.[]' does it), or have it written as JSON lines."
+        )
+    names: dict[str, None] = {}
+    for line in head:
+        names |= dict.fromkeys(keys_of(line))
+    if head and not names:
+        raise InputError(
+            f"{path} holds no JSON object in its first {len(head)} lines: expected one object a line. "
+            "Deliver the file again."
+        )
+    return LogFile(path, "json", len(head) + sum(1 for _ in lines), tuple(names))
 
 
 def open_text(path: Path) -> BinaryIO:
     """A file as bytes, unpacked."""
-    return cast("BinaryIO", gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
+    suffix = path.suffix.lower()
+    if suffix in GZIP:
+        return cast("BinaryIO", gzip.open(path, "rb"))
+    if suffix in ZSTD:
+        import pyarrow
+
+        # Arrow unpacks it, and Arrow is there anyway; it says so when the file ends too early
+        return cast("BinaryIO", io.BufferedReader(pyarrow.input_stream(str(path), compression="zstd")))
+    return path.open("rb")
 
 
-def keys_of(line: bytes) -> Iterator[str]:
-    """Names in one JSON line; none if it is not an object."""
+def text_lines(path: Path, source: Source) -> Iterator[str]:
+    """The lines of a text file, each with its end."""
+    with open_text(path) as file:
+        if source.keeps_line_feeds:
+            yield from (line.decode(source.encoding, "replace") for line in file)
+        else:
+            yield from io.TextIOWrapper(file, source.encoding, "replace", newline="\n")
+
+
+def _lines(file: BinaryIO, path: Path, source: Source) -> Iterator[bytes]:
+    """The lines of an opened file: as they are, or as UTF-8 where a line of its encoding does not end in the byte 10.
+
+    Raises:
+        InputError: a line is not the UTF-8 that it should be.
+    """
+    if not source.keeps_line_feeds:
+        yield from (line.encode() for line in io.TextIOWrapper(file, source.encoding, "replace", newline="\n"))
+    elif not source.is_utf8:
+        yield from file
+    else:
+        for number, line in enumerate(file, 1):
+            if not line.isascii():
+                try:
+                    line.decode()
+                except UnicodeDecodeError as error:
+                    raise InputError(
+                        f"{path}: line {number} is not UTF-8 (byte {line[error.start]:#04x}). Say in mapping.toml how "
+                        f'the file is encoded: encoding = "{_likely_encoding(line, number)}" in [logs] or [catalogue] '
+                        "is likely."
+                    ) from error
+            yield line
+
+
+def _likely_encoding(line: bytes, number: int) -> str:
+    """An encoding that fits a line which is not UTF-8."""
+    if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
     try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except ValueError:
+        line.decode("windows-1252")
+    except UnicodeDecodeError:
+        return "iso-8859-1"
+    return "windows-1252"
+
+
+def _decoded(line: bytes, source: Source) -> str:
+    """A line as text, without the mark that some programs write before UTF-8."""
+    encoding = "utf-8-sig" if source.is_utf8 or not source.keeps_line_feeds else source.encoding
+    return line.decode(encoding, "replace")
+
+
+def keys_of(line: str) -> Iterator[str]:
+    """Names in one JSON line, and the paths a.b.c of nested ones; none if it is not an object."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
         return
     if isinstance(record, dict):
         yield from record
+        yield from chain.from_iterable(_below(name, value) for name, value in record.items())
+
+
+def _below(name: str, value: Any) -> Iterator[str]:
+    """Paths of all that an object holds."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield f"{name}.{key}"
+            yield from _below(f"{name}.{key}", inner)
 
 
 def inspect_parquet(path: Path) -> LogFile:

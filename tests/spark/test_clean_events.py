@@ -19,14 +19,15 @@ from contracts import lake
 from contracts.cli import Days
 from contracts.errors import InputError
 from contracts.interval import Interval
-from contracts.settings import Settings
+from contracts.settings import Settings, Shop
 from contracts.tables import EVENTS, EVENTS_REJECTED, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
 from spark_jobs.clean_events import balance, run
 from spark_jobs.ingest import items
-from spark_jobs.ingest.events import REASONS, classified, parsed_time
+from spark_jobs.ingest.events import REASONS, classified
 from spark_jobs.ingest.items import with_attributes, with_reason, with_text
 from spark_jobs.ingest.landing import CATALOGUE_COLUMNS, EVENT_COLUMNS, land
 from spark_jobs.ingest.records import BROKEN
+from spark_jobs.ingest.times import parsed_time
 from tests.lakes import SparkLake
 
 DAY = date(2017, 12, 23)
@@ -43,6 +44,7 @@ CATALOGUE: list[Record] = [
         "product_type": "WHOLE  MILK",
         "brand": "Private",
         "size": "1 GAL",
+        "price": -1,
     },
     {"item_id": "tea", "category": "Tea", "department": "Grocery", "available": "false"},
     {"item_id": " tea ", "category": "Tea, but a second one"},
@@ -91,8 +93,10 @@ def test_every_record_has_its_fate_and_a_second_run_changes_nothing(tables: Spar
         "missing_item_id": event(item_id=None),
         "unparseable_time": event(event_time="yesterday"),
         "outside_interval": event(event_time="2017-12-24T00:00:00Z"),
+        "returned": event(event_type="Refund", quantity=-1),
         "unknown_behaviour": event(event_type="stare"),
         "non_positive_quantity": event(quantity=0),
+        "negative_price": event(price=-0.01),
         "unknown_item": event(item_id="caviar"),
     }
     put_log(
@@ -129,7 +133,7 @@ def test_every_record_has_its_fate_and_a_second_run_changes_nothing(tables: Spar
     (broken,) = (r for r in rejected if r["reason"] == "unparseable_record")
     assert broken["raw"] == bad["unparseable_record"]
     assert broken["source_file"] == "events/ds=2017-12-23/a.jsonl.gz"
-    assert counts(tables) == {"2017-12-23": (520, 5, 514, 1)}
+    assert counts(tables) == {"2017-12-23": (522, 5, 516, 1)}
     before = content(tables)
     clean(tables)
     assert content(tables) == before
@@ -185,17 +189,22 @@ def test_an_allowed_empty_day_is_counted_and_replaces_what_was_there(tables: Spa
     clean(tables, allow_empty=True)
     assert counts(tables) == {"2017-12-23": (0, 0, 0, 0)}
     assert tables.rows(EVENTS) == []
+    file.unlink()
+    closed = tables.settings.model_copy(update={"shop": Shop(closed_dates=(DAY,))})
+    clean(replace(tables, settings=closed))
+    assert [(row["files"], row["raw"]) for row in tables.rows(INGEST_COUNTS)] == [(0, 0)]
 
 
 def test_items_are_rendered_once_each_and_left_alone_while_the_catalogue_stays(tables: SparkLake) -> None:
     def update() -> None:
-        items.run(tables.spark, tables.settings, land(tables.settings, Interval.of_night(DAY)).catalogue)
+        night = Interval.of_night(DAY)
+        items.run(tables.spark, tables.settings, night, land(tables.settings, night))
 
     put_log(tables.settings, DAY, event())
     update()
-    assert {i["item_id"]: (i["text"], i["available"]) for i in tables.rows(ITEMS)} == {
-        "milk": ("whole milk, private brand, 1 gal", True),
-        "tea": ("tea, but a second one", True),
+    assert {i["item_id"]: (i["text"], i["available"], i["price"]) for i in tables.rows(ITEMS)} == {
+        "milk": ("whole milk, private brand, 1 gal", True, None),
+        "tea": ("tea, but a second one", True, None),
     }
     assert {r["reason"] for r in tables.rows(ITEMS_REJECTED)} == {"missing_item_id", "duplicate_item"}
     version = lake.version(tables.settings, ITEMS)
@@ -241,7 +250,7 @@ def test_a_day_that_does_not_balance_writes_nothing(tables: SparkLake) -> None:
     interval = Interval.of_night(DAY)
     landing = land(tables.settings, interval)
     put(tables.settings, "items/catalogue.jsonl", CATALOGUE)
-    items.run(tables.spark, tables.settings, landing.catalogue)
+    items.run(tables.spark, tables.settings, interval, landing)
     put_log(tables.settings, DAY, event(), event(user_id="bob"))  # the file grows after it was counted
     records = classified(tables.spark, tables.settings, interval, landing)
     with pytest.raises(InputError, match=r"The log of 2017-12-23 does not balance: 1 records in its files, but 2"):

@@ -8,18 +8,20 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from contracts.cli import Days
 from contracts.errors import InputError
 from contracts.interval import Interval
-from contracts.settings import Settings, load_settings
+from contracts.mapping import Source, load_mapping
+from contracts.settings import Settings, Shop, load_settings
 from spark_jobs.ingest import inspections
 from spark_jobs.ingest.landing import EVENT_COLUMNS, Landing, land
 from spark_jobs.ingest.log_files import LogFile, inspect
 from spark_jobs.land_events import run
 
-NIGHT = Interval.of_night(date(2017, 12, 23))
+NIGHT, AFTER = (Interval.of_night(date(2017, 12, day)) for day in (23, 24))
 LINE = (
     b'{"event_time":"2017-12-23T10:00:00Z","event_type":"purchase","user_id":"ann","item_id":"milk",'
     b'"quantity":1,"price":null,"session_id":null}\n'
@@ -31,6 +33,10 @@ ROW = b"2017-12-23T10:00:00Z,purchase,ann,milk,1,,\n"
 def gzipped(content: bytes) -> bytes:
     """Without the time of compression: contents are in the names of tests, which pytest-xdist's processes compare."""
     return gzip.compress(content, mtime=0)
+
+
+def zstd(content: bytes) -> bytes:
+    return bytes(pa.compress(content, codec="zstd", asbytes=True))
 
 
 @pytest.fixture
@@ -69,6 +75,7 @@ def test_lists_files_of_all_formats_with_their_records(settings: Settings) -> No
     put_log(settings, "b.ndjson.gz", gzipped(LINE))
     put_log(settings, "c.csv", b"\xef\xbb\xbf" + HEADER + ROW)
     put_log(settings, "hour=10/d.csv.gz", gzipped(HEADER + ROW + ROW))
+    put_log(settings, "e.jsonl.ZST", zstd(LINE) + zstd(LINE))
     put_log(settings, "_SUCCESS", b"")
     put_log(settings, ".e.jsonl.part", b"half")
     frame = pd.DataFrame({name: ["x"] for name in EVENT_COLUMNS})
@@ -76,7 +83,7 @@ def test_lists_files_of_all_formats_with_their_records(settings: Settings) -> No
     landing = land(settings, NIGHT)
     assert {file.path.name: (file.format, file.records) for file in landing.event_files} == {
         "a.jsonl": ("json", 2), "b.ndjson.gz": ("json", 1), "c.csv": ("csv", 1), "d.csv.gz": ("csv", 2),
-        "f.parquet": ("parquet", 1),
+        "e.jsonl.ZST": ("json", 2), "f.parquet": ("parquet", 1),
     }  # fmt: skip
     assert all(file.columns == EVENT_COLUMNS for file in landing.event_files)
     assert [file.path.name for file in landing.catalogue] == ["catalogue.jsonl"]
@@ -84,13 +91,45 @@ def test_lists_files_of_all_formats_with_their_records(settings: Settings) -> No
 
 def test_a_day_that_did_not_arrive_is_named(settings: Settings) -> None:
     put_log(settings, "a.jsonl", LINE)
+    put(settings, "events/ds=2017-12-27/a.jsonl", LINE)
     refused(settings, "No log has arrived for 2017-12-24", str(settings.landing / "events/ds=2017-12-24"),
-            interval=Interval(date(2017, 12, 23), date(2017, 12, 25)))  # fmt: skip
+            "nearest days that the logs have: 2017-12-23, 2017-12-27", interval=AFTER)  # fmt: skip
+    assert land(settings, AFTER, allow_empty=True).raw == {AFTER.start: 0}
 
 
-def test_a_folder_without_a_log_file_is_refused_even_when_empty_days_are_allowed(settings: Settings) -> None:
+def test_a_folder_without_a_log_file_is_a_day_without_a_log(settings: Settings) -> None:
     put_log(settings, "_SUCCESS", b"")
-    refused(settings, "holds no log file", "2017-12-23", allow_empty=True)
+    refused(settings, "holds no log file", "2017-12-23")
+    assert land(settings, NIGHT, allow_empty=True).event_files == []
+
+
+@pytest.mark.parametrize(
+    "shop", [Shop(closed_weekdays=("sunday",)), Shop(closed_dates=(AFTER.start,))], ids=["weekday", "date"]
+)
+def test_a_closed_day_needs_no_log_but_may_have_one(settings: Settings, shop: Shop) -> None:
+    closed = settings.model_copy(update={"shop": shop})
+    put_log(settings, "a.jsonl", LINE)
+    assert land(closed, AFTER).raw == {AFTER.start: 0}
+    put(settings, f"events/ds={AFTER.start}/a.jsonl", b"")
+    assert land(closed, AFTER).raw == {AFTER.start: 0}
+    put(settings, f"events/ds={AFTER.start}/a.jsonl", LINE)
+    assert land(closed, AFTER).raw == {AFTER.start: 1}
+
+
+def test_a_history_may_have_gaps_but_not_be_one(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "nightshift")
+    for day in (23, 26):
+        put(settings, f"events/ds=2017-12-{day}/a.jsonl", LINE)
+    landing = land(settings, Interval(date(2017, 12, 22), date(2017, 12, 28)))
+    assert list(landing.raw.values()) == [0, 1, 0, 0, 1, 0]
+    assert caplog.messages == ["4 days without log records: 2017-12-22, 2017-12-24 … 2017-12-25, 2017-12-27."]
+    refused(settings, "No day from 2017-12-27 to 2017-12-29 has a log record", "2 days, from 2017-12-23 to 2017-12-26",
+            interval=Interval(date(2017, 12, 27), date(2017, 12, 30)))  # fmt: skip
+
+
+def test_text_that_is_not_utf8_is_told_with_the_encoding_that_is_likely(settings: Settings) -> None:
+    put_log(settings, "a.jsonl", LINE + LINE.replace(b"milk", "Käse".encode("latin-1")))
+    refused(settings, "a.jsonl: line 2 is not UTF-8 (byte 0xe4)", 'encoding = "windows-1252"')
 
 
 @pytest.mark.parametrize(
@@ -121,6 +160,9 @@ def test_the_message_of_an_empty_day_says_what_to_do(settings: Settings) -> None
         ("a.parquet", b"", "zero bytes"),
         ("a.parquet", b"PAR1 and then nothing", "no readable Parquet footer"),
         ("a.jsonl", b"one, two\n[1]\n", "no JSON object in its first 2 lines"),
+        ("a.json", b'[{"item_id": "milk"},\n {"item_id": "tea"}]\n', "holds one JSON array"),
+        ("a.jsonl.zst", zstd(LINE * 500)[:-9], "truncated or damaged"),
+        ("a.jsonl.zst", b"not zstd at all", "truncated or damaged"),
         ("a.xlsx", b"PK", "no known format"),
         ("a.parquet.gz", b"PK", "no known format"),
         ("log", LINE, "no known format"),
@@ -179,15 +221,15 @@ def test_the_step_prints_the_list(settings: Settings, capsys: pytest.CaptureFixt
 
 def test_a_csv_header_in_quotes_with_spaces_is_read(settings: Settings) -> None:
     file = put_log(settings, "a.csv", b'"user_id", item_id ,"a,b"\r\n1,2,3\r\n')
-    assert inspect(file).columns == ("user_id", "item_id", "a,b")
+    assert inspect(file, load_mapping(settings).logs).columns == ("user_id", "item_id", "a,b")
 
 
 def test_a_file_is_read_once_as_long_as_it_stays_the_same(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
-    def watched(path: Path, *, allow_empty: bool = False) -> LogFile:
+    def watched(path: Path, source: Source, *, allow_empty: bool = False) -> LogFile:
         read.append(path.name)
-        return inspect(path, allow_empty=allow_empty)
+        return inspect(path, source, allow_empty=allow_empty)
 
     monkeypatch.setattr(inspections, "inspect", watched)
     put_log(settings, "a.csv", HEADER + ROW)

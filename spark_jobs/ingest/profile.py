@@ -1,0 +1,98 @@
+"""What ingestion would make of the logs: counts by day, fate and reason, with examples. Nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from contracts.columns import Columns as C
+from contracts.errors import InputError
+from contracts.interval import Interval
+from contracts.mapping import load_mapping
+from contracts.settings import Settings
+from spark_jobs.ingest import exports
+from spark_jobs.ingest.events import CLEAN, DUPLICATE, FATE, REASONS, REJECTED, classified
+from spark_jobs.ingest.items import known_items
+from spark_jobs.ingest.landing import Landing, land, log_paths
+
+EXAMPLES = 3
+"""So many records of each reason are shown."""
+
+FATES = (CLEAN, REJECTED, DUPLICATE)
+
+
+@dataclass(frozen=True)
+class Rejects:
+    """The records of one reason."""
+
+    records: int
+    examples: tuple[tuple[str, str], ...]  # file and raw of the first ones
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What ingestion would make of some days."""
+
+    first_day: date  # of the logs
+    last_day: date
+    days: dict[date, dict[str, int]]  # records by fate; of each day of the interval that the logs have
+    reasons: dict[str, Rejects]  # in the order of REASONS
+
+
+def profile(spark: SparkSession, settings: Settings, interval: Interval | None = None) -> Profile:
+    """What `clean_events` would make of the days of ``interval``, by its own code; of all days of the logs for None.
+
+    Raises:
+        InputError: the logs cannot be read as the mapping says, or have no day.
+        SettingsError: the mapping is wrong.
+    """
+    exist, landing, chosen = _landed(spark, settings, interval)
+    records = classified(spark, settings, chosen, landing, known_items(spark, settings, chosen, landing)).persist()
+    try:
+        days = {day: dict.fromkeys(FATES, 0) for day in chosen.days if landing.raw[day]}
+        reasons: dict[str, int] = {}
+        for row in records.groupBy(C.DS, FATE, C.REASON).agg(F.count("*").alias("records")).collect():
+            days[row[C.DS]][row[FATE]] += row["records"]
+            if row[FATE] == REJECTED:
+                reasons[row[C.REASON]] = reasons.get(row[C.REASON], 0) + row["records"]
+        examples = _examples(records)
+    finally:
+        records.unpersist()
+    rejects = {name: Rejects(reasons[name], examples[name]) for name in REASONS if name in reasons}
+    return Profile(min(exist), max(exist), days, rejects)
+
+
+def _landed(spark: SparkSession, settings: Settings, interval: Interval | None) -> tuple[list[date], Landing, Interval]:
+    """The days of the logs, what has landed, and the days that are looked at."""
+    by_day, export = log_paths(load_mapping(settings).logs)
+    if export:
+        # which days an export has, only its records say; until then it is landed for a night after all of them
+        landing = land(settings, interval or Interval.of_night(date.max - timedelta(days=2)), allow_empty=True)
+        records = exports.days_of(spark, settings, landing)
+        exist = list(records)
+    else:
+        exist = list(by_day)
+    if not exist:
+        raise InputError(f"The logs in {load_mapping(settings).logs.path} have no day. Deliver a log there.")
+    chosen = interval or Interval(min(exist), max(exist) + timedelta(days=1))
+    if export:
+        return exist, exports.of_days(landing, chosen, records), chosen
+    return exist, land(settings, chosen, allow_empty=True), chosen
+
+
+def _examples(records: DataFrame) -> dict[str, tuple[tuple[str, str], ...]]:
+    """File and raw of the first rejects of each reason."""
+    order = Window.partitionBy(C.REASON).orderBy(C.SOURCE_FILE, C.RAW)
+    first = (
+        records.where(F.col(FATE) == REJECTED)
+        .withColumn("n", F.row_number().over(order))
+        .where(F.col("n") <= EXAMPLES)
+        .orderBy(C.REASON, "n")
+    )
+    examples: dict[str, tuple[tuple[str, str], ...]] = {}
+    for row in first.select(C.REASON, C.SOURCE_FILE, C.RAW).collect():
+        examples[row[C.REASON]] = (*examples.get(row[C.REASON], ()), (row[C.SOURCE_FILE], row[C.RAW]))
+    return examples

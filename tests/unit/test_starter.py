@@ -1,0 +1,120 @@
+"""What a look at another shop's files makes of them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import InputError
+from nightshift.starter.guess import guess_event, guess_item, time_format
+from nightshift.starter.sample import look
+
+
+def test_an_invoice_export_in_windows_encoding(tmp_path: Path) -> None:
+    file = tmp_path / "export.csv"
+    rows = [
+        "InvoiceNo;StockCode;Description;Quantity;InvoiceDate;UnitPrice;Customer ID;Country",
+        "536365;85123A;CAFÉ HOLDER;6;12/1/2010 8:26;2.55;17850;United Kingdom",
+        "C536379;D;Discount;-1;12/13/2010 9:41;27.5;;United Kingdom",
+    ]
+    file.write_bytes("\r\n".join(rows).encode("windows-1252"))
+    sample = look(file)
+    assert (sample.format, sample.encoding, sample.delimiter, sample.has_header) == ("csv", "windows-1252", ";", True)
+    assert (sample.days, sample.records) == (None, 2)
+    made = guess_event(sample.columns)
+    assert made.event == {
+        "event_time": "InvoiceDate",
+        "user_id": "`Customer ID`",
+        "item_id": "StockCode",
+        "session_id": "InvoiceNo",
+        "quantity": "abs(Quantity)",
+        "price": "UnitPrice",
+        "event_type": "CASE WHEN Quantity < 0 THEN 'return' ELSE 'purchase' END",
+    }
+    assert (made.time_format, made.zoned) == ("M/d/yyyy H:mm", False)
+    assert guess_item(sample.columns, made.event["item_id"]) == {
+        "item_id": "StockCode",
+        "title": "Description",
+        "price": "UnitPrice",
+    }
+
+
+def test_an_event_export_with_inline_catalogue(tmp_path: Path) -> None:
+    for day in ("2019-10-01", "2019-10-02"):
+        (tmp_path / f"{day}.csv.gz").write_bytes(
+            gzip.compress(
+                b"event_time,event_type,product_id,category_code,brand,price,user_id,user_session\n"
+                b"2019-10-01 00:00:00 UTC,view,44600062,,shiseido,35.79,541312140,72d76fde\n"
+                b"2019-10-01 00:00:01 UTC,cart,3900821,appliances.water_heater,aqua,33.20,554748717,9333dfbd\n"
+            )
+        )
+    sample = look(tmp_path)
+    assert (sample.files, sample.days, sample.suffix) == (2, "%Y-%m-%d", ".csv.gz")
+    made = guess_event(sample.columns)
+    assert made.event == {
+        "event_time": "event_time",
+        "user_id": "user_id",
+        "item_id": "product_id",
+        "event_type": "event_type",
+        "session_id": "user_session",
+        "price": "price",
+    }
+    assert (made.time_format, made.zoned, made.behaviours) == (None, True, {})
+    assert guess_item(sample.columns, "product_id") == {
+        "item_id": "product_id",
+        "category": "category_code",
+        "brand": "brand",
+        "price": "price",
+    }
+
+
+def test_nested_json_with_days_in_folders(tmp_path: Path) -> None:
+    for day in ("20200301", "20200302"):
+        folder = tmp_path / "logs" / day
+        folder.mkdir(parents=True)
+        record = {"who": {"id": 7}, "what": {"sku": "a-1"}, "at": 1583020800, "action": "addtocart", "tags": ["x"]}
+        (folder / "part.json").write_text(json.dumps(record) + "\n")
+    sample = look(tmp_path)
+    assert (sample.format, sample.days) == ("json", "%Y%m%d")
+    made = guess_event(sample.columns)
+    assert made.event == {"event_time": "at", "user_id": "who.id", "item_id": "what.sku", "event_type": "action"}
+    assert made.behaviours == {"cart": ["addtocart"]}
+
+
+@pytest.mark.parametrize(
+    ("values", "pattern"),
+    [
+        (["2017-12-23T10:00:00Z"], None),
+        (["1514023200000"], None),
+        (["13/1/2011 8:26", "1/12/2010 9:00"], "d/M/yyyy H:mm"),
+        (["13.01.2011"], "d.M.yyyy"),
+        (["12/31/10 1:05 PM"], "M/d/yy h:mm a"),
+    ],
+)
+def test_times(values: list[str], pattern: str | None) -> None:
+    assert time_format(values) == pattern
+
+
+def test_a_csv_without_a_header_line(tmp_path: Path) -> None:
+    file = tmp_path / "ratings.csv"
+    file.write_text("1,31,2.5,1260759144\n1,1029,3.0,1260759179\n")
+    sample = look(file)
+    assert (sample.has_header, list(sample.columns)) == (False, ["c0", "c1", "c2", "c3"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.json", b'[{"a": 1}]', "is one JSON array"),
+        ("a.json", b"what\n", "holds no JSON object"),
+        ("a.csv", b"one\ntwo\n", "has one column only"),
+        ("a.pdf", b"", "has no log files"),
+    ],
+)
+def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        look(tmp_path)
