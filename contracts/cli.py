@@ -16,7 +16,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import date, datetime
 from functools import partial
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from contracts.errors import ERROR_PREFIX, NightshiftError
 from contracts.interval import Interval
@@ -97,7 +97,9 @@ def _option(each: Field[Any], kind: Any) -> dict[str, Any]:
         kind = get_args(kind)[0]
     elif isinstance(kind, UnionType):  # an optional one
         kind = next(choice for choice in get_args(kind) if choice is not type(None))
-    if issubclass(kind, date):
+    if get_origin(kind) is Literal:
+        told["choices"] = get_args(kind)
+    elif issubclass(kind, date):
         told |= {"type": partial(_moment, kind), "metavar": "TIME" if kind is datetime else "YYYY-MM-DD"}
     else:
         told |= {"type": kind, "metavar": each.name.upper()}

@@ -45,6 +45,7 @@ def check(
     """
     from contracts.interval import Interval
     from contracts.settings import load_settings
+    from nightshift.runtime.commands import aside, log_file
     from nightshift.starter.advice import stops_a_night
     from spark_jobs.cluster.session import session
     from spark_jobs.ingest.profile import profile
@@ -58,9 +59,10 @@ def check(
     console = screen()
     if not as_json:
         line(console, "Reading the logs as a night would (Spark starts; a minute for millions of records) …")
-    _prepare(settings)
-    with session("check", settings, java_options=settings.spark.night_java_options) as spark:
-        found = profile(spark, settings, days)
+    with aside(log_file(settings, "check")):
+        _prepare(settings)
+        with session("check", settings, java_options=settings.spark.night_java_options) as spark:
+            found = profile(spark, settings, days)
     if as_json:
         print_json(answer(settings, found))
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,21 @@ def lock_file(settings: Settings, name: str) -> Path:
     locks = settings.home / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     return locks / f"{name}.lock"
+
+
+@contextmanager
+def aside(log: Path) -> Iterator[None]:
+    """Sends what this process and those that it starts print as errors into a file: Java says much that is none."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with log.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 @contextmanager

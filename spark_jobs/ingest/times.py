@@ -49,7 +49,8 @@ def require_pattern(spark: SparkSession, pattern: str) -> None:
     """Raises a SettingsError if Spark takes `time_format` for no pattern, before a job finds out."""
     try:
         # Spark works out what has only constants while it plans: no job
-        spark.sql("SELECT try_to_timestamp('', :pattern)", {"pattern": pattern}).collect()
+        literal = pattern.replace("\\", "\\\\").replace("'", "\\'")
+        spark.sql(f"SELECT try_to_timestamp('', '{literal}')").collect()
     except PySparkException as error:
         reason = str(error).strip().splitlines()[0]
         raise SettingsError(
