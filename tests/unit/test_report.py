@@ -188,6 +188,15 @@ def test_a_night_that_failed_its_validation_says_which_expectation(shop: ArrowLa
     assert verdict(shop).readers.startswith("Readers get the lists of this night")
 
 
+def test_a_warning_of_the_audit_is_shown_like_all_others(shop: ArrowLake) -> None:
+    taste = result("recommendations", "warning", success=False, expectation="lists change little enough")
+    shop.write(QUALITY_RESULTS, [result(), taste])
+    page = written(shop)
+    assert '<span class="tag warning">warning</span></td><td>lists change little enough</td>' in page
+    assert "<b>1</b><span>warnings</span>" in page
+    assert verdict(shop).state == "published"
+
+
 def test_a_night_that_was_held_and_then_published_is_published(shop: ArrowLake) -> None:
     later = datetime(2017, 12, 24, 9, tzinfo=UTC)
     shop.write(PUBLICATIONS, [publication(NIGHT, published_at=later), publication(NIGHT, status="held")])
