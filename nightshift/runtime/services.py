@@ -161,8 +161,10 @@ def started(
     _stop_leftovers(settings)
     setup_airflow.run(settings, NoArguments())
     password_file(settings)
-    environ = environment(settings, os.environ | options | {"AIRFLOW__API__PORT": port or _free_port()})
-    url = f"http://{environ['AIRFLOW__API__HOST']}:{environ['AIRFLOW__API__PORT']}"
+    environ = environment(settings, os.environ | options)
+    environ["AIRFLOW__API__PORT"] = port or _free_port()
+    # tasks find the server by it; what the environment of this program says is of another one
+    url = environ["AIRFLOW__API__BASE_URL"] = f"http://{environ['AIRFLOW__API__HOST']}:{environ['AIRFLOW__API__PORT']}"
     logs = [log_file(settings, f"airflow-{name}") for name, *_ in components]
     processes: list[subprocess.Popen[bytes]] = []
     try:
