@@ -6,6 +6,7 @@ the way, the same night runs again, and the log of the next one arrives broken.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from nightshift.demo import data as demo_data
 from nightshift.runtime.airflow_runs import history as history_run
 from nightshift.runtime.airflow_runs import night, run_dag
 from nightshift.runtime.commands import RunError, log_file
-from nightshift.runtime.environment import airflow_home
+from nightshift.runtime.environment import airflow_home, environment
 from nightshift.runtime.services import airflow
 from tests.lakes import TINY_SPARK
 
@@ -105,9 +106,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory, prepared_airflow: Path, p
 
 @pytest.fixture(scope="module")
 def scheduler(settings: Settings) -> Iterator[None]:
-    """One Airflow for the whole story, as the demo has it."""
-    with airflow(settings, "the tests"):
-        yield
+    """One Airflow for the whole story, as the demo has it, in a program that the make targets' environment surrounds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(settings, os.environ).items():
+            patch.setenv(name, value)
+        with airflow(settings, "the tests"):
+            yield
 
 
 @pytest.fixture(scope="module")
