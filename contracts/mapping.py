@@ -80,6 +80,12 @@ class Source(Section):
         return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig", "ascii")
 
     @property
+    def java_encoding(self) -> str | None:
+        """What Java calls the encoding, of those that surely are the same there; none for the others."""
+        name = codecs.lookup(self.encoding).name
+        return name if re.fullmatch(r"iso8859-([1-9]|13|15)|cp125[0-8]", name) else None
+
+    @property
     def keeps_line_feeds(self) -> bool:
         """Whether the byte 10 ends a line, and stands for nothing else; not so in UTF-16."""
         return "\n".encode(self.encoding) == b"\n"

@@ -3,27 +3,58 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nightshift.command.options import DAY, day
 
+if TYPE_CHECKING:
+    from contracts.settings import Settings
+
 
 def history(
     *,
     until: Annotated[date, typer.Option("--until", parser=day, metavar=DAY, help="The day after the last one.")],
-    start: Annotated[date, typer.Option("--from", parser=day, metavar=DAY, help="The first day.")],
+    start: Annotated[
+        date | None,
+        typer.Option("--from", parser=day, metavar=DAY, help="The first day (default: the first that the logs have)."),
+    ] = None,
 ) -> None:
     """Takes in all days of the logs before a day: cleans and validates them; nothing is scored.
 
     Examples:
+      nightshift history --until 2011-12-01
       nightshift history --from 2011-01-01 --until 2011-12-01
     """
+    from contracts.errors import InputError
     from contracts.settings import load_settings
     from nightshift.runtime.airflow_runs import history, run_dag
 
-    run_dag(load_settings(), history(until, start))
+    settings = load_settings()
+    start = start or first_day(settings)
+    if start >= until:
+        raise InputError(f"The history would begin on {start}: there is no day of the logs before {until}.")
+    run_dag(settings, history(until, start))
+
+
+def first_day(settings: Settings) -> date:
+    """The first day that the logs have.
+
+    Raises:
+        InputError: they have none, or cannot be read.
+    """
+    from nightshift.runtime.commands import aside, log_file
+    from spark_jobs.cluster.session import session
+    from spark_jobs.ingest.profile import days_in_paths, days_in_records
+
+    days = days_in_paths(settings)
+    if not days:
+        print("Looking for the first day of the logs …", flush=True)
+        options = settings.spark.night_java_options
+        with aside(log_file(settings, "history-days")), session("days", settings, java_options=options) as spark:
+            days = days_in_records(spark, settings)
+    return days[0]
 
 
 def model(

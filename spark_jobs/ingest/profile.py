@@ -21,6 +21,9 @@ from spark_jobs.ingest.landing import Landing, land, log_paths
 EXAMPLES = 3
 """So many records of each reason are shown."""
 
+AFTER_ALL = Interval.of_night(date.max - timedelta(days=2))
+"""A night after all that an export may have: which days it has, only its records say."""
+
 FATES = (CLEAN, REJECTED, DUPLICATE)
 
 
@@ -65,12 +68,23 @@ def profile(spark: SparkSession, settings: Settings, interval: Interval | None =
     return Profile(min(exist), max(exist), days, rejects)
 
 
+def days_in_paths(settings: Settings) -> list[date]:
+    """The days that the paths of the log files tell, in order; none for an export, of which only the records know."""
+    by_day, _ = log_paths(load_mapping(settings).logs)
+    return sorted(by_day)
+
+
+def days_in_records(spark: SparkSession, settings: Settings) -> list[date]:
+    """The days that the records of an export tell, in order."""
+    landing = land(settings, AFTER_ALL, allow_empty=True)
+    return sorted(exports.days_of(spark, settings, landing))
+
+
 def _landed(spark: SparkSession, settings: Settings, interval: Interval | None) -> tuple[list[date], Landing, Interval]:
     """The days of the logs, what has landed, and the days that are looked at."""
     by_day, export = log_paths(load_mapping(settings).logs)
     if export:
-        # which days an export has, only its records say; until then it is landed for a night after all of them
-        landing = land(settings, interval or Interval.of_night(date.max - timedelta(days=2)), allow_empty=True)
+        landing = land(settings, interval or AFTER_ALL, allow_empty=True)
         records = exports.days_of(spark, settings, landing)
         exist = list(records)
     else:

@@ -156,8 +156,10 @@ def _as_text(column: Column, kind: str) -> Column:
 
 
 def _needs_python(file: LogFile, source: Source) -> bool:
-    """Whether Spark's own reader of text cannot read a file: it unpacks no zstd, and knows no line ends of UTF-16."""
-    return file.format != "parquet" and (file.path.suffix.lower() in ZSTD or not source.keeps_line_feeds)
+    """Whether Spark's own reader of text cannot read a file: it unpacks no zstd, and Java may not know the encoding."""
+    if file.format == "parquet":
+        return False
+    return file.path.suffix.lower() in ZSTD or not (source.is_utf8 or source.java_encoding)
 
 
 def _lines(spark: SparkSession, files: Sequence[LogFile], source: Source) -> DataFrame:
@@ -166,10 +168,10 @@ def _lines(spark: SparkSession, files: Sequence[LogFile], source: Source) -> Dat
     if _needs_python(files[0], source):
         return _lines_by_python(spark, paths, source)
     lines = spark.read.text(paths, lineSep="\n").select(_LINE, F.col("_metadata.file_path").alias(_FILE))
-    if source.is_utf8:
+    if not source.java_encoding:
         return lines
     with _lenient(spark):
-        return lines.withColumn(_LINE, F.decode(F.col(_LINE).cast("binary"), source.encoding))
+        return lines.withColumn(_LINE, F.decode(F.col(_LINE).cast("binary"), source.java_encoding))
 
 
 def _lines_by_python(spark: SparkSession, paths: Sequence[str], source: Source) -> DataFrame:

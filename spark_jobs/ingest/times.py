@@ -48,14 +48,11 @@ def patterned_time(text: Column, event: Event, zone: str) -> Column:
 def require_pattern(spark: SparkSession, pattern: str) -> None:
     """Raises a SettingsError if Spark takes `time_format` for no pattern, before a job finds out."""
     try:
-        # Spark works out what has only constants while it plans: no job
-        literal = pattern.replace("\\", "\\\\").replace("'", "\\'")
-        spark.sql(f"SELECT try_to_timestamp('', '{literal}')").collect()
+        spark.sql("SELECT '' AS text").select(F.try_to_timestamp("text", F.lit(pattern))).collect()
     except PySparkException as error:
-        reason = str(error).strip().splitlines()[0]
         raise SettingsError(
-            f"event.time_format = {pattern!r} in mapping.toml is no pattern of times: {reason} Expected one such as "
-            "d.M.yyyy HH:mm."
+            f"event.time_format = {pattern!r} in mapping.toml is no pattern of times that Spark reads. Expected one "
+            "such as d.M.yyyy HH:mm; docs/bring-your-own-logs.md says where all letters are listed."
         ) from error
 
 

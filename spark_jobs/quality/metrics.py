@@ -115,15 +115,22 @@ def with_shares(metrics: Metrics, **wholes: str) -> Metrics:
 def counted_metrics(counts: dict[date, dict[str, Any]], settings: Settings, interval: Interval, rows: float) -> Metrics:
     """What `ingest_counts` says of the interval, and whether the table agrees.
 
-    Rejected records count but for those that the settings expect; empty days but for those of a closed shop.
+    Rejected records count but for those that the settings expect. An empty day counts but where the shop was closed, or
+    where it is a gap in a history, which ingestion has listed.
     """
+    is_history = len(interval.days) > 1
     inside = [counts[day] for day in interval.days if day in counts]
     raw, clean, rejected = (sum(row[name] for row in inside) for name in ("raw", "clean", "rejected"))
     unexpected = rejected - rejects.expected_events(settings, interval)
     return {
         "raw": float(raw),
         "days_missing": float(len(interval.days) - len(inside)),
-        "days_empty": float(sum(not row["clean"] and not settings.shop.is_closed(row[C.DS]) for row in inside)),
+        "days_empty": float(
+            sum(
+                not row["clean"] and not settings.shop.is_closed(row[C.DS]) and not (is_history and not row["raw"])
+                for row in inside
+            )
+        ),
         "rows_unaccounted": abs(rows - clean),
         "rejected_share": unexpected / max(raw, 1),
     }

@@ -106,7 +106,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory, prepared_airflow: Path, p
 
 @pytest.fixture(scope="module")
 def scheduler(settings: Settings) -> Iterator[None]:
-    """One Airflow for the whole story, as the demo has it, in a program that the make targets' environment surrounds."""
+    """One Airflow for the whole story, as the demo has it, in the environment that the make targets give."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment(settings, os.environ).items():
             patch.setenv(name, value)

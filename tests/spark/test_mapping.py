@@ -281,7 +281,10 @@ def test_times_are_of_the_shops_clock_both_ways_of_summer_time(spark: SparkSessi
     row = (
         spark.range(1).select(*(value.cast("string").alias(f"v{n}") for n, value in enumerate([*made, *days]))).first()
     )
-    with pytest.raises(SettingsError, match=r"event.time_format = 'yyyy-MM-ddd' .* is no pattern of times"):
+    require_pattern(spark, "d.M.yyyy HH:mm")
+    with pytest.raises(
+        SettingsError, match=r"event.time_format = 'yyyy-MM-ddd' in mapping.toml is no pattern of times"
+    ):
         require_pattern(spark, "yyyy-MM-ddd")
     assert row is not None
     expected = [*texts.values(), *(time for _, _, time in patterned)]
@@ -319,6 +322,12 @@ def test_expressions_give_null_where_a_value_does_not_fit_and_dialects_are_read(
         ("bob|five|x", True, "a.csv", "bob-x", None, "2020-01-01 00:00:00Z", None, None, None, None),
     ]
     assert shop.spark.conf.get("spark.sql.ansi.enabled") == "true"
+    utf16 = mapping.replace("windows-1252", "utf-16").replace('path = "shop"', 'path = "utf16"')
+    put(shop.settings, "mapping.toml", utf16)
+    put(shop.settings, "utf16/a.csv", "ann|5|'Ċ!'s|€'|b|n\n\nbob|five|x\r\n".encode("utf-16"))
+    landing = land(shop.settings, TWO_DAYS)
+    read = read_records(shop.spark, landing.event_files, landing.mapping.logs, fields[:1])
+    assert sorted(row["user_id"] for row in read.collect()) == ["ann-Ċ's|€", "bob-x"]
     put(shop.settings, "mapping.toml", mapping.replace("concat(who", "conkat(who"))
     landing = land(shop.settings, TWO_DAYS)
     with pytest.raises(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 from contracts.columns import Columns as C
 from contracts.errors import InputError, NightshiftError, SettingsError
 from contracts.interval import Interval
-from contracts.mapping import EVENT_COLUMNS, Mapping, load_mapping
-from contracts.settings import Settings
+from contracts.mapping import EVENT_COLUMNS, Event, Item, Mapping, Source, load_mapping
+from contracts.settings import PROJECT, Settings
 from spark_jobs.ingest.expressions import Field, expression
 from spark_jobs.ingest.landing import days_landed, land
 from spark_jobs.ingest.log_files import inspect
@@ -153,6 +154,20 @@ def test_a_column_that_no_file_has_is_told_with_the_one_that_is_likely_meant(set
     refused(settings, "names the column cost.net")
     put(settings, "json/b.jsonl", '{"who": 1, "what": 2, "at": 3, "cost": {"net": 4}}\n')
     assert len(land(settings, NIGHT).export) == 2
+
+
+def examples() -> list[str]:
+    """The mappings on the page for users."""
+    return re.findall(r"```toml\n(.*?)```", (PROJECT / "docs" / "bring-your-own-logs.md").read_text(), re.DOTALL)
+
+
+def test_the_page_for_users_has_every_key_and_mappings_that_work(settings: Settings) -> None:
+    made = [mapping(settings, text) for text in examples()]
+    (settings.home / "mapping.toml").unlink()
+    assert made[-1].model_copy(update={"is_default": True}) == load_mapping(settings)
+    page = (PROJECT / "docs" / "bring-your-own-logs.md").read_text()
+    keys = [*Source.model_fields, *Event.model_fields, *Item.model_fields, *Mapping.model_fields, "inline"]
+    assert [key for key in keys if f"`{key}" not in page and f"[{key}]" not in page and key != "is_default"] == []
 
 
 def test_files_are_read_as_the_mapping_says(settings: Settings) -> None:
