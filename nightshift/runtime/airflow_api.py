@@ -28,6 +28,9 @@ SILENCE = timedelta(minutes=3)
 FINISHED = ("success", "failed")
 """States of a run that has ended."""
 
+ENDED = (*FINISHED, "skipped", "upstream_failed", "removed")
+"""States of a task that has ended."""
+
 
 class AirflowError(RegistryError):
     """Airflow does not answer, or refused what was asked: trying again can help."""
@@ -91,8 +94,13 @@ class Api:
         return [(run["dag_id"], run["dag_run_id"]) for run in found["dag_runs"]]
 
     def fail(self, dag_id: str, run_id: str) -> None:
-        """Ends a run and its tasks as failed."""
-        self._call("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", {"state": "failed"})
+        """Ends a run and all its tasks as failed."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
+        self._call("PATCH", path, {"state": "failed"})
+        for task in self.tasks(dag_id, run_id):
+            # the report is a teardown, which Airflow would still run, and the next run would wait for it
+            if task["state"] not in ENDED:
+                self._call("PATCH", f"{path}/taskInstances/{task['task_id']}", {"new_state": "failed"})
 
     def require_scheduler(self) -> None:
         """Asks whether the scheduler works.
