@@ -26,6 +26,9 @@ log = logging.getLogger("nightshift")
 
 Arguments = TypeVar("Arguments")
 
+INTERRUPTED = 130
+"""Exit code of a program that Ctrl-C ended, as shells have it."""
+
 
 def argument(help_: str, *, metavar: str | None = None, **default: Any) -> Any:
     """A field of a step's arguments; ``default`` or ``default_factory`` as `dataclasses.field` takes them."""
@@ -165,3 +168,6 @@ def main(
     except NightshiftError as error:
         print(f"{ERROR_PREFIX} {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr, flush=True)
+        sys.exit(INTERRUPTED)

@@ -138,9 +138,12 @@ def test_a_day_begins_at_the_shops_midnight(tables: SparkLake) -> None:
     assert (seen["late"], seen["times_outside"]) == (2, 1)
 
 
-def test_of_several_days_only_the_closed_ones_may_be_empty(tables: SparkLake) -> None:
-    fill(tables, [event(1)], [counted(NIGHT - timedelta(days=1), 0), counted(NIGHT, 1)])
+def test_of_several_days_only_closed_ones_and_gaps_may_be_empty(tables: SparkLake) -> None:
     days = Interval(NIGHT - timedelta(days=1), NIGHT + timedelta(days=1))
+    fill(tables, [event(1)], [counted(NIGHT - timedelta(days=1), 0), counted(NIGHT, 1)])
+    assert events_metrics(tables.spark, tables.settings, days)["days_empty"] == 0
+    # there were records, and none was an event
+    fill(tables, [event(1)], [counted(NIGHT - timedelta(days=1), 0, rejected=1), counted(NIGHT, 1)])
     assert events_metrics(tables.spark, tables.settings, days)["days_empty"] == 1
     friday = tables.settings.model_copy(update={"shop": Shop(closed_dates=(NIGHT - timedelta(days=1),))})
     assert events_metrics(tables.spark, friday, days)["days_empty"] == 0
