@@ -17,7 +17,7 @@ from typing import IO, Any
 from contracts.errors import SettingsError
 from contracts.interval import Interval
 from contracts.settings import Settings
-from nightshift.runtime.airflow_api import FINISHED, Api
+from nightshift.runtime.airflow_api import ENDED, FINISHED, Api
 from nightshift.runtime.commands import Messages, RunError, alone, log_file, show
 from nightshift.runtime.environment import airflow_home
 from nightshift.runtime.services import NIGHTLY, WEEKLY, airflow
@@ -26,7 +26,7 @@ POLL_SECONDS = 2.0
 HEALTH_SECONDS = 30
 """How often it is asked whether the scheduler still works."""
 
-ENDED = {"success": "", "failed": "FAILED", "up_for_retry": "failed, Airflow tries again in a minute or two"}
+SHOWN = {"success": "", "failed": "FAILED", "up_for_retry": "failed, Airflow tries again in a minute or two"}
 """States of a task that are shown, in words; skipped tasks are not."""
 
 
@@ -99,14 +99,14 @@ def _wait(api: Api, run: DagRun, run_id: str, progress: Progress) -> str:
     """The state in which the run ended."""
     asked = time.monotonic()
     while True:
-        state = api.state(run.dag_id, run_id)
-        progress.look(run.dag_id, run_id)
+        # each call takes the server's time, of which the tasks then have less: the run is asked only when they end
+        state = api.state(run.dag_id, run_id) if progress.look(run.dag_id, run_id) else ""
         if state in FINISHED:
             return state
         if time.monotonic() - asked > HEALTH_SECONDS:
             asked = time.monotonic()
             api.require_scheduler()
-            if state == "queued":
+            if not progress.succeeded and api.state(run.dag_id, run_id) == "queued":
                 others = [other for dag_id, other in api.unfinished() if dag_id == run.dag_id and other != run_id]
                 show(f"waits for {', '.join(others) or 'the scheduler'}")
         time.sleep(POLL_SECONDS)
@@ -123,15 +123,17 @@ class Progress:
         self._read: dict[Path, int] = {}
         self._ended: set[tuple[str, str, int]] = set()
 
-    def look(self, dag_id: str, run_id: str) -> None:
-        """Takes in what happened since the last look."""
-        for task in sorted(self._api.tasks(dag_id, run_id), key=lambda task: task["start_date"] or ""):
+    def look(self, dag_id: str, run_id: str) -> bool:
+        """Takes in what happened since the last look; whether all tasks have ended."""
+        tasks = self._api.tasks(dag_id, run_id)
+        for task in sorted(tasks, key=lambda task: task["start_date"] or ""):
             if not task["start_date"]:
                 continue
             if task["task_id"] == WEEKLY and dag_id != WEEKLY:
                 self.look(WEEKLY, triggered(run_id))
             self._follow(task)
             self._show(task)
+        return all(task["state"] in ENDED for task in tasks)
 
     def _follow(self, task: Mapping[str, Any]) -> None:
         """Copies what a task's log has got since the last look."""
@@ -150,11 +152,11 @@ class Progress:
     def _show(self, task: Mapping[str, Any]) -> None:
         """A line for a task that ended since the last look."""
         key = (task["dag_run_id"], task["task_id"], task["try_number"])
-        if task["state"] not in ENDED or key in self._ended:
+        if task["state"] not in SHOWN or key in self._ended:
             return
         self._ended.add(key)
         self.succeeded += task["state"] == "success"
-        show(f"{task['task_id']:<16} {task['duration'] or 0:6.1f} s  {ENDED[task['state']]}")
+        show(f"{task['task_id']:<16} {task['duration'] or 0:6.1f} s  {SHOWN[task['state']]}")
 
 
 def triggered(run_id: str) -> str:

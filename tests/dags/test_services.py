@@ -14,6 +14,8 @@ import pytest
 from contracts.settings import PROJECT, Settings
 from nightshift.runtime.services import WEEKLY, Running, airflow
 
+pytestmark = pytest.mark.timeout(900)
+
 RUN_ID = "model-2017-12-23--cut-off"
 
 # its first task finds no Spark here and is tried again a minute later: the run is under way all the time

@@ -37,7 +37,7 @@ from nightshift.runtime.environment import airflow_home, environment
 from nightshift.runtime.services import airflow
 from tests.lakes import TINY_SPARK
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 FIRST_DAY, LAST_DAY, NIGHT, BROKEN = date(2017, 11, 1), date(2017, 12, 22), date(2017, 12, 23), date(2017, 12, 24)
 USERS = 40
