@@ -30,6 +30,7 @@ from contracts.columns import Columns as C
 from contracts.errors import SettingsError
 from contracts.files import write_atomically
 from contracts.interval import Interval
+from contracts.mapping import EVENT_COLUMNS
 from contracts.settings import Settings
 
 FIRST_DAY, END_DAY = date(2017, 1, 1), date(2018, 1, 2)
@@ -37,8 +38,6 @@ FIRST_DAY, END_DAY = date(2017, 1, 1), date(2018, 1, 2)
 
 SHOP_ZONE = "America/New_York"
 """The timestamps are UTC (the shop seems to sell most at 23 h); redemptions carry the shop's own date."""
-
-EVENT_COLUMNS = [C.EVENT_TIME, C.EVENT_TYPE, C.USER_ID, C.ITEM_ID, C.QUANTITY, C.PRICE, C.SESSION_ID]
 
 
 @dataclass(frozen=True)
@@ -231,7 +230,7 @@ def write_days(settings: Settings, days: Interval, happened: pd.DataFrame) -> No
     written = 0
     for day in days.days:
         rows = by_day.get(day, happened.iloc[:0])
-        write_atomically(day_file(settings, day), json_lines(rows[EVENT_COLUMNS]))
+        write_atomically(day_file(settings, day), json_lines(rows[list(EVENT_COLUMNS)]))
         written += len(rows)
         if (day + timedelta(days=1)).day == 1 or day == days.ds:
             log.info("Log files up to %s: %d events.", day, written)

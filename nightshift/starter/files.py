@@ -10,6 +10,7 @@ from pathlib import Path
 from contracts.columns import Columns as C
 from nightshift.starter.guess import Guess
 from nightshift.starter.sample import Sample
+from spark_jobs.ingest.log_files import FORMATS
 
 STRONGEST = ("purchase", "cart", "rating", "view")
 """Behaviours by what they say of interest: the first that a log has is what the model predicts."""
@@ -74,6 +75,8 @@ def source(sample: Sample) -> list[str]:
     lines = [f"path = {quote(str(path))}"]
     if sample.path.is_dir():
         lines.append(f"files = {quote(f'**/*{sample.suffix}')}   # {sample.files:,} files")
+    if not any(suffix in FORMATS for suffix in sample.suffix.lower().replace(".", " .").split()):
+        lines.append(f"format = {quote(sample.format)}   # the names do not tell it")
     if sample.encoding != "utf-8":
         lines.append(f"encoding = {quote(sample.encoding)}   # the files are not UTF-8; look at letters with accents")
     if sample.format == "csv":

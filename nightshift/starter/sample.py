@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from contracts.errors import InputError
-from spark_jobs.ingest.log_files import open_text
-
-Format = Literal["json", "csv", "parquet"]
+from contracts.mapping import Format, Source
+from spark_jobs.ingest.landing import listed
+from spark_jobs.ingest.log_files import FORMATS, PACKED, open_text
 
 RECORDS = 2_000
 """Records looked at, of all files together."""
@@ -24,16 +24,8 @@ FILES = 5
 HEAD_BYTES = 4 << 20
 """Bytes of a file that are read."""
 
-SUFFIXES: dict[str, Format] = {
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".parquet": "parquet",
-}
-PACKED = (".gz", ".zst", ".zstd")
+SUFFIXES: dict[str, Format] = FORMATS | {".tsv": "csv", ".txt": "csv"}
+"""Formats by suffix: those that ingestion knows by itself, and those that the mapping then has to say."""
 
 DAY_PATTERNS = (
     (re.compile(r"ds=\d{4}-\d{2}-\d{2}"), "ds=%Y-%m-%d"),
@@ -127,12 +119,9 @@ def files_of(path: Path) -> list[Path]:
     Raises:
         InputError: there is no such file or folder.
     """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
+    if not path.exists():
         raise InputError(f"There is no file or folder {path}.")
-    hidden = re.compile(r"(^|/)[._]")
-    return sorted(file for file in path.rglob("*") if file.is_file() and not hidden.search(str(file.relative_to(path))))
+    return listed(Source(path=path))
 
 
 def format_of(file: Path) -> Format | None:

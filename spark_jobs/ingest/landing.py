@@ -15,10 +15,9 @@ from pathlib import Path
 from contracts.cli import log
 from contracts.errors import InputError
 from contracts.interval import Interval
-from contracts.mapping import EVENT_COLUMNS, FILE, Mapping, Source, load_mapping
+from contracts.mapping import FILE, Mapping, Source, load_mapping
 from contracts.settings import Settings
 from spark_jobs.ingest.expressions import (
-    ITEM_COLUMNS,
     TEXT_COLUMNS,
     event_fields,
     inline_fields,
@@ -27,10 +26,6 @@ from spark_jobs.ingest.expressions import (
 )
 from spark_jobs.ingest.inspections import Found, inspect_all
 from spark_jobs.ingest.log_files import FORMATS, LogFile, format_of
-
-CATALOGUE_COLUMNS = ITEM_COLUMNS
-
-__all__ = ["CATALOGUE_COLUMNS", "EVENT_COLUMNS", "Landing", "check_days", "days_landed", "land"]
 
 SHOWN_GAPS, NEAREST_DAYS = 5, 3
 """So many gaps are named in the log, and so many days that exist on either side of one that does not."""

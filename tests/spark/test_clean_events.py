@@ -19,13 +19,15 @@ from contracts import lake
 from contracts.cli import Days
 from contracts.errors import InputError
 from contracts.interval import Interval
+from contracts.mapping import EVENT_COLUMNS
 from contracts.settings import Settings, Shop
 from contracts.tables import EVENTS, EVENTS_REJECTED, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
 from spark_jobs.clean_events import balance, run
 from spark_jobs.ingest import items
 from spark_jobs.ingest.events import REASONS, classified
+from spark_jobs.ingest.expressions import ITEM_COLUMNS
 from spark_jobs.ingest.items import with_attributes, with_reason, with_text
-from spark_jobs.ingest.landing import CATALOGUE_COLUMNS, EVENT_COLUMNS, land
+from spark_jobs.ingest.landing import land
 from spark_jobs.ingest.records import BROKEN
 from spark_jobs.ingest.times import parsed_time
 from tests.lakes import SparkLake
@@ -218,7 +220,7 @@ def test_items_are_rendered_once_each_and_left_alone_while_the_catalogue_stays(t
 
 
 def test_a_text_leaves_out_missing_and_repeated_parts(spark: SparkSession) -> None:
-    columns = [*CATALOGUE_COLUMNS, "raw", BROKEN]
+    columns = [*ITEM_COLUMNS, "raw", BROKEN]
     rows: list[dict[str, Any]] = [
         {"item_id": "1", "title": "Tea", "category": "TEA", "department": "Grocery", "brand": "National"},
         {"item_id": "2", "size": " 5  OZ "},

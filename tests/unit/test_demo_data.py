@@ -13,9 +13,9 @@ import pytest
 
 from contracts.errors import SettingsError
 from contracts.interval import Interval
+from contracts.mapping import EVENT_COLUMNS
 from contracts.settings import Settings, load_settings
 from nightshift.demo import data as demo_data
-from spark_jobs.ingest.landing import EVENT_COLUMNS
 
 TRANSACTIONS = pd.DataFrame(
     {

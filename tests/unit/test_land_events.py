@@ -14,10 +14,10 @@ import pytest
 from contracts.cli import Days
 from contracts.errors import InputError
 from contracts.interval import Interval
-from contracts.mapping import Source, load_mapping
+from contracts.mapping import EVENT_COLUMNS, Source, load_mapping
 from contracts.settings import Settings, Shop, load_settings
 from spark_jobs.ingest import inspections
-from spark_jobs.ingest.landing import EVENT_COLUMNS, Landing, land
+from spark_jobs.ingest.landing import Landing, land
 from spark_jobs.ingest.log_files import LogFile, inspect
 from spark_jobs.land_events import run
 

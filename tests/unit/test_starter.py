@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import InputError
+from nightshift.starter.files import source
 from nightshift.starter.guess import guess_event, guess_item, time_format
 from nightshift.starter.sample import look
 
@@ -118,3 +119,10 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, content: bytes, 
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=said):
         look(tmp_path)
+
+
+def test_a_format_that_names_do_not_tell_is_said_in_the_mapping(tmp_path: Path) -> None:
+    (tmp_path / "log.tsv").write_text("user_id\titem_id\ttime\nann\ttea\t2020-01-01\n")
+    assert 'format = "csv"   # the names do not tell it' in source(look(tmp_path / "log.tsv"))
+    (tmp_path / "log.csv").write_text("user_id,item_id,time\nann,tea,2020-01-01\n")
+    assert not any(line.startswith("format") for line in source(look(tmp_path / "log.csv")))
