@@ -49,9 +49,10 @@ class Source(Section):
     days: str | None = Field(default=None, description="how the path below `path` tells the day, as of strptime")
     format: Format | None = Field(default=None, description="of files whose name does not tell it")
     encoding: str = Field(default="utf-8", description="of text files")
-    delimiter: str = Field(default=",", min_length=1, max_length=1, description="of CSV: between two values")
+    delimiter: str = Field(default=",", min_length=1, max_length=8, description="of CSV: between two values")
     quote: str = Field(default='"', max_length=1, description="of CSV: around a value")
     escape: str = Field(default='"', max_length=1, description="of CSV: before a quote within a value")
+    multiline: bool = Field(default=False, description="of CSV: a quoted value may go on over several lines")
     columns: tuple[str, ...] = Field(default=(), description="of CSV without a header line: names of the columns")
 
     @field_validator("encoding")
@@ -73,6 +74,12 @@ class Source(Section):
         if unknown or len(set(used)) < len(used) or len({"Y", "y"} & set(used)) != 1 or not {"m", "d"} <= set(used):
             raise ValueError("has to hold %Y (or %y), %m and %d once each, and besides them no more than %H, %M, %S")
         return pattern
+
+    @model_validator(mode="after")
+    def _quotes_what_goes_on(self) -> Source:
+        if self.multiline and not self.quote:
+            raise ValueError("multiline needs a quote around the values that go on over lines")
+        return self
 
     @property
     def is_utf8(self) -> bool:
@@ -123,7 +130,7 @@ class Source(Section):
     @property
     def dialect(self) -> str:
         """All that decides what reading a file shows; empty for the defaults."""
-        chosen = self.model_dump(include={"format", "encoding", "delimiter", "quote", "escape", "columns"})
+        chosen = self.model_dump(include={"format", "encoding", "delimiter", "quote", "escape", "multiline", "columns"})
         default = {name: each.default for name, each in Source.model_fields.items()}
         return " ".join(f"{name}={value!r}" for name, value in chosen.items() if value != default[name])
 

@@ -69,6 +69,8 @@ def draw(console: Console, made: Starter) -> None:
     line(console, f"{about}, {logs.records:,} records looked at", "bold")
     rows = fields(made.event.event, logs.columns)
     console.print(table(["field of an event", "from", "for example"], rows))
+    for name, remark in made.event.remarks.items():
+        line(console, f"• {name}: {remark}")
     if made.event.behaviours:
         words = "; ".join(f"{', '.join(words)} = {name}" for name, words in made.event.behaviours.items())
         line(console, f"Behaviours: {words}")

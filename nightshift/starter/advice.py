@@ -18,7 +18,7 @@ WORTH_A_WORD = 0.01
 """Share of the records from which a reason is worth advice."""
 
 MEANT = {
-    "unparseable_record": "lines that are no records: look at delimiter, quote and encoding in [logs]",
+    "unparseable_record": "lines that are no records: look at delimiter, quote, multiline and encoding in [logs]",
     "missing_user_id": "records without a user: is event.user_id the right column? If the shop sells to guests, that "
     "is its nature",
     "missing_item_id": "records without an item: is event.item_id the right column?",
@@ -81,7 +81,8 @@ def advice(settings: Settings, found: Profile) -> Iterator[str]:
         share = each.records / raw
         if name in settings.ingest.expected_rejects or share < WORTH_A_WORD:
             continue
-        yield f"{share:.1%} {name}: {MEANT.get(name, 'see the example')}."
+        meant = MEANT.get(name, "see the example")
+        yield f"{share:.1%} {name}: {meant}{'' if meant.endswith('?') else '.'}"
     if faults(settings, found) > bound:
         largest = next(name for name, _ in ranked if name not in settings.ingest.expected_rejects)
         yield (

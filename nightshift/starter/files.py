@@ -46,6 +46,8 @@ def mapping_text(logs: Sample, event: Guess, catalogue: Sample | None, item: Map
         f"# columns: {names(logs.columns)}",
     ]
     for name in NEEDED:
+        if name in event.remarks:
+            lines.append(f"# {event.remarks[name]}")
         lines.append(
             f"{name} = {quote(event.event[name])}"
             if name in event.event
@@ -82,6 +84,8 @@ def source(sample: Sample) -> list[str]:
     if sample.format == "csv":
         if sample.delimiter != ",":
             lines.append(f"delimiter = {quote(sample.delimiter)}")
+        if sample.multiline:
+            lines.append("multiline = true   # quoted values go on over several lines")
         if not sample.has_header:
             lines.append(f"columns = {json.dumps(list(sample.columns))}   # there is no header line: name them")
     return lines

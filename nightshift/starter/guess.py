@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,214 +11,27 @@ from datetime import datetime
 from itertools import product
 
 from contracts.columns import Columns as C
-
-EVENT_NAMES: dict[str, tuple[str, ...]] = {
-    C.USER_ID: (
-        "userid",
-        "customerid",
-        "visitorid",
-        "clientid",
-        "memberid",
-        "householdid",
-        "buyerid",
-        "shopperid",
-        "accountid",
-        "uid",
-        "custid",
-        "personid",
-        "user",
-        "customer",
-        "visitor",
-        "client",
-        "member",
-        "household",
-        "buyer",
-        "who",
-        "whoid",
-        "kundennummer",
-        "kunde",
-        "cardnumber",
-        "loyaltyid",
-    ),
-    C.ITEM_ID: (
-        "itemid",
-        "productid",
-        "stockcode",
-        "sku",
-        "articleid",
-        "asin",
-        "movieid",
-        "isbn",
-        "ean",
-        "upc",
-        "gtin",
-        "variantid",
-        "productcode",
-        "itemcode",
-        "artikelnummer",
-        "item",
-        "product",
-        "article",
-        "parentasin",
-        "whatid",
-        "whatsku",
-        "material",
-    ),
-    C.EVENT_TIME: (
-        "eventtime",
-        "timestamp",
-        "datetime",
-        "time",
-        "ts",
-        "invoicedate",
-        "orderdate",
-        "purchasedate",
-        "transactiondate",
-        "transactiontimestamp",
-        "createdat",
-        "occurredat",
-        "eventtimestamp",
-        "tdat",
-        "orderedat",
-        "date",
-        "at",
-        "when",
-        "unixtime",
-        "unixreviewtime",
-        "saledate",
-        "datum",
-        "day",
-    ),
-    C.EVENT_TYPE: (
-        "eventtype",
-        "event",
-        "behaviour",
-        "behavior",
-        "behaviortype",
-        "action",
-        "eventname",
-        "activity",
-        "type",
-        "kind",
-    ),
-    C.QUANTITY: ("quantity", "qty", "units", "count", "pieces", "amountofitems", "menge", "numitems"),
-    C.PRICE: ("price", "unitprice", "itemprice", "priceperunit", "preis", "sellingprice"),
-    "value": (
-        "value",
-        "total",
-        "linetotal",
-        "totalprice",
-        "salesvalue",
-        "amount",
-        "revenue",
-        "sales",
-        "lineamount",
-        "turnover",
-    ),
-    C.SESSION_ID: (
-        "sessionid",
-        "usersession",
-        "session",
-        "basketid",
-        "basket",
-        "orderid",
-        "orderno",
-        "order",
-        "invoiceno",
-        "invoice",
-        "invoiceid",
-        "transactionid",
-        "transaction",
-        "visitid",
-        "cartid",
-        "receiptid",
-        "ticketid",
-    ),
-}
-"""Names of each field's column, letters and digits only, the likeliest first."""
-
-ITEM_NAMES: dict[str, tuple[str, ...]] = {
-    C.TITLE: ("title", "productname", "itemname", "prodname", "name", "producttitle", "articlename"),
-    C.DESCRIPTION: ("description", "detaildesc", "productdescription", "longdescription", "details", "descriptionlong"),
-    C.DEPARTMENT: ("department", "departmentname", "maincategory", "section", "sectionname", "division"),
-    C.CATEGORY: (
-        "category",
-        "categorycode",
-        "productcategory",
-        "categoryname",
-        "genres",
-        "productgroupname",
-        "categories",
-        "group",
-    ),
-    C.PRODUCT_TYPE: ("producttype", "producttypename", "subcategory", "subcategoryname", "itemtype", "class"),
-    C.BRAND: ("brand", "brandname", "manufacturer", "vendor", "maker", "store"),
-    C.SIZE: ("size", "packagesize", "packsize", "volume", "weight"),
-    C.PRICE: ("price", "unitprice", "listprice", "itemprice"),
-    C.AVAILABLE: ("available", "availability", "instock", "isavailable", "active"),
-}
-"""The same for the catalogue."""
-
-WORDS: dict[str, tuple[str, ...]] = {
-    "purchase": (
-        "purchase",
-        "buy",
-        "bought",
-        "transaction",
-        "order",
-        "ordered",
-        "sale",
-        "sold",
-        "checkout",
-        "pay",
-        "paid",
-        "purchased",
-        "conversion",
-    ),
-    "cart": ("cart", "addtocart", "cartadd", "basket", "addtobasket", "incart"),
-    "view": (
-        "view",
-        "pv",
-        "pageview",
-        "click",
-        "detail",
-        "detailpageview",
-        "viewitem",
-        "impression",
-        "browse",
-        "productview",
-    ),
-    "rating": ("rating", "rate", "review", "rated", "like", "fav", "favorite", "favourite", "wishlist"),
-    "return": ("return", "returned", "refund", "refunded"),
-    "cancellation": ("cancel", "cancelled", "canceled", "cancellation", "removefromcart", "cartremove"),
-}
-"""Words for each behaviour, letters and digits only."""
-
-DATES = {
-    "yyyy-MM-dd": "%Y-%m-%d",
-    "M/d/yyyy": "%m/%d/%Y",
-    "d/M/yyyy": "%d/%m/%Y",
-    "d.M.yyyy": "%d.%m.%Y",
-    "yyyy/M/d": "%Y/%m/%d",
-    "M/d/yy": "%m/%d/%y",
-    "d/M/yy": "%d/%m/%y",
-    "d-M-yyyy": "%d-%m-%Y",
-    "yyyyMMdd": "%Y%m%d",
-    "d MMM yyyy": "%d %b %Y",
-}
-TIMES = {
-    " H:mm:ss": " %H:%M:%S",
-    " H:mm": " %H:%M",
-    " h:mm:ss a": " %I:%M:%S %p",
-    " h:mm a": " %I:%M %p",
-    "'T'H:mm:ss": "T%H:%M:%S",
-    "": "",
-}
-"""Patterns of Java with what reads the same in Python."""
+from nightshift.starter.words import (
+    CURRENCY,
+    DATES,
+    EVENT_NAMES,
+    EVENT_NOUNS,
+    ID_ENDINGS,
+    ITEM_NAMES,
+    NUMBERS,
+    TIMES,
+    WITHOUT_CURRENCY,
+    WORDS,
+)
 
 ISO = re.compile(r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|UTC|[+-]\d{2}:?\d{2})?)?$")
 EPOCH = re.compile(r"^\d{9,19}(\.\d+)?$")
 ZONED = re.compile(r"(Z|UTC|[+-]\d{2}:?\d{2})$")
+CLOCK = re.compile(r"^\d{1,2}:\d{2}(:\d{2})?(\s?[AaPp][Mm])?$")
+PLAUSIBLE = (631_152_000, 2_208_988_800)
+"""From 1990 to 2040, in seconds since 1970: other numbers without a name are no times."""
+FEW = 10
+"""Different values up to which a column without a name is a mark of some kind rather than an id."""
 ENOUGH = 0.9
 """Share of a column's values that must read as what the column is taken for."""
 
@@ -233,32 +47,77 @@ class Guess:
     remarks: dict[str, str] = field(default_factory=dict)  # by field
 
 
-def guess_event(columns: Mapping[str, Sequence[str]]) -> Guess:
-    """What each field of an event is, for a log with these columns and some values of each."""
+def guess_event(columns: Mapping[str, Sequence[str]], *, has_names: bool = True) -> Guess:
+    """What each field of an event is, for a log with these columns and some values of each.
+
+    Args:
+        columns: some values by column.
+        has_names: the columns' names say something; else values and order are all there is.
+    """
     made = Guess()
-    left = list(columns)
-    for name in (C.EVENT_TIME, C.USER_ID, C.ITEM_ID, C.EVENT_TYPE, C.SESSION_ID, C.QUANTITY, C.PRICE, "value"):
-        column = named(left, EVENT_NAMES[name], FITS.get(name, lambda _: True), columns)
-        if column is not None:
-            made.event[name] = quoted(column)
-            left.remove(column)
-            if name == C.EVENT_TIME:
-                made.time_format = time_format(columns[column])
-                made.zoned = all(bool(ZONED.search(text)) or bool(EPOCH.match(text)) for text in columns[column])
-            if name == C.EVENT_TYPE:
-                made.behaviours = behaviours_of(columns[column])
-    _returns(made, columns)
+    taken = columns_by_name(columns) if has_names else columns_by_value(columns)
+    left = [column for column in columns if column not in taken.values()]
+    for name, column in taken.items():
+        made.event[name] = number(column, columns[column]) if name in NUMERIC else quoted(column)
+    if not has_names:
+        said = "there is no header line: guessed from the values and the order of the columns, look twice"
+        made.remarks |= dict.fromkeys((name for name in (C.USER_ID, C.ITEM_ID) if name in taken), said)
+    if C.EVENT_TIME in taken:
+        _time(made, taken[C.EVENT_TIME], left, columns)
+    if C.EVENT_TYPE in taken:
+        made.behaviours = behaviours_of(columns[taken[C.EVENT_TYPE]])
+    elif C.QUANTITY in taken:
+        _returns(made, columns[taken[C.QUANTITY]])
     if C.PRICE in made.event:
         made.event.pop("value", None)
     return made
 
 
-def _returns(made: Guess, columns: Mapping[str, Sequence[str]]) -> None:
+def columns_by_name(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The column of each field that has one, by the names of the columns."""
+    left = list(columns)
+    taken: dict[str, str] = {}
+    for name in (C.EVENT_TIME, C.USER_ID, C.ITEM_ID, C.EVENT_TYPE, C.SESSION_ID, C.QUANTITY, C.PRICE, "value"):
+        nouns = EVENT_NOUNS.get(name, "").split()
+        column = named(left, EVENT_NAMES[name].split(), FITS.get(name, lambda _: True), columns, nouns)
+        if column is not None:
+            taken[name] = column
+            left.remove(column)
+    return taken
+
+
+def columns_by_value(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The column of each field of a log without a header line: times and behaviours by their values; of the others
+    the first that could be an id is the user, the second the item, as most such logs have it."""
+    left = list(columns)
+    taken: dict[str, str] = {}
+    fits = {C.EVENT_TIME: is_plausible_time, C.EVENT_TYPE: is_behaviour, C.USER_ID: is_id, C.ITEM_ID: is_id}
+    for name, fit in fits.items():
+        column = next((column for column in left if fit(columns[column])), None)
+        if column is not None:
+            taken[name] = column
+            left.remove(column)
+    return taken
+
+
+def _time(made: Guess, column: str, left: Sequence[str], columns: Mapping[str, Sequence[str]]) -> None:
+    """How times are written; a date goes together with the column of the time of day, where there is one."""
+    values: Sequence[str] = columns[column]
+    clock = next(
+        (name for name in left if share(columns[name], lambda text: CLOCK.match(text.strip())) >= ENOUGH), None
+    )
+    if clock is not None and not any(":" in text for text in values) and not share(values, EPOCH.match):
+        together = [f"{day.strip()} {time.strip()}" for day, time in zip(values, columns[clock], strict=False)]
+        if is_time(together):
+            made.event[C.EVENT_TIME] = f"concat({quoted(column)}, ' ', {quoted(clock)})"
+            values = together
+    made.time_format = time_format(values)
+    made.zoned = all(bool(ZONED.search(text)) or bool(EPOCH.match(text)) for text in values)
+
+
+def _returns(made: Guess, values: Sequence[str]) -> None:
     """Negative quantities are returns, where no column tells the behaviour."""
-    quantity = made.event.get(C.QUANTITY)
-    if C.EVENT_TYPE in made.event or quantity is None:
-        return
-    values = columns[quantity.strip("`")]
+    quantity = made.event[C.QUANTITY]
     if negative := sum(text.strip().startswith("-") for text in values):
         made.event[C.EVENT_TYPE] = f"CASE WHEN {quantity} < 0 THEN 'return' ELSE 'purchase' END"
         made.event[C.QUANTITY] = f"abs({quantity})"
@@ -269,16 +128,17 @@ def guess_item(columns: Mapping[str, Sequence[str]], item_id: str | None = None)
     """What each field of an item is; ``item_id`` is its column where that is known."""
     left = list(columns)
     found: dict[str, str] = {}
-    identity = item_id.strip("`") if item_id else named(left, EVENT_NAMES[C.ITEM_ID], lambda _: True, columns)
+    names, nouns = EVENT_NAMES[C.ITEM_ID].split(), EVENT_NOUNS[C.ITEM_ID].split()
+    identity = item_id.replace("`", "") if item_id else named(left, names, lambda _: True, columns, nouns)
     if identity is None and "id" in {plain(name) for name in left}:
         identity = next(name for name in left if plain(name) == "id")
     if identity is not None:
         found[C.ITEM_ID] = quoted(identity)
         left = [name for name in left if name != identity]
-    for name, names in ITEM_NAMES.items():
-        column = named(left, names, FITS.get(name, lambda _: True), columns)
+    for name, likely in ITEM_NAMES.items():
+        column = named(left, likely.split(), FITS.get(name, lambda _: True), columns)
         if column is not None:
-            found[name] = quoted(column)
+            found[name] = number(column, columns[column]) if name in NUMERIC else quoted(column)
             left.remove(column)
     if C.TITLE not in found and C.DESCRIPTION in found:
         found[C.TITLE] = found.pop(C.DESCRIPTION)
@@ -290,21 +150,26 @@ def named(
     names: Sequence[str],
     fits: Callable[[Sequence[str]], bool],
     columns: Mapping[str, Sequence[str]],
+    nouns: Sequence[str] = (),
 ) -> str | None:
-    """The column with the likeliest of ``names``, whose values fit: the whole name first, then its last parts."""
+    """The column with the likeliest of ``names``, whose values fit: the whole name first, then its last parts, then
+    one of ``nouns`` with an ending for ids."""
     ranked = []
     for column in left:
         parts = column.split(".")
         forms = [plain(column), plain("".join(parts[-2:])), plain(parts[-1])]
-        best = min((names.index(form) + 100 * n for n, form in enumerate(forms) if form in names), default=None)
-        if best is not None and fits(columns[column]):
-            ranked.append((best, column))
+        ranks = [names.index(form) + 100 * n for n, form in enumerate(forms) if form in names]
+        stems = [ID_ENDINGS.sub("", form) for form in forms if ID_ENDINGS.search(form)]
+        ranks += [nouns.index(stem) + 1000 for stem in stems if stem in nouns]
+        if ranks and fits(columns[column]):
+            ranked.append((min(ranks), column))
     return min(ranked)[1] if ranked else None
 
 
 def plain(name: str) -> str:
-    """Letters and digits of a name, small."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    """Letters and digits of a name, small and without accents."""
+    letters = unicodedata.normalize("NFKD", name).casefold()
+    return "".join(sign for sign in letters if sign.isalnum())
 
 
 def quoted(column: str) -> str:
@@ -317,13 +182,19 @@ def share(values: Sequence[str], fits: Callable[[str], object]) -> float:
     return sum(bool(fits(text)) for text in values) / len(values) if values else 0.0
 
 
-def is_number(text: str) -> bool:
-    """Whether a text is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def number(column: str, values: Sequence[str]) -> str:
+    """The expression that reads a column of numbers, however they are written."""
+    return (number_form(values) or "{}").format(quoted(column))
+
+
+def number_form(values: Sequence[str]) -> str | None:
+    """How most of the values are written as numbers, as an expression of the column; None if they are none."""
+    bare = [CURRENCY.sub("", text.strip()) for text in values]
+    has_currency = any(text != value.strip() for text, value in zip(bare, values, strict=True))
+    for form, pattern in NUMBERS.items():
+        if share(bare, re.compile(pattern, re.IGNORECASE).fullmatch) >= ENOUGH:
+            return form.format(WITHOUT_CURRENCY) if has_currency else form
+    return None
 
 
 def time_format(values: Sequence[str]) -> str | None:
@@ -352,9 +223,33 @@ def is_time(values: Sequence[str]) -> bool:
     return time_format(values) is not None
 
 
+def is_plausible_time(values: Sequence[str]) -> bool:
+    """Whether most of the values are times even if no name says so."""
+
+    def plausible(text: str) -> bool:
+        if not EPOCH.match(text):
+            return bool(ISO.match(text)) or not text.isdigit()
+        digits = text.partition(".")[0]
+        earliest, latest = PLAUSIBLE
+        return earliest <= int(digits) / 10 ** (3 * max(0, (len(digits) - 8) // 3)) <= latest
+
+    return is_time(values) and share(values, lambda text: plausible(text.strip())) >= ENOUGH
+
+
+def is_behaviour(values: Sequence[str]) -> bool:
+    """Whether most of the values are words for behaviours."""
+    known = {word for words in WORDS.values() for word in words.split()}
+    return share(values, lambda text: plain(text) in known) >= ENOUGH
+
+
+def is_id(values: Sequence[str]) -> bool:
+    """Whether the values could be ids: many, and neither texts nor fractions."""
+    return len(set(values)) > FEW and share(values, lambda text: re.fullmatch(r"[^\s.,]+", text.strip())) >= ENOUGH
+
+
 def is_numeric(values: Sequence[str]) -> bool:
     """Whether most of the values are numbers."""
-    return share(values, is_number) >= ENOUGH
+    return number_form(values) is not None
 
 
 def behaviours_of(values: Sequence[str]) -> dict[str, list[str]]:
@@ -362,10 +257,12 @@ def behaviours_of(values: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for word, _ in Counter(text.strip().lower() for text in values).most_common(50):
         for name, words in WORDS.items():
-            if plain(word) in words and word != name:
+            if plain(word) in words.split() and word != name:
                 found.setdefault(name, []).append(word)
     return found
 
+
+NUMERIC = (C.QUANTITY, C.PRICE, "value")
 
 FITS: dict[str, Callable[[Sequence[str]], bool]] = {
     C.EVENT_TIME: is_time,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -14,8 +13,10 @@ from typing import Any
 
 from contracts.errors import InputError
 from contracts.mapping import Format, Source
+from nightshift.starter.guess import ISO, plain
+from nightshift.starter.words import EVENT_NAMES, ITEM_NAMES
 from spark_jobs.ingest.landing import listed
-from spark_jobs.ingest.log_files import FORMATS, PACKED, open_text
+from spark_jobs.ingest.log_files import FORMATS, PACKED, csv_rows, open_text
 
 RECORDS = 2_000
 """Records looked at, of all files together."""
@@ -27,6 +28,10 @@ HEAD_BYTES = 4 << 20
 SUFFIXES: dict[str, Format] = FORMATS | {".tsv": "csv", ".txt": "csv"}
 """Formats by suffix: those that ingestion knows by itself, and those that the mapping then has to say."""
 
+PARQUET_MARK = b"PAR1"
+DELIMITERS = ("::", ",", ";", "\t", "|", "\x01")
+KNOWN = {name for names in (*EVENT_NAMES.values(), *ITEM_NAMES.values()) for name in names.split()}
+
 DAY_PATTERNS = (
     (re.compile(r"ds=\d{4}-\d{2}-\d{2}"), "ds=%Y-%m-%d"),
     (re.compile(r"dt=\d{4}-\d{2}-\d{2}"), "dt=%Y-%m-%d"),
@@ -36,6 +41,7 @@ DAY_PATTERNS = (
     (re.compile(r"(?<!\d)\d{4}/\d{2}/\d{2}(?!\d)"), "%Y/%m/%d"),
     (re.compile(r"(?<!\d)(?:19|20)\d{6}(?!\d)"), "%Y%m%d"),
     (re.compile(r"(?<!\d)\d{2}-\d{2}-\d{4}(?!\d)"), "%d-%m-%Y"),
+    (re.compile(r"(?<!\d)\d{2}\.\d{2}\.\d{4}(?!\d)"), "%d.%m.%Y"),
 )
 """How a path may tell its day: what it looks like, and the directives that read it."""
 
@@ -51,6 +57,7 @@ class Sample:
     encoding: str
     delimiter: str
     has_header: bool
+    multiline: bool  # CSV with quoted values that go on over several lines
     days: str | None  # directives that find the day in the path below `path`; None if the paths do not tell it
     columns: dict[str, list[str]]  # some values of each column, as text; nested names have dots
     records: int
@@ -62,11 +69,14 @@ def look(path: Path) -> Sample:
     Raises:
         InputError: there is none that can be read, or they are of different formats.
     """
-    found = [(file, form) for file in files_of(path) if (form := format_of(file))]
+    files = files_of(path)
+    found = [(file, form) for file in files if (form := format_of(file))]
+    # names that tell nothing: .dat, .log, part-00000
+    found = found or [(file, form) for file in files if (form := format_within(file))]
     if not found:
         raise InputError(
             f"{path} has no log files: expected JSON lines (.jsonl, .ndjson, .json), CSV (.csv, .tsv, .txt) or Parquet "
-            f"(.parquet), plain or packed (.gz, .zst)."
+            f"(.parquet), plain or packed (.gz, .zst), or other names with one of these inside."
         )
     formats = sorted({form for _, form in found})
     if len(formats) > 1:
@@ -89,10 +99,16 @@ def look(path: Path) -> Sample:
         if formats[0] == "json":
             records += json_records(file, text, share)
         else:
-            delimiter, has_header = dialect_of(file, text)
+            dialect = dialect_of(text)
+            if dialect is None:
+                raise InputError(
+                    f"{file} has one column only: expected CSV split by a comma, semicolon, tab, stroke or '::'."
+                )
+            delimiter, has_header = dialect
             records += csv_records(text, delimiter, share, has_header=has_header)
     if not records:
         raise InputError(f"{chosen[0]} holds no records to look at.")
+    multiline = formats[0] == "csv" and any("\n" in (value or "") for record in records for value in record.values())
     columns: dict[str, list[str]] = {}
     for record in records:
         for name, value in record.items():
@@ -107,6 +123,7 @@ def look(path: Path) -> Sample:
         encoding,
         delimiter,
         has_header,
+        multiline,
         days_of(path, files),
         columns,
         len(records),
@@ -139,11 +156,11 @@ def spread(files: Sequence[Path], count: int) -> list[Path]:
     return [files[number * (len(files) - 1) // (count - 1)] for number in range(count)]
 
 
-def head_of(file: Path) -> bytes:
+def head_of(file: Path, size: int = HEAD_BYTES) -> bytes:
     """The first bytes of a file, unpacked, up to the end of a line."""
     with open_text(file) as source:
-        head = source.read(HEAD_BYTES)
-    return head if len(head) < HEAD_BYTES else head[: head.rfind(b"\n") + 1]
+        head = source.read(size)
+    return head if len(head) < size else head[: head.rfind(b"\n") + 1]
 
 
 def encoding_of(head: bytes) -> str:
@@ -157,34 +174,51 @@ def encoding_of(head: bytes) -> str:
     return "iso-8859-1"
 
 
-def dialect_of(file: Path, text: str) -> tuple[str, bool]:
-    """The delimiter that splits the first lines most evenly, and whether the first of them names the columns."""
+def format_within(file: Path) -> Format | None:
+    """The format that a file's first bytes tell; None if they are of no format that can be read."""
+    with file.open("rb") as source:
+        if source.read(4) == PARQUET_MARK:
+            return "parquet"
+    head = head_of(file, HEAD_BYTES >> 6)
+    if not head.strip() or b"\0" in head:
+        return None
+    text = head.decode(encoding_of(head), "replace").lstrip("\ufeff").lstrip()
+    if text[0] in "{[":
+        return "json"
+    return "csv" if dialect_of(text) else None
+
+
+def dialect_of(text: str) -> tuple[str, bool] | None:
+    """The delimiter that splits the first lines most evenly, and whether the first of them names the columns; None
+    if nothing splits them."""
     lines = text.splitlines()[:50]
 
-    def widths(delimiter: str) -> list[int]:
-        return [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
-
     def evenness(delimiter: str) -> tuple[float, int]:
-        found = widths(delimiter)
+        found = [len(row) for row in csv_rows(lines, delimiter) if row]
         first = found[0] if found else 0
         return (sum(width == first for width in found) / max(1, len(found)) if first > 1 else 0.0, first)
 
-    delimiter = max((",", ";", "\t", "|"), key=evenness)
+    delimiter = max(DELIMITERS, key=evenness)
     if evenness(delimiter)[1] < 2:
-        raise InputError(f"{file} has one column only: expected CSV split by a comma, semicolon, tab or stroke.")
-    header, *rows = csv.reader(lines, delimiter=delimiter)
+        return None
+    header, *rows = csv_rows(lines, delimiter)
     numbers = re.compile(r"^[-+]?\d+([.,:/-]\d+)*$")
+    known = {plain(name) for name in header}
     named = not any(numbers.match(name.strip()) for name in header) and len(set(header)) == len(header)
+    if named and rows and not known & KNOWN:
+        # user_7 and tea name no columns if they come again
+        named = not any(name in {row[n] for row in rows if len(row) > n} for n, name in enumerate(header))
+        named = named and not any(ISO.match(name.strip()) for name in header)
     return delimiter, named or not rows
 
 
 def csv_records(text: str, delimiter: str, count: int, *, has_header: bool) -> list[dict[str, str | None]]:
     """The first records of CSV text; columns without names are called c0, c1, …"""
-    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    rows = csv_rows(io.StringIO(text), delimiter)
     first = next(rows, [])
     names = [name.strip() for name in first] if has_header else [f"c{number}" for number in range(len(first))]
     if not has_header:
-        rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+        rows = csv_rows(io.StringIO(text), delimiter)
     return [dict(zip(names, row, strict=False)) for _, row in zip(range(count), rows, strict=False) if row]
 
 

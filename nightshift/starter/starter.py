@@ -45,7 +45,7 @@ def start(settings: Settings, logs: Path, items: Path | None, time_zone: str) ->
             "NIGHTSHIFT_HOME to another folder."
         )
     sample = look(logs)
-    event = guess_event(sample.columns)
+    event = guess_event(sample.columns, has_names=sample.has_header)
     catalogue = look(items) if items else None
     item = guess_item(catalogue.columns) if catalogue else guess_item(sample.columns, event.event.get(C.ITEM_ID))
     write_atomically(files[0], mapping_text(sample, event, catalogue, item))

@@ -8,7 +8,8 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -28,6 +29,8 @@ GZIP, ZSTD = (".gz",), (".zst", ".zstd")
 PACKED = (*GZIP, *ZSTD)
 """Endings of packed text files."""
 
+MAX_LINES = 1000
+"""Lines that one record of CSV may have."""
 PROBED_LINES = 1000
 """JSON lines have no header: the columns of a file are those of its first lines."""
 
@@ -74,15 +77,20 @@ def inspect(path: Path, source: Source, *, allow_empty: bool = False) -> LogFile
 def inspect_text(path: Path, form: Format, source: Source) -> LogFile:
     """`inspect` for JSON lines and CSV."""
     with open_text(path) as file:
-        lines = (line for line in _lines(file, path, source) if not line.isspace())
+        lines = _lines(file, path, source)
+        if form == "csv" and source.multiline:
+            encoding = source.encoding if source.keeps_line_feeds else "utf-8"
+            records = joined((line.decode(encoding, "replace") for line in lines), source)
+            lines = (record.encode(encoding, "replace") for record in records)
+        lines = (line for line in lines if not line.isspace())
         return _inspect_csv(path, lines, source) if form == "csv" else _inspect_json(path, lines, source)
 
 
 def _inspect_csv(path: Path, lines: Iterator[bytes], source: Source) -> LogFile:
     first = _decoded(next(lines, b""), source).rstrip("\r\n")
-    values = csv.reader(
+    values = csv_rows(
         [first],
-        delimiter=source.delimiter,
+        source.delimiter,
         quotechar=source.quote or None,
         quoting=csv.QUOTE_MINIMAL if source.quote else csv.QUOTE_NONE,
         escapechar=source.escape if source.escape not in ("", source.quote) else None,
@@ -98,6 +106,14 @@ def _inspect_csv(path: Path, lines: Iterator[bytes], source: Source) -> LogFile:
             f"{first[:200]}. Correct columns or delimiter ({source.delimiter!r}) in mapping.toml."
         )
     return LogFile(path, "csv", (1 if columns else 0) + sum(1 for _ in lines), source.columns)
+
+
+def csv_rows(lines: Iterable[str], delimiter: str, **dialect: Any) -> Iterator[list[str]]:
+    """The values of CSV lines; the delimiter may be more than one character, as in `1::31::2.5`."""
+    if len(delimiter) > 1:
+        # Python's reader splits at one character only: at one that separates by its very name
+        return csv.reader((line.replace(delimiter, "\x1f") for line in lines), delimiter="\x1f", **dialect)
+    return csv.reader(lines, delimiter=delimiter, **dialect)
 
 
 def _inspect_json(path: Path, lines: Iterator[bytes], source: Source) -> LogFile:
@@ -131,6 +147,12 @@ def open_text(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
+def text_records(path: Path, source: Source) -> Iterator[str]:
+    """The records of a text file, each with its end: its lines, or, of CSV whose values go on over lines, several."""
+    lines = text_lines(path, source)
+    return joined(lines, source) if source.multiline and format_of(path, source) == "csv" else lines
+
+
 def text_lines(path: Path, source: Source) -> Iterator[str]:
     """The lines of a text file, each with its end."""
     with open_text(path) as file:
@@ -138,6 +160,34 @@ def text_lines(path: Path, source: Source) -> Iterator[str]:
             yield from (line.decode(source.encoding, "replace") for line in file)
         else:
             yield from io.TextIOWrapper(file, source.encoding, "replace", newline="\n")
+
+
+def joined(lines: Iterable[str], source: Source) -> Iterator[str]:
+    """Records of CSV whose quoted values go on over several lines, each with its line ends.
+
+    A record that is still open after `MAX_LINES` has a quote too many: its first line is a record of its own.
+    """
+    waiting = iter(lines)
+    again: deque[str] = deque()
+
+    def is_open(line: str) -> bool:
+        if source.escape and source.escape != source.quote:
+            line = line.replace(source.escape + source.quote, "")
+        return line.count(source.quote) % 2 == 1
+
+    while (line := again.popleft() if again else next(waiting, None)) is not None:
+        record = [line]
+        opened = is_open(line)
+        while opened and len(record) < MAX_LINES:
+            line = again.popleft() if again else next(waiting, None)
+            if line is None:
+                break
+            record.append(line)
+            opened ^= is_open(line)
+        if opened:
+            again.extendleft(reversed(record[1:]))
+            del record[1:]
+        yield "".join(record)
 
 
 def _lines(file: BinaryIO, path: Path, source: Source) -> Iterator[bytes]:

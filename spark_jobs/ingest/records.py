@@ -18,7 +18,7 @@ from contracts.errors import SettingsError
 from contracts.mapping import Source
 from spark_jobs.ingest.expressions import Expression, Field, columns_of, expression, quoted, shown
 from spark_jobs.ingest.expressions import Path as Names
-from spark_jobs.ingest.log_files import ZSTD, LogFile, text_lines
+from spark_jobs.ingest.log_files import ZSTD, LogFile, text_records
 
 BROKEN = "broken"
 """Column that is true where a line could not be parsed as a record."""
@@ -156,9 +156,12 @@ def _as_text(column: Column, kind: str) -> Column:
 
 
 def _needs_python(file: LogFile, source: Source) -> bool:
-    """Whether Spark's own reader of text cannot read a file: it unpacks no zstd, and Java may not know the encoding."""
+    """Whether Spark's own reader of text cannot read a file: it unpacks no zstd, joins no lines, and Java may not know
+    the encoding."""
     if file.format == "parquet":
         return False
+    if file.format == "csv" and source.multiline:
+        return True
     return file.path.suffix.lower() in ZSTD or not (source.is_utf8 or source.java_encoding)
 
 
@@ -180,7 +183,7 @@ def _lines_by_python(spark: SparkSession, paths: Sequence[str], source: Source) 
 
     def read(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for path in (path for batch in batches for path in batch[_FILE]):
-            lines = text_lines(Path(path), source)
+            lines = text_records(Path(path), source)
             while batch := [line.removesuffix("\n") for line in islice(lines, LINES_PER_BATCH)]:
                 yield pd.DataFrame({_LINE: batch, _FILE: path})
 
@@ -207,6 +210,7 @@ def _read_text(spark: SparkSession, files: list[LogFile], source: Source, paths:
         ]  # fmt: skip
         # the character 0 stands for none
         dialect = {"sep": source.delimiter, "quote": source.quote or "\0", "escape": source.escape or "\0"}
+        dialect["multiLine"] = str(source.multiline).lower()
         schema = _ddl({name: {} for name in (*names, _BROKEN)})
         parsed = F.from_csv(_RAW, schema, options | dialect)
     else:

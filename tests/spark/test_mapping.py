@@ -328,6 +328,15 @@ def test_expressions_give_null_where_a_value_does_not_fit_and_dialects_are_read(
     landing = land(shop.settings, TWO_DAYS)
     read = read_records(shop.spark, landing.event_files, landing.mapping.logs, fields[:1])
     assert sorted(row["user_id"] for row in read.collect()) == ["ann-Ċ's|€", "bob-x"]
+    lines = mapping.replace('"|"', '"::"').replace("[event]", "multiline = true\n[event]")
+    put(shop.settings, "mapping.toml", lines.replace('path = "shop"', 'path = "lines"'))
+    put(shop.settings, "lines/a.csv", "ann::5::'it!'s\n\n::'::b::n\r\nbob::5::x::b::n\n")
+    landing = land(shop.settings, TWO_DAYS)
+    read = read_records(shop.spark, landing.event_files, landing.mapping.logs, fields[:1])
+    assert [file.records for file in landing.event_files] == [2]
+    assert sorted((row["user_id"], row["raw"]) for row in read.collect()) == [
+        ("ann-it's\n\n::", "ann::5::'it!'s\n\n::'::b::n"), ("bob-x", "bob::5::x::b::n"),
+    ]  # fmt: skip
     put(shop.settings, "mapping.toml", mapping.replace("concat(who", "conkat(who"))
     landing = land(shop.settings, TWO_DAYS)
     with pytest.raises(

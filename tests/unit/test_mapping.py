@@ -16,7 +16,7 @@ from contracts.mapping import EVENT_COLUMNS, Event, Item, Mapping, Source, load_
 from contracts.settings import PROJECT, Settings
 from spark_jobs.ingest.expressions import Field, expression
 from spark_jobs.ingest.landing import days_landed, land
-from spark_jobs.ingest.log_files import inspect
+from spark_jobs.ingest.log_files import inspect, text_records
 
 NIGHT = Interval.of_night(date(2017, 12, 23))
 EVENT = '[event]\nuser_id = "who"\nitem_id = "what"\nevent_time = "at"\n'
@@ -76,7 +76,8 @@ def test_paths_are_relative_to_the_file_and_what_it_leaves_out_has_defaults(sett
         (EVENT + "[behaviours]\ncart = ['a']\nview = ['A']", "more than one behaviour lists 'a'"),
         ('[logs]\ndays = "%Y-%m"', "has to hold %y"),
         ('[logs]\nencoding = "klingon"', "is not the name of an encoding"),
-        ('[logs]\ndelimiter = "||"', "logs.delimiter: string should have at most 1 character"),
+        ('[logs]\nquote = "<<"', "logs.quote: string should have at most 1 character"),
+        ('[logs]\nmultiline = true\nquote = ""', "multiline needs a quote"),
         ('[item]\ntitle = "t"', "[item] needs item_id"),
         ('user_id = "who"', "user_id stands outside of a section"),
         ("[logs", "is not valid TOML"),
@@ -178,8 +179,29 @@ def test_files_are_read_as_the_mapping_says(settings: Settings) -> None:
     assert inspect(put(settings, "a.csv", "1,2\n3,4\n"), made.logs).records == 2
     with pytest.raises(InputError, match=r"names 2 columns, and the first line has 3 values: 1,2,3"):
         inspect(put(settings, "a.csv", "1,2,3\n"), made.logs)
+    made = mapping(settings, '[logs]\npath = "."\ndelimiter = "::"')
+    assert inspect(put(settings, "a.csv", "who::what\n1::2\n"), made.logs).columns == ("who", "what")
     json = inspect(put(settings, "a.json", '{"a": {"b": {"c": 1}, "d": [{"e": 1}]}}\n'), made.logs)
     assert json.columns == ("a", "a.b", "a.b.c", "a.d")
+
+
+@pytest.mark.parametrize(
+    ("text", "records"),
+    [
+        ('sku,name\n1,"Tea\n\ngreen"\n2,Coffee\n', ["sku,name\n", '1,"Tea\n\ngreen"\n', "2,Coffee\n"]),
+        ('1,"so ""called""\ntea"\n', ['1,"so ""called""\ntea"\n']),
+        # a quote that no other one closes takes no line with it
+        ('1,12" ruler\n2,Tea\n3,Coffee', ['1,12" ruler\n', "2,Tea\n", "3,Coffee"]),
+        ('1,"' + "\n" * 1200 + '2"\n', ['1,"\n', *["\n"] * 1199, '2"\n']),
+    ],
+)
+def test_records_of_several_lines_are_put_together(settings: Settings, text: str, records: list[str]) -> None:
+    made = mapping(settings, '[logs]\npath = "."\nmultiline = true').logs
+    file = put(settings, "a.csv", text)
+    assert list(text_records(file, made)) == records
+    assert inspect(file, made).records == sum(not record.isspace() for record in records) - 1
+    escaped = mapping(settings, '[logs]\npath = "."\nmultiline = true\nescape = "\\\\"').logs
+    assert list(text_records(put(settings, "b.csv", '1,"a \\" b\nc"\n2\n'), escaped)) == ['1,"a \\" b\nc"\n', "2\n"]
 
 
 def test_days_stand_in_file_names_or_in_no_name(settings: Settings) -> None:

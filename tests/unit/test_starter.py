@@ -10,7 +10,7 @@ import pytest
 
 from contracts.errors import InputError
 from nightshift.starter.files import source
-from nightshift.starter.guess import guess_event, guess_item, time_format
+from nightshift.starter.guess import guess_event, guess_item, number_form, time_format
 from nightshift.starter.sample import look
 
 
@@ -99,11 +99,89 @@ def test_times(values: list[str], pattern: str | None) -> None:
     assert time_format(values) == pattern
 
 
-def test_a_csv_without_a_header_line(tmp_path: Path) -> None:
-    file = tmp_path / "ratings.csv"
-    file.write_text("1,31,2.5,1260759144\n1,1029,3.0,1260759179\n")
+def test_a_csv_without_a_header_line_is_guessed_from_its_values(tmp_path: Path) -> None:
+    file = tmp_path / "behaviour.csv"
+    lines = [f"{n % 20},{n % 30},{n % 3},{('pv', 'buy', 'fav')[n % 3]},{1511544070 + n}\n" for n in range(60)]
+    file.write_text("".join(lines))
     sample = look(file)
-    assert (sample.has_header, list(sample.columns)) == (False, ["c0", "c1", "c2", "c3"])
+    assert (sample.has_header, list(sample.columns)) == (False, ["c0", "c1", "c2", "c3", "c4"])
+    made = guess_event(sample.columns, has_names=False)
+    assert made.event == {"event_time": "c4", "event_type": "c3", "user_id": "c0", "item_id": "c1"}
+    assert made.behaviours == {"view": ["pv"], "purchase": ["buy"], "rating": ["fav"]}
+    assert "look twice" in made.remarks["user_id"]
+
+
+def test_words_that_come_again_are_no_header_line(tmp_path: Path) -> None:
+    file = tmp_path / "plays.tsv"
+    file.write_text("user_1\t2009-05-04T23:08:57Z\tDeep\nuser_1\t2009-05-04T13:54:10Z\tComposition\n")
+    assert look(file).has_header is False
+    file.write_text("who\tat\twhat\nuser_1\t2009-05-04T13:54:10Z\tComposition\n")
+    assert look(file).has_header is True
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("ratings.dat", b"1::31::2.5::1260759144\n1::1029::3.0::1260759179\n", ("csv", "::")),
+        ("part-00000", b'{"user": 1}\n', ("json", ",")),
+        ("000000_0", b"1\x0131\x01buy\n1\x0132\x01buy\n", ("csv", "\x01")),
+    ],
+)
+def test_a_format_is_found_within_a_file_whose_name_does_not_tell_it(
+    tmp_path: Path, name: str, content: bytes, told: tuple[str, str]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    sample = look(tmp_path)
+    assert (sample.format, sample.delimiter) == told
+    assert f'format = "{told[0]}"   # the names do not tell it' in source(sample)
+
+
+def test_a_german_export_with_the_time_of_day_apart_and_decimal_commas(tmp_path: Path) -> None:
+    for day in ("01.10.2019", "02.10.2019"):
+        (tmp_path / f"Bestellungen_{day}.csv").write_text(
+            "Bestellnr;Kundennummer;Artikelnummer;Artikelbezeichnung;Menge;Einzelpreis;Datum;Uhrzeit\n"
+            f'7;100034;5138;"Kaese, jung";2;1.034,90;{day};18:22\n7;100034;5139;Brot;1;3,49;{day};18:22\n'
+        )
+    sample = look(tmp_path)
+    assert sample.days == "%d.%m.%Y"
+    made = guess_event(sample.columns)
+    assert made.event == {
+        "event_time": "concat(Datum, ' ', Uhrzeit)",
+        "user_id": "Kundennummer",
+        "item_id": "Artikelnummer",
+        "session_id": "Bestellnr",
+        "quantity": "Menge",
+        "price": "replace(replace(Einzelpreis, '.', ''), ',', '.')",
+    }
+    assert made.time_format == "d.M.yyyy H:mm"
+    assert guess_item(sample.columns, "Artikelnummer")["title"] == "Artikelbezeichnung"
+
+
+@pytest.mark.parametrize(
+    ("values", "form"),
+    [
+        (["2.50", "-3", "1e3"], "{}"),
+        (["2,50", "3"], "replace({}, ',', '.')"),
+        (["1,250", "3.5"], "replace({}, ',', '')"),
+        (["$12.50", "-$3"], "regexp_replace({}, '[^0-9.,+-]', '')"),
+        (["12,50 €", "3,00 €"], "replace(regexp_replace({}, '[^0-9.,+-]', ''), ',', '.')"),
+        (["12 OZ", "3 LB"], None),
+    ],
+)
+def test_numbers_are_read_however_they_are_written(values: list[str], form: str | None) -> None:
+    assert number_form(values) == form
+
+
+def test_names_of_ids_are_known_by_what_they_are_of() -> None:
+    made = guess_event({"reviewerID": ["A1"], "reviewerName": ["J."], "songKey": ["5"], "Fecha": ["2020-01-01"]})
+    assert made.event == {"event_time": "Fecha", "user_id": "reviewerID", "item_id": "songKey"}
+
+
+def test_values_that_go_on_over_lines_are_seen(tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text('sku,name\n1,"Tea\ngreen"\n2,Coffee\n')
+    sample = look(tmp_path)
+    assert sample.columns == {"sku": ["1", "2"], "name": ["Tea\ngreen", "Coffee"]}
+    assert "multiline = true   # quoted values go on over several lines" in source(sample)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +190,8 @@ def test_a_csv_without_a_header_line(tmp_path: Path) -> None:
         ("a.json", b'[{"a": 1}]', "is one JSON array"),
         ("a.json", b"what\n", "holds no JSON object"),
         ("a.csv", b"one\ntwo\n", "has one column only"),
-        ("a.pdf", b"", "has no log files"),
+        ("a.pdf", b"%PDF\0", "has no log files"),
+        ("a.md", b"Read me.\n", "has no log files"),
     ],
 )
 def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, content: bytes, said: str) -> None:
