@@ -46,9 +46,10 @@ def check(
     from contracts.interval import Interval
     from contracts.settings import load_settings
     from nightshift.runtime.commands import aside, log_file
+    from nightshift.runtime.home import prepare_spark
     from nightshift.starter.advice import stops_a_night
     from spark_jobs.cluster.session import session
-    from spark_jobs.ingest.profile import profile
+    from spark_jobs.ingest.profile import days_in_paths, profile
 
     if (start is None) != (end is None):
         raise typer.BadParameter("--from and --to, or neither", param_hint="--from")
@@ -57,26 +58,19 @@ def check(
     settings = load_settings()
     days = Interval(start, end + timedelta(days=1)) if start and end else None
     console = screen()
+    days_in_paths(settings)  # without logs there is no need to wait for Spark
+    prepare_spark(settings)
     if not as_json:
         line(console, "Reading the logs as a night would (Spark starts; a minute for millions of records) …")
-    with aside(log_file(settings, "check")):
-        _prepare(settings)
-        with session("check", settings, java_options=settings.spark.night_java_options) as spark:
-            found = profile(spark, settings, days)
+    options = settings.spark.night_java_options
+    with aside(log_file(settings, "check")), session("check", settings, java_options=options) as spark:
+        found = profile(spark, settings, days)
     if as_json:
         print_json(answer(settings, found))
     else:
         draw(console, settings, found)
     if stops_a_night(settings, found):
         raise typer.Exit(GATE)
-
-
-def _prepare(settings: Settings) -> None:
-    """What Spark needs in a home that is new."""
-    from contracts.cli import NoArguments
-    from nightshift.runtime import setup_spark
-
-    setup_spark.run(settings, NoArguments())
 
 
 def answer(settings: Settings, found: Profile) -> dict[str, object]:
@@ -114,7 +108,8 @@ def draw(console: Console, settings: Settings, found: Profile) -> None:
     if missing:
         ranges = as_ranges(missing)
         more = f" and {len(ranges) - 8} more" if len(ranges) > 8 else ""
-        line(console, f"{len(missing):,} days without records: {', '.join(ranges[:8])}{more}")
+        days = "day" if len(missing) == 1 else "days"
+        line(console, f"{len(missing):,} {days} without records: {', '.join(ranges[:8])}{more}")
     line(console)
     for each in bars(found):
         line(console, each)

@@ -30,8 +30,10 @@ def history(
     from contracts.errors import InputError
     from contracts.settings import load_settings
     from nightshift.runtime.airflow_runs import history, run_dag
+    from nightshift.runtime.home import prepare
 
     settings = load_settings()
+    prepare(settings)
     start = start or first_day(settings)
     if start >= until:
         raise InputError(f"The history would begin on {start}: there is no day of the logs before {until}.")
@@ -72,8 +74,11 @@ def model(
     """
     from contracts.settings import load_settings
     from nightshift.runtime.airflow_runs import model, run_dag
+    from nightshift.runtime.home import prepare
 
-    run_dag(load_settings(), model(as_of))
+    settings = load_settings()
+    prepare(settings)
+    run_dag(settings, model(as_of))
 
 
 def night(
@@ -95,5 +100,8 @@ def night(
     """
     from contracts.settings import load_settings
     from nightshift.runtime.airflow_runs import night, run_dag
+    from nightshift.runtime.home import prepare
 
-    run_dag(load_settings(), night(ds, {"allow_empty": True} if allow_empty else None))
+    settings = load_settings()
+    prepare(settings)
+    run_dag(settings, night(ds, {"allow_empty": True} if allow_empty else None))

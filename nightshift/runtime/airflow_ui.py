@@ -66,6 +66,7 @@ def run(settings: Settings, _: NoArguments) -> None:
             print(f"Airflow UI: {services.url}\nUser admin; the password is in {password_file(settings)}", flush=True)
             how = "at the shop's midnight" if scheduled else "only by hand ([airflow] scheduled = true changes that)"
             print(f"Nights start {how}. Ctrl-C stops everything.", flush=True)
+            print("The UI calls the triggerer unhealthy: there is none, because no task needs one.", flush=True)
             while True:
                 services.check()
                 time.sleep(1)

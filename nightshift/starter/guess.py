@@ -230,8 +230,10 @@ def is_plausible_time(values: Sequence[str]) -> bool:
         if not EPOCH.match(text):
             return bool(ISO.match(text)) or not text.isdigit()
         digits = text.partition(".")[0]
+        # milli-, micro- and nanoseconds have three digits more each
+        seconds: int = int(digits) // 1000 ** max(0, (len(digits) - 8) // 3)
         earliest, latest = PLAUSIBLE
-        return earliest <= int(digits) / 10 ** (3 * max(0, (len(digits) - 8) // 3)) <= latest
+        return bool(earliest <= seconds <= latest)
 
     return is_time(values) and share(values, lambda text: plausible(text.strip())) >= ENOUGH
 

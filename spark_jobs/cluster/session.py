@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
+from contracts.errors import SettingsError
 from contracts.settings import PROJECT, Settings
 from spark_jobs.cluster.environment import spark_environment
 
@@ -35,11 +37,20 @@ def session(name: str, settings: Settings, *, java_options: str = "") -> Iterato
     Master, jars and Delta's extension come from `spark-defaults.conf` (see `nightshift/runtime/setup_spark.py`), so
     that spark-submit, pytest and the command line run alike. ``java_options`` are more options of the driver's Java,
     for a session that this process starts itself.
+
+    Raises:
+        SettingsError: Java or Spark's options are missing.
     """
     variables = {**spark_environment(settings), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_SUBMIT_OPTS": java_options}
     for variable, value in variables.items():
         os.environ.setdefault(variable, value)
-    spark = SparkSession.builder.appName(f"nightshift {name}").getOrCreate()
+    try:
+        spark = SparkSession.builder.appName(f"nightshift {name}").getOrCreate()
+    except PySparkRuntimeError as error:
+        raise SettingsError(
+            f"Spark did not start ({error.getCondition()}): `make setup` prepares it, `nightshift doctor` says what is "
+            "missing."
+        ) from error
     spark.sparkContext.setLogLevel("ERROR")
     try:
         with TemporaryDirectory(prefix="nightshift-") as folder:

@@ -69,8 +69,18 @@ def profile(spark: SparkSession, settings: Settings, interval: Interval | None =
 
 
 def days_in_paths(settings: Settings) -> list[date]:
-    """The days that the paths of the log files tell, in order; none for an export, of which only the records know."""
-    by_day, _ = log_paths(load_mapping(settings).logs)
+    """The days that the paths of the log files tell, in order; none for an export, of which only the records know.
+
+    Raises:
+        InputError: there are no logs.
+    """
+    logs = load_mapping(settings).logs
+    by_day, export = log_paths(logs)
+    if not by_day and not export:
+        raise InputError(
+            f"No log has arrived: {logs.path} has no file of a day ({logs.days}). Deliver a log there, or let "
+            "`nightshift init LOGS` write a mapping.toml for logs that lie elsewhere."
+        )
     return sorted(by_day)
 
 
@@ -82,19 +92,17 @@ def days_in_records(spark: SparkSession, settings: Settings) -> list[date]:
 
 def _landed(spark: SparkSession, settings: Settings, interval: Interval | None) -> tuple[list[date], Landing, Interval]:
     """The days of the logs, what has landed, and the days that are looked at."""
-    by_day, export = log_paths(load_mapping(settings).logs)
-    if export:
-        landing = land(settings, interval or AFTER_ALL, allow_empty=True)
-        records = exports.days_of(spark, settings, landing)
-        exist = list(records)
-    else:
-        exist = list(by_day)
+    exist = days_in_paths(settings)
+    if exist:
+        chosen = interval or Interval(exist[0], exist[-1] + timedelta(days=1))
+        return exist, land(settings, chosen, allow_empty=True), chosen
+    landing = land(settings, interval or AFTER_ALL, allow_empty=True)
+    records = exports.days_of(spark, settings, landing)
+    exist = sorted(records)
     if not exist:
-        raise InputError(f"The logs in {load_mapping(settings).logs.path} have no day. Deliver a log there.")
-    chosen = interval or Interval(min(exist), max(exist) + timedelta(days=1))
-    if export:
-        return exist, exports.of_days(landing, chosen, records), chosen
-    return exist, land(settings, chosen, allow_empty=True), chosen
+        raise InputError(f"The logs in {load_mapping(settings).logs.path} hold no record. Deliver a log there.")
+    chosen = interval or Interval(exist[0], exist[-1] + timedelta(days=1))
+    return exist, exports.of_days(landing, chosen, records), chosen
 
 
 def _examples(records: DataFrame) -> dict[str, tuple[tuple[str, str], ...]]:

@@ -27,6 +27,7 @@ _RAW, _BROKEN, _FILE, _PARSED = "__raw", "__broken", "__file", "__parsed"
 """Names that no log has, beside its own columns."""
 _LINE = "value"
 
+TASKS_PER_CORE = 4
 LINES_PER_BATCH = 10_000
 
 LENIENT = {
@@ -178,7 +179,7 @@ def _lines(spark: SparkSession, files: Sequence[LogFile], source: Source) -> Dat
 
 
 def _lines_by_python(spark: SparkSession, paths: Sequence[str], source: Source) -> DataFrame:
-    """`_lines` by the reader that has inspected the files: a task a file."""
+    """`_lines` by the reader that has inspected the files: some files a task, of about the same size in all."""
     import pandas as pd
 
     def read(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -187,7 +188,11 @@ def _lines_by_python(spark: SparkSession, paths: Sequence[str], source: Source) 
             while batch := [line.removesuffix("\n") for line in islice(lines, LINES_PER_BATCH)]:
                 yield pd.DataFrame({_LINE: batch, _FILE: path})
 
-    rows = spark.sparkContext.parallelize([(path,) for path in paths], len(paths))
+    # a task costs more than a small file; several tasks a core even out what is left of the difference
+    tasks = min(len(paths), TASKS_PER_CORE * spark.sparkContext.defaultParallelism)
+    by_size = sorted(paths, key=lambda path: Path(path).stat().st_size)
+    dealt = [(path,) for task in range(tasks) for path in by_size[task::tasks]]
+    rows = spark.sparkContext.parallelize(dealt, tasks)
     return spark.createDataFrame(rows, f"{_FILE} string").mapInPandas(read, f"{_LINE} string, {_FILE} string")
 
 
