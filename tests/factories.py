@@ -37,6 +37,23 @@ def event(user: str, item: str, time: datetime, behaviour: str = "purchase", **c
     return row | changes
 
 
+def result(
+    ds: date = NIGHT, suite: str = "events", severity: str = "critical", *, success: bool = True, **changes: Any
+) -> dict[str, Any]:
+    """A row of `quality_results`."""
+    row = {
+        "ds": ds,
+        "run_id": "r1",
+        "suite": suite,
+        "expectation": "rows",
+        "severity": severity,
+        "success": success,
+        "expected": "1 or more",
+        "observed": "0",
+    }
+    return row | changes
+
+
 def item(item_id: str, *, text: str | None = None, available: bool = True, **changes: Any) -> dict[str, Any]:
     """A row of `items`."""
     words = item_id if text is None else text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,24 +11,11 @@ from contracts.tables import INGEST_COUNTS, PUBLICATIONS, QUALITY_RESULTS
 from nightshift.command.nights import draw
 from nightshift.lookups.nights import nights
 from tests.commands import answer, command, told
-from tests.factories import counted, publication
+from tests.factories import counted, publication, result
 from tests.lakes import ArrowLake
 
 FIRST, SECOND, THIRD = (date(2017, 12, day) for day in (22, 23, 24))
 LATER = datetime(2017, 12, 30, tzinfo=UTC)
-
-
-def result(ds: date, suite: str = "events", severity: str = "critical", *, success: bool = True) -> dict[str, Any]:
-    return {
-        "ds": ds,
-        "run_id": "r1",
-        "suite": suite,
-        "expectation": "rows",
-        "severity": severity,
-        "success": success,
-        "expected": "1 or more",
-        "observed": "0 \x1b[31m[bold]",
-    }
 
 
 @pytest.fixture
@@ -38,7 +24,11 @@ def shop(arrow_lake: ArrowLake) -> ArrowLake:
     arrow_lake.write(INGEST_COUNTS, [counted(FIRST, 9, 1), counted(SECOND, 1999, 1)])
     arrow_lake.write(
         QUALITY_RESULTS,
-        [result(FIRST), result(SECOND, "items", "warning", success=False), result(THIRD, success=False)],
+        [
+            result(FIRST),
+            result(SECOND, "items", "warning", success=False),
+            result(THIRD, success=False, observed="0 \x1b[31m[bold]"),
+        ],
     )
     arrow_lake.settings.reports.mkdir()
     (arrow_lake.settings.reports / f"{SECOND}.html").write_text("")

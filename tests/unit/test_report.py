@@ -28,7 +28,7 @@ from spark_jobs.reporting.changes import Change, changes
 from spark_jobs.reporting.hindsight_section import judged_nights
 from spark_jobs.reporting.night import Verdict, load
 from spark_jobs.reporting.night import verdict as verdict_of
-from tests.factories import counted, event, noon, publication, ranked, recommended
+from tests.factories import counted, event, noon, publication, ranked, recommended, result
 from tests.lakes import ArrowLake
 
 NIGHT = date(2017, 12, 23)
@@ -36,22 +36,6 @@ BEFORE = date(2017, 12, 22)
 OLD = date(2017, 12, 16)
 RUN = Night(ds=NIGHT, run_id="r1")
 EVIL = "<script>alert(1)</script>"
-
-
-def result(
-    suite: str = "events", severity: str = "critical", *, success: bool = True, **changed: Any
-) -> dict[str, Any]:
-    row = {
-        "ds": NIGHT,
-        "run_id": "r1",
-        "suite": suite,
-        "expectation": "rows",
-        "severity": severity,
-        "success": success,
-        "expected": "1 or more",
-        "observed": "0",
-    }
-    return row | changed
 
 
 @pytest.fixture
@@ -74,7 +58,7 @@ def shop(arrow_lake: ArrowLake) -> ArrowLake:
             {"event_id": "e2", "reason": EVIL, "ds": NIGHT, "raw": "household 17, not JSON"},
         ],
     )
-    failed = result("items", "warning", success=False, expectation="texts", observed="0.07 without")
+    failed = result(NIGHT, "items", "warning", success=False, expectation="texts", observed="0.07 without")
     arrow_lake.write(QUALITY_RESULTS, [result(), failed])
     arrow_lake.write(PUBLICATIONS, [publication(OLD), publication(BEFORE), publication(NIGHT, model_id="m2")])
     items = ranked(("1", 1.0, "repeat", None), ("2", 0.5, "popular", None))
@@ -178,7 +162,7 @@ def test_a_held_night_says_why_and_what_readers_get(shop: ArrowLake) -> None:
 
 
 def test_a_night_that_failed_its_validation_says_which_expectation(shop: ArrowLake) -> None:
-    shop.write(QUALITY_RESULTS, [result(success=False), result("items", "warning", success=False)])
+    shop.write(QUALITY_RESULTS, [result(success=False), result(NIGHT, "items", "warning", success=False)])
     shop.write(PUBLICATIONS, [publication(BEFORE)])
     it = verdict(shop)
     assert (it.state, it.reasons) == ("stopped", ["events: rows: 0 (expected: 1 or more)"])
@@ -189,7 +173,7 @@ def test_a_night_that_failed_its_validation_says_which_expectation(shop: ArrowLa
 
 
 def test_a_warning_of_the_audit_is_shown_like_all_others(shop: ArrowLake) -> None:
-    taste = result("recommendations", "warning", success=False, expectation="lists change little enough")
+    taste = result(NIGHT, "recommendations", "warning", success=False, expectation="lists change little enough")
     shop.write(QUALITY_RESULTS, [result(), taste])
     page = written(shop)
     assert '<span class="tag warning">warning</span></td><td>lists change little enough</td>' in page
