@@ -224,7 +224,9 @@ class Features(Section):
 class Ranker(Section):
     """The small networks that order the candidates."""
 
-    windows: int = Field(default=6, ge=1, description="weekly windows that it is fitted on")
+    windows: int = Field(
+        default=6, ge=1, description="weekly windows that it is fitted on; fewer where the history is short"
+    )
     negatives: float = Field(
         default=0.2, gt=0, le=1, description="share of the candidates without event that it is fitted on"
     )

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from contracts.cli import timed
+from contracts.errors import InputError
 from contracts.settings import Training
 from models import candidates, ranker
 from models.catalogue import PRODUCT_TYPE, Catalogue
@@ -98,13 +99,25 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
     """Fits everything. The same data, settings and machine give the same model.
 
     Raises:
+        InputError: there is too little to learn from.
         ModelError: training diverged.
     """
     seed_everything(settings.seed)
-    first_window = data.test_start - settings.ranker.windows * WINDOW
+    wanted = settings.ranker.windows
+    windows = windows_that_fit(data.histories.times, data.test_start, wanted)
+    if windows < wanted:
+        log.warning("The history is short: the ranker is fitted on %d weekly windows, not %d.", windows, wanted)
+        settings = settings.model_copy(update={"ranker": settings.ranker.model_copy(update={"windows": windows})})
+    first_window = data.test_start - windows * WINDOW
     older = data.histories.between(0, first_window)
     warm = WarmItems.of(older, data.catalogue, settings.encoder.min_item_events)
     log.info("%d users, %s events, %s warm items", len(older), f"{len(older.items):,}", f"{len(warm.items):,}")
+    if not len(warm.items):
+        raise InputError(
+            f"There is too little to learn from: of the items in {len(older.items):,} events before the last "
+            f"{windows + 1} weeks, none has {settings.encoder.min_item_events} events or more. Ingest more days, or "
+            "lower training.encoder.min_item_events."
+        )
     tower, texts = fit_tower(data, warm, older, first_window, settings, report)
     of_warm = texts.after[warm.text_of[warm.items]]
     encoder = trained_encoder(
@@ -131,6 +144,19 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
         TypedHabits.of(targets, data.test_start, data.catalogue, settings.features.prior),
     )
     return Fitted(tower, texts, encoder, fitted, items, importance)
+
+
+def windows_that_fit(times: Longs, test_start: int, wanted: int) -> int:
+    """So many weekly windows that at least half of the events are older than all of them, of ``wanted`` at most.
+
+    Args:
+        times: Of the events before ``test_start``, seconds, in any order.
+        test_start: Where the last window ends, seconds.
+        wanted: Windows of a history that is long enough.
+    """
+    older = (np.count_nonzero(times < test_start - count * WINDOW) for count in range(wanted, 1, -1))
+    enough = (count for count, events in zip(range(wanted, 1, -1), older, strict=True) if 2 * events >= len(times))
+    return next(enough, 1)
 
 
 def fit_tower(
