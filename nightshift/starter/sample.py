@@ -6,17 +6,20 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import ijson
 
 from contracts.errors import InputError
 from contracts.mapping import Format, Source
 from nightshift.starter.guess import ISO, plain
 from nightshift.starter.words import EVENT_NAMES, ITEM_NAMES
 from spark_jobs.ingest.landing import listed
-from spark_jobs.ingest.log_files import FORMATS, PACKED, csv_rows, open_text
+from spark_jobs.ingest.log_files import FORMATS, PACKED, array_records, csv_rows, open_text
 
 RECORDS = 2_000
 """Records looked at, of all files together."""
@@ -97,7 +100,7 @@ def look(path: Path) -> Sample:
         encoding = encoding_of(head)
         text = head.decode(encoding, "replace").lstrip("\ufeff")
         if formats[0] == "json":
-            records += json_records(file, text, share)
+            records += json_records(file, text, encoding, share)
         else:
             dialect = dialect_of(text)
             if dialect is None:
@@ -222,18 +225,15 @@ def csv_records(text: str, delimiter: str, count: int, *, has_header: bool) -> l
     return [dict(zip(names, row, strict=False)) for _, row in zip(range(count), rows, strict=False) if row]
 
 
-def json_records(file: Path, text: str, count: int) -> list[dict[str, str | None]]:
-    """The first records of JSON lines, nested ones flat.
+def json_records(file: Path, text: str, encoding: str, count: int) -> list[dict[str, str | None]]:
+    """The first records of JSON lines, or of one JSON array; nested ones flat.
 
     Raises:
-        InputError: the file is one JSON array, or holds no objects.
+        InputError: the file holds no objects.
     """
-    if text.lstrip().startswith("["):
-        raise InputError(
-            f"{file} is one JSON array: expected one object a line. `jq -c '.[]' FILE > FILE.jsonl` makes it so."
-        )
+    is_array = text.lstrip().startswith("[")
     records: list[dict[str, str | None]] = []
-    for line in text.splitlines():
+    for line in array_lines(file, encoding) if is_array else text.splitlines():
         if len(records) == count:
             break
         try:
@@ -245,6 +245,12 @@ def json_records(file: Path, text: str, count: int) -> list[dict[str, str | None
     if not records:
         raise InputError(f"{file} holds no JSON object in its first lines: expected one object a line.")
     return records
+
+
+def array_lines(file: Path, encoding: str) -> Iterator[str]:
+    """The elements of a JSON array up to where it is damaged; ingestion says what is wrong there."""
+    with suppress(ijson.JSONError, UnicodeDecodeError):
+        yield from array_records(file, Source(path=file, encoding=encoding))
 
 
 def flat(record: dict[str, Any], before: str = "") -> Iterator[tuple[str, str | None]]:

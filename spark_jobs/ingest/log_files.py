@@ -15,6 +15,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import ijson
+
 from contracts.errors import InputError
 from contracts.mapping import Format, Source
 
@@ -29,6 +31,7 @@ GZIP, ZSTD = (".gz",), (".zst", ".zstd")
 PACKED = (*GZIP, *ZSTD)
 """Endings of packed text files."""
 
+CHUNK_BYTES = 1 << 16
 MAX_LINES = 1000
 """Lines that one record of CSV may have."""
 PROBED_LINES = 1000
@@ -45,6 +48,7 @@ class LogFile:
     columns: tuple[str, ...]  # in file order, of nested JSON also a.b.c; () where there are no records to tell
     header: str | None = None  # first line of a CSV file, as it stands there
     types: tuple[str, ...] = ()  # of a Parquet file's columns
+    is_array: bool = False  # JSON, but one array of records rather than lines
 
 
 def format_of(path: Path, source: Source) -> Format | None:
@@ -75,7 +79,9 @@ def inspect(path: Path, source: Source, *, allow_empty: bool = False) -> LogFile
 
 
 def inspect_text(path: Path, form: Format, source: Source) -> LogFile:
-    """`inspect` for JSON lines and CSV."""
+    """`inspect` for JSON and CSV."""
+    if form == "json" and is_array(path, source):
+        return _inspect_array(path, source)
     with open_text(path) as file:
         lines = _lines(file, path, source)
         if form == "csv" and source.multiline:
@@ -118,11 +124,6 @@ def csv_rows(lines: Iterable[str], delimiter: str, **dialect: Any) -> Iterator[l
 
 def _inspect_json(path: Path, lines: Iterator[bytes], source: Source) -> LogFile:
     head = [_decoded(line, source) for line in islice(lines, PROBED_LINES)]
-    if head and head[0].lstrip().startswith("["):
-        raise InputError(
-            f"{path} holds one JSON array: expected one object a line, without brackets and commas between them. "
-            "Convert the file (jq -c '.[]' does it), or have it written as JSON lines."
-        )
     names: dict[str, None] = {}
     for line in head:
         names |= dict.fromkeys(keys_of(line))
@@ -132,6 +133,44 @@ def _inspect_json(path: Path, lines: Iterator[bytes], source: Source) -> LogFile
             "Deliver the file again."
         )
     return LogFile(path, "json", len(head) + sum(1 for _ in lines), tuple(names))
+
+
+def _inspect_array(path: Path, source: Source) -> LogFile:
+    records = array_records(path, source)
+    try:
+        head = list(islice(records, PROBED_LINES))
+        names = dict.fromkeys(name for record in head for name in keys_of(record))
+        return LogFile(path, "json", len(head) + sum(1 for _ in records), tuple(names), is_array=True)
+    except (ijson.JSONError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} is no JSON array that can be read to its end ({error}): it is truncated or damaged, or encoding "
+            "in mapping.toml is not its own. Deliver the file again."
+        ) from error
+
+
+def is_array(path: Path, source: Source) -> bool:
+    """Whether a JSON file holds one array rather than a record a line."""
+    with open_text(path) as file:
+        return _decoded(file.read(CHUNK_BYTES), source).lstrip().startswith("[")
+
+
+def array_records(path: Path, source: Source) -> Iterator[str]:
+    """The elements of a file that is one JSON array, as lines of JSON, one after the other: the file may be large.
+
+    Raises:
+        ijson.JSONError: the array is damaged.
+        UnicodeDecodeError: it is not the UTF-8 that it should be.
+    """
+    chunks = (text.encode() for text in _text_chunks(path, source))
+    for record in ijson.items(ijson.from_iter(chunks), "item", use_float=True):
+        yield json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _text_chunks(path: Path, source: Source) -> Iterator[str]:
+    """A text file piece by piece, without the mark that some programs write before UTF-8."""
+    encoding, errors = ("utf-8-sig", "strict") if source.is_utf8 else (source.encoding, "replace")
+    with open_text(path) as file:
+        yield from codecs.iterdecode(iter(lambda: file.read(CHUNK_BYTES), b""), encoding, errors)
 
 
 def open_text(path: Path) -> BinaryIO:
@@ -148,9 +187,13 @@ def open_text(path: Path) -> BinaryIO:
 
 
 def text_records(path: Path, source: Source) -> Iterator[str]:
-    """The records of a text file, each with its end: its lines, or, of CSV whose values go on over lines, several."""
+    """The records of a text file, each with its end: its lines, or, of CSV whose values go on over lines, several; the
+    elements of a JSON array."""
+    form = format_of(path, source)
+    if form == "json" and is_array(path, source):
+        return array_records(path, source)
     lines = text_lines(path, source)
-    return joined(lines, source) if source.multiline and format_of(path, source) == "csv" else lines
+    return joined(lines, source) if form == "csv" and source.multiline else lines
 
 
 def text_lines(path: Path, source: Source) -> Iterator[str]:

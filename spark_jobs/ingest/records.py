@@ -45,8 +45,9 @@ def read_records(
 ) -> DataFrame:
     """The records of ``files``: the columns of ``fields`` as text, `raw`, `broken` and `source_file`.
 
-    `raw` is the line as it stands in the file, or JSON for a Parquet row. One line is one record: a CSV value
-    with a line break in it makes two broken ones. `source_file` is the path below the source's, after ``above``.
+    `raw` is the line as it stands in the file, or JSON for a Parquet row or an element of a JSON array. One line is one
+    record, unless ``source`` lets the values of CSV go on over several. `source_file` is the path below the source's,
+    after ``above``.
 
     Raises:
         SettingsError: Spark cannot make sense of an expression.
@@ -157,11 +158,13 @@ def _as_text(column: Column, kind: str) -> Column:
 
 
 def _needs_python(file: LogFile, source: Source) -> bool:
-    """Whether Spark's own reader of text cannot read a file: it unpacks no zstd, joins no lines, and Java may not know
-    the encoding."""
+    """Whether Spark's own reader of text cannot read a file.
+
+    It unpacks no zstd, joins no lines and splits no array, and Java may not know the encoding.
+    """
     if file.format == "parquet":
         return False
-    if file.format == "csv" and source.multiline:
+    if file.is_array or (file.format == "csv" and source.multiline):
         return True
     return file.path.suffix.lower() in ZSTD or not (source.is_utf8 or source.java_encoding)
 

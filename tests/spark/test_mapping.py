@@ -337,6 +337,22 @@ def test_expressions_give_null_where_a_value_does_not_fit_and_dialects_are_read(
     assert sorted((row["user_id"], row["raw"]) for row in read.collect()) == [
         ("ann-it's\n\n::", "ann::5::'it!'s\n\n::'::b::n"), ("bob-x", "bob::5::x::b::n"),
     ]  # fmt: skip
+    array = [
+        {"who": "ann", "what": 5, "raw": "é", "broken": None, "note.x": None},
+        7,
+        {"who": "bob", "raw": {"a": [1]}},
+    ]
+    put(
+        shop.settings, "mapping.toml", lines.replace('path = "shop"', 'path = "array"').replace("windows-1252", "utf-8")
+    )
+    put(shop.settings, "array/a.json", json.dumps(array, indent=1))
+    put(shop.settings, "array/b.json", '{"who": "eve", "raw": "line"}\n')
+    landing = land(shop.settings, TWO_DAYS)
+    read = read_records(shop.spark, landing.event_files, landing.mapping.logs, fields[:1])
+    assert sorted((str(row["user_id"]), row["broken"], row["source_file"]) for row in read.collect()) == [
+        ("None", True, "a.json"), ("ann-é", False, "a.json"), ('bob-{"a":[1]}', False, "a.json"),
+        ("eve-line", False, "b.json"),
+    ]  # fmt: skip
     put(shop.settings, "mapping.toml", mapping.replace("concat(who", "conkat(who"))
     landing = land(shop.settings, TWO_DAYS)
     with pytest.raises(

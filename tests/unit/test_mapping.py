@@ -183,6 +183,12 @@ def test_files_are_read_as_the_mapping_says(settings: Settings) -> None:
     assert inspect(put(settings, "a.csv", "who::what\n1::2\n"), made.logs).columns == ("who", "what")
     json = inspect(put(settings, "a.json", '{"a": {"b": {"c": 1}, "d": [{"e": 1}]}}\n'), made.logs)
     assert json.columns == ("a", "a.b", "a.b.c", "a.d")
+    array = put(settings, "b.json", ' [{"a": {"b": 1.5}, "é": "x\\ny"},\n 7, {"c": []}]')
+    seen = inspect(array, made.logs)
+    assert (seen.is_array, seen.records, seen.columns) == (True, 3, ("a", "é", "a.b", "c"))
+    assert list(text_records(array, made.logs)) == ['{"a": {"b": 1.5}, "é": "x\\ny"}\n', "7\n", '{"c": []}\n']
+    latin = mapping(settings, '[logs]\npath = "."\nencoding = "iso-8859-1"').logs
+    assert list(text_records(put(settings, "c.json", '["é"]'.encode("iso-8859-1")), latin)) == ['"é"\n']
 
 
 @pytest.mark.parametrize(

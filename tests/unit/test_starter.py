@@ -85,6 +85,12 @@ def test_nested_json_with_days_in_folders(tmp_path: Path) -> None:
     assert made.behaviours == {"cart": ["addtocart"]}
 
 
+def test_one_json_array_is_looked_at_as_lines_are(tmp_path: Path) -> None:
+    (tmp_path / "shop.json").write_text(json.dumps([{"user": {"id": n}, "sku": "tea"} for n in range(3)], indent=2))
+    sample = look(tmp_path)
+    assert (sample.records, sample.columns) == (3, {"user.id": ["0", "1", "2"], "sku": ["tea"] * 3})
+
+
 @pytest.mark.parametrize(
     ("values", "pattern"),
     [
@@ -187,7 +193,7 @@ def test_values_that_go_on_over_lines_are_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.json", b'[{"a": 1}]', "is one JSON array"),
+        ("a.json", b"[1, 2]", "holds no JSON object"),
         ("a.json", b"what\n", "holds no JSON object"),
         ("a.csv", b"one\ntwo\n", "has one column only"),
         ("a.pdf", b"%PDF\0", "has no log files"),
