@@ -32,6 +32,8 @@ PLAUSIBLE = (631_152_000, 2_208_988_800)
 """From 1990 to 2040, in seconds since 1970: other numbers without a name are no times."""
 FEW = 10
 """Different values up to which a column without a name is a mark of some kind rather than an id."""
+READ_AS_TIMES = 500
+"""Values of a column that are tried as times, evenly over all of them."""
 ENOUGH = 0.9
 """Share of a column's values that must read as what the column is taken for."""
 
@@ -111,7 +113,13 @@ def _time(made: Guess, column: str, left: Sequence[str], columns: Mapping[str, S
         if is_time(together):
             made.event[C.EVENT_TIME] = f"concat({quoted(column)}, ' ', {quoted(clock)})"
             values = together
-    made.time_format = time_format(values)
+    likely = time_formats(values)
+    made.time_format = next(iter(likely), None)
+    if others := likely[1:]:
+        made.remarks[C.EVENT_TIME] = (
+            f"{likely[0]} puts the times closest together, {others[0]} reads them too: look at the days that "
+            "`nightshift check` shows"
+        )
     made.zoned = all(bool(ZONED.search(text)) or bool(EPOCH.match(text)) for text in values)
 
 
@@ -121,7 +129,9 @@ def _returns(made: Guess, values: Sequence[str]) -> None:
     if negative := sum(text.strip().startswith("-") for text in values):
         made.event[C.EVENT_TYPE] = f"CASE WHEN {quantity} < 0 THEN 'return' ELSE 'purchase' END"
         made.event[C.QUANTITY] = f"abs({quantity})"
-        made.remarks[C.EVENT_TYPE] = f"{negative} of {len(values)} quantities looked at are below 0: taken for returns"
+        made.remarks[C.EVENT_TYPE] = (
+            f"{negative:,} of {len(values):,} quantities looked at are below 0: taken for returns"
+        )
 
 
 def guess_item(columns: Mapping[str, Sequence[str]], item_id: str | None = None) -> dict[str, str]:
@@ -199,21 +209,33 @@ def number_form(values: Sequence[str]) -> str | None:
 
 def time_format(values: Sequence[str]) -> str | None:
     """Pattern of Java that reads most of the values; None where none is needed: ISO 8601, or seconds since 1970."""
-    values = [text.strip() for text in values]
-    if share(values, lambda text: ISO.match(text) or EPOCH.match(text)) >= ENOUGH:
-        return None
-    patterns = [(f"{day}{time}", f"{DATES[day]}{TIMES[time]}") for day, time in product(DATES, TIMES)]
-    best = max(patterns, key=lambda pattern: share(values, lambda text: reads(text, pattern[1])))
-    return best[0] if share(values, lambda text: reads(text, best[1])) >= ENOUGH else None
+    return next(iter(time_formats(values)), None)
 
 
-def reads(text: str, directives: str) -> bool:
-    """Whether a text is a time of this form."""
+def time_formats(values: Sequence[str]) -> list[str]:
+    """Patterns of Java that read the values, the likeliest first; none where none is needed.
+
+    Of patterns that read as many, the one is likelier that puts the times close together: 1/12/2010 to 12/12/2010 are
+    twelve days, not twelve months.
+    """
+    some = [text.strip() for text in values[:: max(1, len(values) // READ_AS_TIMES)]]
+    if share(some, lambda text: ISO.match(text) or EPOCH.match(text)) >= ENOUGH:
+        return []
+    found = []
+    for day, time in product(DATES, TIMES):
+        times = [told for text in some if (told := reading(text, f"{DATES[day]}{TIMES[time]}"))]
+        if times and len(times) >= ENOUGH * len(some):
+            found.append((-len(times), max(times) - min(times), f"{day}{time}"))
+    # a tie is left to the order of DATES
+    return [pattern for *_, pattern in sorted(found, key=lambda each: each[:2])]
+
+
+def reading(text: str, directives: str) -> datetime | None:
+    """The time that a text of this form tells; None if it is of another."""
     try:
-        datetime.strptime(text, directives)
+        return datetime.strptime(text, directives)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def is_time(values: Sequence[str]) -> bool:

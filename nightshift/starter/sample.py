@@ -21,7 +21,7 @@ from nightshift.starter.words import EVENT_NAMES, ITEM_NAMES
 from spark_jobs.ingest.landing import listed
 from spark_jobs.ingest.log_files import FORMATS, PACKED, array_records, csv_rows, open_text
 
-RECORDS = 2_000
+RECORDS = 20_000
 """Records looked at, of all files together."""
 FILES = 5
 """Files looked at: evenly spread, because names often follow the time."""

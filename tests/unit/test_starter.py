@@ -85,6 +85,12 @@ def test_nested_json_with_days_in_folders(tmp_path: Path) -> None:
     assert made.behaviours == {"cart": ["addtocart"]}
 
 
+def test_dates_that_can_be_read_in_two_ways_are_said() -> None:
+    made = guess_event({"date": ["1/12/2010", "2/12/2010"], "user": ["ann", "bob"], "item": ["tea", "milk"]})
+    assert made.time_format == "d/M/yyyy"
+    assert "M/d/yyyy reads them too" in made.remarks["event_time"]
+
+
 def test_one_json_array_is_looked_at_as_lines_are(tmp_path: Path) -> None:
     (tmp_path / "shop.json").write_text(json.dumps([{"user": {"id": n}, "sku": "tea"} for n in range(3)], indent=2))
     sample = look(tmp_path)
@@ -97,6 +103,9 @@ def test_one_json_array_is_looked_at_as_lines_are(tmp_path: Path) -> None:
         (["2017-12-23T10:00:00Z"], None),
         (["1514023200000"], None),
         (["13/1/2011 8:26", "1/12/2010 9:00"], "d/M/yyyy H:mm"),
+        (["1/12/2010", "2/12/2010", "9/12/2010"], "d/M/yyyy"),
+        (["12/1/2010 8:26", "12/1/2010 9:00", "12/9/2010 9:00"], "M/d/yyyy H:mm"),
+        (["12/1/2010 8:26"], "M/d/yyyy H:mm"),
         (["13.01.2011"], "d.M.yyyy"),
         (["12/31/10 1:05 PM"], "M/d/yy h:mm a"),
     ],
