@@ -88,8 +88,10 @@ def draw(console: Console, made: Starter) -> None:
 
 
 def fields(found: Mapping[str, str], columns: Mapping[str, Sequence[str]]) -> list[tuple[str, str, str]]:
-    """A row a field: its name, its expression, and a value where the expression is a column."""
-    return [
-        (name, expression, next(iter(columns.get(expression.replace("`", ""), ())), ""))
-        for name, expression in found.items()
-    ]
+    """A row a field: its name, its expression, and a value of the column that the expression is of."""
+    rows = []
+    for name, expression in found.items():
+        bare = expression.replace("`", "")
+        column = bare if bare in columns else max((each for each in columns if each in bare), key=len, default="")
+        rows.append((name, expression, next(iter(columns.get(column, ())), "")))
+    return rows

@@ -148,7 +148,7 @@ def guess_item(columns: Mapping[str, Sequence[str]], item_id: str | None = None)
     for name, likely in ITEM_NAMES.items():
         column = named(left, likely.split(), FITS.get(name, lambda _: True), columns)
         if column is not None:
-            found[name] = number(column, columns[column]) if name in NUMERIC else quoted(column)
+            found[name] = number(column, columns[column]) if name in NUMERIC else words(column, columns[column])
             left.remove(column)
     if C.TITLE not in found and C.DESCRIPTION in found:
         found[C.TITLE] = found.pop(C.DESCRIPTION)
@@ -195,6 +195,12 @@ def share(values: Sequence[str], fits: Callable[[str], object]) -> float:
 def number(column: str, values: Sequence[str]) -> str:
     """The expression that reads a column of numbers, however they are written."""
     return (number_form(values) or "{}").format(quoted(column))
+
+
+def words(column: str, values: Sequence[str]) -> str:
+    """The expression that reads a column of texts; of lists of texts, what stands between their brackets."""
+    are_lists = share(values, lambda text: text.startswith("[") and text.endswith("]")) >= ENOUGH
+    return f"translate({quoted(column)}, '[]\"', '')" if are_lists else quoted(column)
 
 
 def number_form(values: Sequence[str]) -> str | None:

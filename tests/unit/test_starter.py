@@ -192,6 +192,16 @@ def test_names_of_ids_are_known_by_what_they_are_of() -> None:
     assert made.event == {"event_time": "Fecha", "user_id": "reviewerID", "item_id": "songKey"}
 
 
+def test_lists_of_words_are_read_without_their_brackets() -> None:
+    made = guess_item({"asin": ["B1"], "title": ["Soap"], "categories": ['[["Beauty", "Hair"]]'], "price": ["$3.20"]})
+    assert made == {
+        "item_id": "asin",
+        "title": "title",
+        "category": "translate(categories, '[]\"', '')",
+        "price": "regexp_replace(price, '[^0-9.,+-]', '')",
+    }
+
+
 def test_values_that_go_on_over_lines_are_seen(tmp_path: Path) -> None:
     (tmp_path / "products.csv").write_text('sku,name\n1,"Tea\ngreen"\n2,Coffee\n')
     sample = look(tmp_path)
