@@ -30,10 +30,8 @@ def history(
     from contracts.errors import InputError
     from contracts.settings import load_settings
     from nightshift.runtime.airflow_runs import history, run_dag
-    from nightshift.runtime.home import prepare
 
     settings = load_settings()
-    prepare(settings)
     start = start or first_day(settings)
     if start >= until:
         raise InputError(f"The history would begin on {start}: there is no day of the logs before {until}.")
@@ -47,11 +45,13 @@ def first_day(settings: Settings) -> date:
         InputError: they have none, or cannot be read.
     """
     from nightshift.runtime.commands import aside, log_file
+    from nightshift.runtime.home import prepare_spark
     from spark_jobs.cluster.session import session
     from spark_jobs.ingest.profile import days_in_paths, days_in_records
 
     days = days_in_paths(settings)
     if not days:
+        prepare_spark(settings)
         print("Looking for the first day of the logs …", flush=True)
         options = settings.spark.night_java_options
         with aside(log_file(settings, "history-days")), session("days", settings, java_options=options) as spark:
@@ -74,10 +74,8 @@ def model(
     """
     from contracts.settings import load_settings
     from nightshift.runtime.airflow_runs import model, run_dag
-    from nightshift.runtime.home import prepare
 
     settings = load_settings()
-    prepare(settings)
     run_dag(settings, model(as_of))
 
 
@@ -100,8 +98,6 @@ def night(
     """
     from contracts.settings import load_settings
     from nightshift.runtime.airflow_runs import night, run_dag
-    from nightshift.runtime.home import prepare
 
     settings = load_settings()
-    prepare(settings)
     run_dag(settings, night(ds, {"allow_empty": True} if allow_empty else None))

@@ -20,6 +20,7 @@ from contracts.settings import Settings
 from nightshift.runtime.airflow_api import ENDED, FINISHED, Api
 from nightshift.runtime.commands import Messages, RunError, alone, log_file, show
 from nightshift.runtime.environment import airflow_home
+from nightshift.runtime.home import prepare
 from nightshift.runtime.services import NIGHTLY, WEEKLY, airflow
 
 POLL_SECONDS = 2.0
@@ -59,13 +60,15 @@ def history(until: date, start: date) -> DagRun:
 
 
 def run_dag(settings: Settings, run: DagRun) -> None:
-    """Runs a DAG to its end.
+    """Runs a DAG to its end, in a home that it prepares where that was not done yet.
 
     Raises:
         RunError: it failed, or nothing ran; the message carries the job's error line and the log's path.
-        SettingsError: the same run goes on in another process, or its DAG is paused in the Airflow that is used.
+        SettingsError: the same run goes on in another process, the home cannot be prepared, or the DAG is paused
+            in the Airflow that is used.
     """
     with alone(settings, run.name):
+        prepare(settings)
         log = log_file(settings, run.name)
         print(f"{run.name} (log: {log})", flush=True)
         with airflow(settings, run.name) as api, log.open("w", encoding="utf-8") as copy:
