@@ -8,7 +8,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from filelock import FileLock
 
 from contracts.cli import NoArguments
 from contracts.settings import Settings, load_settings
@@ -62,8 +61,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared_airflow(templates: Path) -> Path:
     """Home of an Airflow that is set up and has no runs."""
     settings = load_settings({"NIGHTSHIFT_HOME": str(templates / "airflow"), "NIGHTSHIFT_PROFILE": "demo"})
-    with FileLock(templates / "airflow.lock"):
-        setup_airflow.run(settings, NoArguments())
+    setup_airflow.run(settings, NoArguments())
     return airflow_home(settings)
 
 
@@ -73,8 +71,7 @@ def prepared_mlflow(templates: Path) -> Path:
     settings = load_settings({"NIGHTSHIFT_HOME": str(templates / "mlflow"), "NIGHTSHIFT_PROFILE": "demo"})
     file = database_file(settings)
     assert file
-    with FileLock(templates / "mlflow.lock"):
-        setup_mlflow.run(settings, NoArguments())
+    setup_mlflow.run(settings, NoArguments())
     return file
 
 

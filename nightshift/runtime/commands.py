@@ -7,12 +7,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from contracts.cli import NoArguments
 from contracts.errors import ERROR_PREFIX, NightshiftError, SettingsError
 from contracts.settings import Settings
 from nightshift.runtime.environment import environment
@@ -22,6 +24,9 @@ QUIET_SECONDS = 8
 
 MESSAGE = re.compile(r"\d\d:\d\d:\d\d (?:INFO|WARNING) nightshift\S*: (.*)")
 """A line of a job that is meant for people."""
+
+
+Setup = Callable[[Settings, NoArguments], None]
 
 
 class RunError(NightshiftError):
@@ -42,6 +47,20 @@ def lock_file(settings: Settings, name: str) -> Path:
     locks = settings.home / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     return locks / f"{name}.lock"
+
+
+def in_turn(name: str) -> Callable[[Setup], Setup]:
+    """Of two programs that set up the same part of the same home, the second one waits for the first."""
+
+    def decorate(setup: Setup) -> Setup:
+        @wraps(setup)
+        def waiting(settings: Settings, arguments: NoArguments) -> None:
+            with FileLock(lock_file(settings, name)):
+                setup(settings, arguments)
+
+        return waiting
+
+    return decorate
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from contracts.errors import SettingsError
 from contracts.files import write_atomically
 from contracts.pools import POOLS
 from contracts.settings import PROJECT, Settings
+from nightshift.runtime.commands import in_turn
 from nightshift.runtime.environment import airflow_home, environment
 
 
@@ -56,6 +57,7 @@ def database_file(settings: Settings) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
+@in_turn("setup-airflow")
 def run(settings: Settings, _: NoArguments) -> None:
     """Creates or migrates the database, imports the pools and the DAGs, where that was not done yet."""
     home = airflow_home(settings)

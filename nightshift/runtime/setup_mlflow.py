@@ -10,8 +10,10 @@ from __future__ import annotations
 from contracts.cli import NoArguments, log, main
 from contracts.settings import Settings
 from models.store.registry import champion, database_file
+from nightshift.runtime.commands import in_turn
 
 
+@in_turn("setup-mlflow")
 def run(settings: Settings, _: NoArguments) -> None:
     """Creates the database where it is missing: it takes ten seconds, and Airflow's tasks need not wait for it."""
     file = database_file(settings)

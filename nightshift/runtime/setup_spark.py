@@ -20,6 +20,7 @@ from contracts.cli import NoArguments, log, main
 from contracts.errors import SettingsError
 from contracts.files import write_if_changed
 from contracts.settings import Settings
+from nightshift.runtime.commands import in_turn
 from nightshift.runtime.environment import environment
 from spark_jobs.cluster.environment import spark_defaults
 
@@ -134,6 +135,7 @@ def make_archive(settings: Settings, jars: Sequence[Path], archive: Path) -> Non
         submit(settings, "--properties-file", str(options), str(script))
 
 
+@in_turn("setup-spark")
 def run(settings: Settings, _: NoArguments) -> None:
     """Fetches the jars, writes spark-defaults.conf and makes the class archive, where they are missing."""
     conf = spark_defaults(settings)
