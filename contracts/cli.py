@@ -47,11 +47,20 @@ class Days:
     start: date = argument("first day of the run's interval")
     end: date = argument("day after its last day")
     allow_empty: bool = argument("let days without records pass, such as when the shop was closed", default=False)
+    also: tuple[date, ...] = argument(
+        "earlier days to take in before, each judged for itself: missed ones, or ones whose logs have changed",
+        default=(),
+    )
 
     @property
     def interval(self) -> Interval:
         """The half-open interval of these days."""
         return Interval(self.start, self.end)
+
+    @property
+    def batches(self) -> list[Interval]:
+        """What is judged and taken in as one, in order: each of the earlier days, then the interval."""
+        return [*(Interval.of_night(day) for day in sorted(self.also) if day < self.start), self.interval]
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,8 @@ def _option(each: Field[Any], kind: Any) -> dict[str, Any]:
     told: dict[str, Any] = {"help": each.metadata["help"]}
     if kind is bool:
         return told | {"action": "store_true"}
+    if get_args(kind)[1:] == (...,):
+        return told | {"type": _moments, "metavar": "YYYY-MM-DD,…", "default": each.default}
     if get_origin(kind) is tuple:
         told["nargs"] = len(get_args(kind))
         kind = get_args(kind)[0]
@@ -122,6 +133,10 @@ def _moment(kind: type[date], text: str) -> date:
     except ValueError as error:
         expected = "an ISO 8601 time" if kind is datetime else "a day, YYYY-MM-DD"
         raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}") from error
+
+
+def _moments(text: str) -> tuple[date, ...]:
+    return tuple(_moment(date, part.strip()) for part in text.split(",") if part.strip())
 
 
 def parse(doc: str | None, kind: type[Arguments], argv: Sequence[str] | None = None) -> Arguments:

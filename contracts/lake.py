@@ -123,6 +123,11 @@ def version(settings: Settings, table: Table) -> int:
     return _open(settings, table).version()
 
 
+def partitions(settings: Settings, table: Table) -> list[dict[str, str]]:
+    """The values of the partition columns, as text, of each partition that has rows."""
+    return [dict(each) for each in _open(settings, table).partitions()]
+
+
 def newest_note(settings: Settings, table: Table) -> dict[str, Any] | None:
     """The note of a table's newest commit, if it has one."""
     (commit,) = _open(settings, table).history(1)

@@ -77,6 +77,16 @@ class Ingest(Section):
     )
     targets: tuple[str, ...] = Field(default=("purchase",), description="behaviours that the model predicts")
     late_days: int = Field(default=3, ge=0, description="how many days before its folder an event may lie")
+    look_back_days: int = Field(
+        default=14, ge=0, description="so many days before a night are looked at for missed days and late files"
+    )
+    missed_days: Literal["take_in", "stop", "report"] = Field(
+        default="take_in", description="days that no run took in: the next night takes them in first, stops, or says so"
+    )
+    late_files: Literal["take_in", "report"] = Field(
+        default="take_in",
+        description="files that came after their day was taken in: the next night takes the day in again, or says so",
+    )
     max_user_events_per_hour: int = Field(
         default=500, ge=1, description="a user with more in one hour is a bot in that hour"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from contracts.columns import Columns as C
@@ -25,6 +26,12 @@ def newest_published(rows: Iterable[Row]) -> Row | None:
     """The newest row of the newest night that was published: the lists that readers of these rows get."""
     published = (row for row in rows if row[C.STATUS] == PUBLISHED)
     return max(published, key=lambda row: (row[C.DS], row[C.PUBLISHED_AT]), default=None)
+
+
+def has_later_model(row: Row) -> bool:
+    """Whether a row of `publications` tells of lists whose model knew what users did after the night."""
+    as_of = row.get(C.MODEL_AS_OF)
+    return as_of is not None and as_of > row[C.DS] + timedelta(days=1)
 
 
 def origin(row: Row) -> str:

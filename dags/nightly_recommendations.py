@@ -7,8 +7,8 @@ Runs at the shop's midnight for the day that just ended. The run of the night `2
 | task | does | when it fails |
 | --- | --- | --- |
 | `land_events` | finds the day's log files and the catalogue | deliver what the error names, clear the task |
-| `clean_events` | events, rejects with reasons, items | the same, for what only reading shows |
-| `validate` | Great Expectations on events and items | mend the data, or the bound in the settings |
+| `clean_events` | events, rejects with reasons, items: written aside | the same, for what only reading shows |
+| `validate` | Great Expectations on them; what passes is taken into the tables | mend the data, or the bound |
 | `choose_model` | champion, or fine-tune the first one | |
 | `embed_items` | vectors of new and changed texts | |
 | `score_users` | every user's top N, to a staging table | |
@@ -60,17 +60,22 @@ with DAG(
         task_id="clean_events",
         job="clean_events",
         arguments=DAYS,
-        pool=write_pool(tables.EVENTS),
-        outlets=assets(
-            tables.EVENTS, tables.EVENTS_REJECTED, tables.INGEST_COUNTS, tables.ITEMS, tables.ITEMS_REJECTED
-        ),
     )
     validate = SparkJob(
         task_id="validate",
         job="validate",
         arguments=[*DAYS, *RUN_ID],
-        pool=write_pool(tables.QUALITY_RESULTS),
-        outlets=assets(tables.QUALITY_RESULTS),
+        pool=write_pool(tables.EVENTS),
+        outlets=assets(
+            tables.EVENTS,
+            tables.EVENTS_REPEATED,
+            tables.EVENTS_REJECTED,
+            tables.INGEST_FILES,
+            tables.INGEST_COUNTS,
+            tables.ITEMS,
+            tables.ITEMS_REJECTED,
+            tables.QUALITY_RESULTS,
+        ),
     )
     choose_model = BranchPythonOperator(
         task_id=TASK,
@@ -94,7 +99,7 @@ with DAG(
     embed_items = SparkJob(
         task_id="embed_items",
         job="embed_items",
-        arguments=[MODEL],
+        arguments=[*NIGHT, MODEL],
         pool=write_pool(tables.ITEM_VECTORS),
         outlets=assets(tables.ITEM_VECTORS),
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,

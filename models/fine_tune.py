@@ -62,7 +62,7 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
     Raises:
         InputError: there is none.
     """
-    catalogue = read_catalogue(settings)
+    catalogue = read_catalogue(settings, windows.end)
     behaviours = list(settings.ingest.behaviours)
     validation = read_split(settings, catalogue, windows.snapshot_id, VALIDATION)
     # what lies before the test window, the validation window included: the ranker's windows are cut from it

@@ -58,10 +58,10 @@ def run(spark: SparkSession, settings: Settings, arguments: AsOf) -> bool:
     lists = simple_lists(spark, settings, trial, challenger)
     counts = counts_before(spark, settings, windows)
     for folder in [challenger, *rivals]:
-        embed_stale(spark, settings, folder)
+        embed_stale(spark, settings, folder, windows)
         with timed(f"Scoring the test users with model {folder.name}"):
             rows = split_rows(spark, settings, windows)
-            lists[folder.name] = model_lists(spark, settings, trial, rows, folder, counts)
+            lists[folder.name] = model_lists(spark, settings, trial, rows, folder, counts, windows.end)
 
     results = {name: measured(trial, made) for name, made in lists.items()}
     for name, of_one in results.items():
@@ -76,7 +76,7 @@ def run(spark: SparkSession, settings: Settings, arguments: AsOf) -> bool:
 
 def read_trial(settings: Settings, windows: Windows) -> Trial:
     """The users of the test window."""
-    catalogue = read_catalogue(settings)
+    catalogue = read_catalogue(settings, windows.end)
     split = read_split(settings, catalogue, windows.snapshot_id, TEST)
     behaviours = list(settings.ingest.behaviours)
     targets = [behaviours.index(name) for name in settings.ingest.targets]
@@ -107,9 +107,9 @@ def split_rows(spark: SparkSession, settings: Settings, windows: Windows) -> Dat
     return sequences.where(F.col(C.SPLIT) == TEST).select(C.USER_ID, C.ITEM_IDS, C.BEHAVIOURS, C.TIMES, C.SESSIONS)
 
 
-def embed_stale(spark: SparkSession, settings: Settings, folder: Path) -> None:
+def embed_stale(spark: SparkSession, settings: Settings, folder: Path, windows: Windows) -> None:
     """Gives every item its vector of the model in ``folder``."""
-    stale = stale_items(settings, folder.name)
+    stale = stale_items(settings, folder.name, windows.end - timedelta(days=1))
     if stale.num_rows:
         log.info("Embedding %s items with model %s …", f"{stale.num_rows:,}", folder.name)
         embed(spark, settings, folder, stale)

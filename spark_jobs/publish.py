@@ -18,16 +18,16 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from contracts import lake
+from contracts import catalogue, lake
 from contracts.cli import Night, argument, log
 from contracts.columns import Columns as C
 from contracts.errors import HeldError
+from contracts.model_ids import as_of
 from contracts.settings import Settings
 from contracts.states import HELD, PUBLISHED, Row, newest, newest_published, origin
 from contracts.tables import (
     EVENTS,
     HINDSIGHT_RESULTS,
-    ITEMS,
     PUBLICATIONS,
     QUALITY_RESULTS,
     RECOMMENDATIONS,
@@ -59,7 +59,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         HeldError: a critical check failed; the message carries every reason.
     """
     night = arguments.ds
-    lists = lake.read(spark, settings, staging(night))
+    lists = lake.read(spark, settings, staging(RECOMMENDATIONS, night))
     content = measure_lists(lists, night)
     live_hash = hash_of_live(spark, settings, night)
     past_rows = lake.rows(settings, PUBLICATIONS)
@@ -117,7 +117,7 @@ def measure(
     last_night: date | None,
 ) -> audit.Measured:
     """All that the audit looks at."""
-    items = lake.read(spark, settings, ITEMS)
+    items = catalogue.frame(spark, settings, arguments.ds)
     past = histories(lake.read(spark, settings, EVENTS), arguments.interval.end, settings)
     before = None
     if last_night:
@@ -164,6 +164,7 @@ def publication(
         C.STATUS: HELD if why else PUBLISHED,
         C.REASONS: list(why),
         C.MODEL_ID: ", ".join(content.models),
+        C.MODEL_AS_OF: max(filter(None, map(as_of, content.models)), default=None),
         C.USERS: content.users,
         C.CONTENT_HASH: content.content_hash,
         C.TABLE_VERSIONS: {

@@ -46,7 +46,9 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
     events = lake.read(spark, settings, EVENTS)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         package = Path(scratch) / f"scoring-{model_folder.name}-{interval.ds}"
-        model_id = pack(settings, model_folder, daily_counts(events, interval.end, settings).toArrow(), package)
+        model_id = pack(
+            settings, model_folder, daily_counts(events, interval.end, settings).toArrow(), interval.ds, package
+        )
         users = in_fixed_batches(
             histories(events, interval.end, settings),
             settings.scoring,
@@ -62,8 +64,8 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
             F.lit(arguments.run_id).alias(C.RUN_ID),
         )
         note = {"run_id": arguments.run_id}
-        lake.replace(rows.select(*RECOMMENDATIONS.names), settings, staging(interval.ds), None, note)
-    count = lake.count(settings, staging(interval.ds))
+        lake.replace(rows.select(*RECOMMENDATIONS.names), settings, staging(RECOMMENDATIONS, interval.ds), None, note)
+    count = lake.count(settings, staging(RECOMMENDATIONS, interval.ds))
     log.info("Scored %s users with model %s in %.1f s.", f"{count:,}", model_id, time.monotonic() - begun)
 
 

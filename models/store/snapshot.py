@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from contracts import lake
+from contracts import catalogue, lake
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.settings import Settings
-from contracts.tables import ITEMS, SEQUENCES
+from contracts.tables import SEQUENCES
 from models.catalogue import CATALOGUE_COLUMNS, Catalogue, histories_from_arrow, lists_from_arrow
 from models.histories import Histories
 from models.metrics import Relevant
@@ -31,13 +32,13 @@ class Split:
     relevant: Relevant
 
 
-def read_catalogue(settings: Settings) -> Catalogue:
-    """The catalogue.
+def read_catalogue(settings: Settings, end: date) -> Catalogue:
+    """The catalogue as of the night before ``end``.
 
     Raises:
         InputError: there is none.
     """
-    return Catalogue.from_arrow(lake.arrow(settings, ITEMS, CATALOGUE_COLUMNS))
+    return Catalogue.from_arrow(catalogue.arrow(settings, end - timedelta(days=1), CATALOGUE_COLUMNS))
 
 
 def read_split(settings: Settings, catalogue: Catalogue, snapshot_id: str, split: str) -> Split:

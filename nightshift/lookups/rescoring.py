@@ -76,7 +76,7 @@ def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Resco
     targets, now = settings.ingest.targets, midnight_seconds(end)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         package = Path(scratch) / "package"
-        pack(settings, chosen_folder(settings, publication[C.MODEL_ID]), daily_counts(settings, end), package)
+        pack(settings, chosen_folder(settings, publication[C.MODEL_ID]), daily_counts(settings, end), night, package)
         worker = Worker.open(package, settings.scoring, targets, now)
         users = pd.DataFrame([history(settings, user, end)])
         comes_out = [row[C.ITEM_ID] for row in worker.lists_of(users)[C.ITEMS][0]]

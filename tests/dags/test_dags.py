@@ -94,8 +94,19 @@ def test_writers_take_the_pool_of_their_table_and_name_it_as_outlet(tasks: dict[
         if task["pool"] != "default_pool"
     }
     assert writing == {
-        "clean_events": ("write_events", ["events", "events_rejected", "ingest_counts", "items", "items_rejected"]),
-        "validate": ("write_quality_results", ["quality_results"]),
+        "validate": (
+            "write_events",
+            [
+                "events",
+                "events_rejected",
+                "events_repeated",
+                "ingest_counts",
+                "ingest_files",
+                "items",
+                "items_rejected",
+                "quality_results",
+            ],
+        ),
         "embed_items": ("write_item_vectors", ["item_vectors"]),
         "score_users": ("write_recommendations", []),
         "publish": ("write_recommendations", ["publications", "quality_results", "recommendations"]),

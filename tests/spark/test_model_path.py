@@ -20,10 +20,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from contracts import lake
-from contracts.cli import AsOf, OneModel
+from contracts.cli import AsOf
 from contracts.errors import InputError, ModelError
 from contracts.settings import PROJECT, Candidates, Settings, Tower, Training, load_settings
-from contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, MODEL_EVALUATIONS, staging
+from contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, MODEL_EVALUATIONS, RECOMMENDATIONS, staging
 from contracts.windows import Windows
 from models import artifact, fine_tune
 from models.identity import model_id
@@ -119,7 +119,7 @@ def champion(settings: Settings) -> Path:
 
 
 def staged(tables: SparkLake) -> list[dict[str, Any]]:
-    return tables.rows(staging(DS))
+    return tables.rows(staging(RECOMMENDATIONS, DS))
 
 
 def test_the_model_folder_is_safetensors_and_json_and_verifies(tables: SparkLake) -> None:
@@ -206,33 +206,32 @@ def test_every_item_has_a_unit_vector_and_equal_texts_of_new_items_have_the_same
     assert rows["i42"]["vector"] != rows["i41"]["vector"]
 
 
+def vectors(tables: SparkLake) -> dict[tuple[str, str], list[float]]:
+    return {(row["item_id"], row["text_hash"]): row["vector"] for row in tables.rows(ITEM_VECTORS)}
+
+
 def test_only_a_changed_text_is_embedded_again(tables: SparkLake) -> None:
     settings, name = tables.settings, champion(tables.settings).name
-    before = {row["item_id"]: row["vector"] for row in tables.rows(ITEM_VECTORS)}
-    assert embed_items.nothing_is_stale(settings, OneModel(model=name))
+    before = vectors(tables)
+    assert embed_items.nothing_is_stale(settings, embed_items.Arguments(ds=DS, model=name))
     changed = item_rows()
     changed[0] |= {"text": "oat drink with vanilla, for coffee", "text_hash": "a hash"}
     tables.write(ITEMS, changed)
-    assert stale_items(settings, name)["item_id"].to_pylist() == ["i00"]
-    embed_items.run(tables.spark, settings, OneModel(model=name))
-    after = {row["item_id"]: row["vector"] for row in tables.rows(ITEM_VECTORS)}
-    assert after["i00"] != before["i00"]
-    assert {key: value for key, value in after.items() if key != "i00"} == {
-        key: value for key, value in before.items() if key != "i00"
-    }
+    assert stale_items(settings, name, DS)["item_id"].to_pylist() == ["i00"]
+    embed_items.run(tables.spark, settings, embed_items.Arguments(ds=DS, model=name))
+    after = vectors(tables)
+    assert {key for key in after if key not in before} == {("i00", "a hash")}
+    assert {key: after[key] for key in before} == before
     # a text is cut where it was cut in training, whatever the settings say today
     changed[0] |= {"text_hash": "another hash"}
     tables.write(ITEMS, changed)
     shorter = settings.model_copy(update={"training": Training(tower=Tower(max_tokens=4))})
-    embed_items.run(tables.spark, shorter, OneModel(model=name))
-    cut_as_before = {row["item_id"]: row["vector"] for row in tables.rows(ITEM_VECTORS)}
-    assert cut_as_before["i00"] == pytest.approx(after["i00"], abs=1e-5)
+    embed_items.run(tables.spark, shorter, embed_items.Arguments(ds=DS, model=name))
+    cut_as_before = vectors(tables)
+    assert cut_as_before["i00", "another hash"] == pytest.approx(after["i00", "a hash"], abs=1e-5)
     tables.write(ITEMS, item_rows())
-    embed_items.run(tables.spark, settings, OneModel(model=name))
-    again = {row["item_id"]: row["vector"] for row in tables.rows(ITEM_VECTORS)}
-    assert again.keys() == before.keys()
-    # another batch pads otherwise: equal but for rounding
-    assert again["i00"] == pytest.approx(before["i00"], abs=1e-5)
+    # of a text that comes back the vector is still there
+    assert embed_items.nothing_is_stale(settings, embed_items.Arguments(ds=DS, model=name))
 
 
 def score(tables: SparkLake, settings: Settings | None = None) -> None:
@@ -292,7 +291,7 @@ def test_a_changed_model_file_is_refused(tables: SparkLake, tmp_path: Path) -> N
         if file.is_file():
             (broken / file.name).write_bytes(file.read_bytes())
     with pytest.raises(ModelError, match=r"tower/\S+ is missing"):
-        pack(tables.settings, broken, pa.table({}), tmp_path / "package")
+        pack(tables.settings, broken, pa.table({}), DS, tmp_path / "package")
 
 
 def test_an_unknown_snapshot_is_named(tables: SparkLake) -> None:
@@ -303,7 +302,7 @@ def test_an_unknown_snapshot_is_named(tables: SparkLake) -> None:
 def test_a_killed_scoring_leaves_nothing_half_done(tables: SparkLake) -> None:
     score(tables)
     whole = staged(tables)
-    versions = lake.version(tables.settings, staging(DS))
+    versions = lake.version(tables.settings, staging(RECOMMENDATIONS, DS))
     command = [sys.executable, "-m", "spark_jobs.score_users", "--ds", str(DS)]
     killed = subprocess.Popen(
         command, env=job_environment(tables, "local[2]"), stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -312,7 +311,7 @@ def test_a_killed_scoring_leaves_nothing_half_done(tables: SparkLake) -> None:
     assert any("Scoring everyone" in line for line in killed.stderr)  # the executors are at work now
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
-    assert lake.version(tables.settings, staging(DS)) == versions
+    assert lake.version(tables.settings, staging(RECOMMENDATIONS, DS)) == versions
     assert staged(tables) == whole
     score(tables)
     assert staged(tables) == whole
@@ -338,7 +337,7 @@ def where(frames):
 settings = load_settings()
 with session("cluster", settings) as spark:
     files = {row.file for row in spark.range(4).repartition(4).mapInPandas(where, "file string").collect()}
-    embed_items.run(spark, settings, OneModel())
+    embed_items.run(spark, settings, embed_items.Arguments(ds=date.fromisoformat(sys.argv[1])))
     score_users.run(spark, settings, score_users.Arguments(ds=date.fromisoformat(sys.argv[1]), run_id="test"))
 print("\\n".join(sorted(files)))
 """

@@ -51,7 +51,7 @@ class Shop:
     settings: Settings
 
     def stage(self, lists: Sequence[dict[str, Any]], night: date = NIGHT) -> None:
-        self.tables.write(staging(night), lists)
+        self.tables.write(staging(RECOMMENDATIONS, night), lists)
 
     def publish(self, night: date = NIGHT, run_id: str = "r1", now: datetime = NOW, **scoring: Any) -> None:
         changed = self.settings.model_copy(update={"scoring": self.settings.scoring.model_copy(update=scoring)})

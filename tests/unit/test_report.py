@@ -28,7 +28,7 @@ from spark_jobs.reporting.changes import Change, changes
 from spark_jobs.reporting.hindsight_section import judged_nights
 from spark_jobs.reporting.night import Verdict, load
 from spark_jobs.reporting.night import verdict as verdict_of
-from tests.factories import counted, event, noon, publication, ranked, recommended, result
+from tests.factories import counted, event, item, noon, publication, ranked, recommended, result
 from tests.lakes import ArrowLake
 
 NIGHT = date(2017, 12, 23)
@@ -40,7 +40,7 @@ EVIL = "<script>alert(1)</script>"
 
 @pytest.fixture
 def shop(arrow_lake: ArrowLake) -> ArrowLake:
-    arrow_lake.write(ITEMS, [{"item_id": "1", "title": f"Milk {EVIL}"}, {"item_id": "2", "title": "Tea"}])
+    arrow_lake.write(ITEMS, [item("1", title=f"Milk {EVIL}"), item("2", title="Tea")])
     arrow_lake.write(
         EVENTS,
         [event("ann", "1", noon(OLD)), event("ann", "2", noon(BEFORE)), event("bob", "1", noon(OLD))],
