@@ -33,13 +33,22 @@ TEXTS_A_SLICE = 1024
 """Texts sorted by length together: enough that a batch holds like lengths, small beside the catalogue."""
 
 
-def stale_items(settings: Settings, model_id: str) -> pa.Table:
-    """Items without a vector of their text: item_id, text, text_hash."""
-    items = lake.arrow(settings, ITEMS, [C.ITEM_ID, C.TEXT, C.TEXT_HASH])
+def stale_items(settings: Settings, model_id: str, at: int | None = None) -> pa.Table:
+    """Items without a vector of their text: item_id, text, text_hash.
+
+    ``at`` is the version of `items` that counts, None the newest. A vector of an item's newest text is never stale: a
+    night may be scoring with it.
+    """
+    text = [C.ITEM_ID, C.TEXT_HASH]
+    items = lake.arrow(settings, ITEMS, [C.ITEM_ID, C.TEXT, C.TEXT_HASH], at=at)
     if not lake.exists(settings, ITEM_VECTORS):
         return items
-    there = lake.arrow(settings, ITEM_VECTORS, [C.ITEM_ID, C.TEXT_HASH], {C.MODEL_ID: model_id})
-    return items.join(there, keys=[C.ITEM_ID, C.TEXT_HASH], join_type="left anti")
+    there = lake.arrow(settings, ITEM_VECTORS, text, {C.MODEL_ID: model_id})
+    stale = items.join(there, keys=text, join_type="left anti")
+    if at is None or not stale.num_rows:
+        return stale
+    newest = there.join(lake.arrow(settings, ITEMS, text), keys=text, join_type="left semi")
+    return stale.join(newest.select([C.ITEM_ID]), keys=C.ITEM_ID, join_type="left anti")
 
 
 def embed(spark: SparkSession, settings: Settings, folder: Path, stale: pa.Table) -> None:

@@ -24,8 +24,10 @@ CATALOGUE, DAYS, VECTORS = "catalogue.arrow", "days.safetensors", "vectors.safet
 """Files of the package, besides the model's own."""
 
 
-def pack(settings: Settings, model_folder: Path, counts: pa.Table, into: Path) -> str:
+def pack(settings: Settings, model_folder: Path, counts: pa.Table, into: Path, items_at: int | None = None) -> str:
     """Fills a folder with all that a worker needs, and gives the model's id.
+
+    ``items_at`` is the version of `items` that is the catalogue, None the newest.
 
     Raises:
         ModelError: the model's folder is damaged, or some item has no vector of the model.
@@ -35,7 +37,7 @@ def pack(settings: Settings, model_folder: Path, counts: pa.Table, into: Path) -
     for file in sorted(model_folder.iterdir()):
         if file.is_file() and file.name not in (artifact.MANIFEST, TEXT_VECTORS):
             shutil.copyfile(file, into / file.name)
-    items = lake.arrow(settings, ITEMS, CATALOGUE_COLUMNS).sort_by(C.ITEM_ID)
+    items = lake.arrow(settings, ITEMS, CATALOGUE_COLUMNS, at=items_at).sort_by(C.ITEM_ID)
     with pa.OSFile(str(into / CATALOGUE), "wb") as sink, pa.ipc.new_file(sink, items.schema) as writer:
         writer.write_table(items)
     catalogue = Catalogue.from_arrow(items)
