@@ -26,9 +26,10 @@ from contracts.settings import Settings
 from contracts.tables import EVENTS, EVENTS_REJECTED, INGEST_COUNTS
 from spark_jobs.cluster.step import main
 from spark_jobs.ingest import items
+from spark_jobs.ingest.deliveries import land_delivered
 from spark_jobs.ingest.events import CLEAN, DUPLICATE, FATE, REJECTED, classified
 from spark_jobs.ingest.exports import counted
-from spark_jobs.ingest.landing import Landing, land
+from spark_jobs.ingest.landing import Landing
 
 Counts = tuple[date, int, int, int, int, int]
 """A row of `ingest_counts`."""
@@ -44,7 +45,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Days) -> None:
         InputError: a file is missing, unreadable or changed during the run.
     """
     interval = arguments.interval
-    landing = land(settings, interval, allow_empty=arguments.allow_empty)
+    landing = land_delivered(settings, interval, allow_empty=arguments.allow_empty)
     landing = counted(spark, settings, interval, landing, allow_empty=arguments.allow_empty)
     items.run(spark, settings, interval, landing)
     records = classified(spark, settings, interval, landing).persist()
