@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from contracts import lake
@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 
 NEVER = date(1000, 1, 1)
 """Before all days; one that Java writes as Python does."""
+
+
+@dataclass(frozen=True)
+class Edition:
+    """The catalogue of a night, as a version of the table has it."""
+
+    night: date
+    at: int | None = None  # None: the newest version
+
+    @classmethod
+    def before(cls, end: date, at: int | None = None) -> Edition:
+        """The catalogue of the night before the day ``end``."""
+        return cls(end - timedelta(days=1), at)
 
 
 @dataclass(frozen=True)
@@ -49,35 +62,35 @@ class Version:
         return (whole & (day == self.whole)) | (~whole & (day > self.whole) & (day <= self.last_log))
 
 
-def days(settings: Settings) -> dict[date, set[bool]]:
+def days(settings: Settings, at: int | None = None) -> dict[date, set[bool]]:
     """The days of `items`, and whether each has a whole catalogue (True), what a log names (False), or both."""
     found: dict[date, set[bool]] = {}
     if lake.exists(settings, ITEMS):
-        for each in lake.partitions(settings, ITEMS):
+        for each in lake.partitions(settings, ITEMS, at):
             found.setdefault(date.fromisoformat(each[C.DS]), set()).add(each[C.WHOLE] == "true")
     return found
 
 
-def version(settings: Settings, night: date) -> Version | None:
-    """The version that a night reads; None where `items` has no rows."""
-    known = days(settings)
+def version(settings: Settings, edition: Edition) -> Version | None:
+    """The days of `items` that make an edition; None where it has no rows."""
+    known = days(settings, edition.at)
     if not known:
         return None
-    seen = [day for day in known if day <= night] or [min(known)]
+    seen = [day for day in known if day <= edition.night] or [min(known)]
     whole = max((day for day in seen if True in known[day]), default=NEVER)
     return Version(whole, max((day for day in seen if False in known[day] and day > whole), default=NEVER))
 
 
-def frame(spark: SparkSession, settings: Settings, night: date) -> DataFrame:
-    """The rows of `items` that hold on a night, one an item.
+def frame(spark: SparkSession, settings: Settings, edition: Edition) -> DataFrame:
+    """The rows of `items` that make an edition, one an item.
 
     Raises:
-        InputError: the table was never written, or has other columns than its contract.
+        InputError: as of `lake.read`.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    rows, found = lake.read(spark, settings, ITEMS), version(settings, night)
+    rows, found = lake.read(spark, settings, ITEMS, edition.at), version(settings, edition)
     if found is None:
         return rows
     rows = rows.where(found.covers(F.col))
@@ -88,7 +101,7 @@ def frame(spark: SparkSession, settings: Settings, night: date) -> DataFrame:
 
 
 def arrow(
-    settings: Settings, night: date, columns: Sequence[str], items: Collection[str | None] | None = None
+    settings: Settings, edition: Edition, columns: Sequence[str], items: Collection[str | None] | None = None
 ) -> pa.Table:
     """`frame` without Spark: some columns, of all items or of those of ``items``.
 
@@ -98,12 +111,12 @@ def arrow(
     import pyarrow as pa
     import pyarrow.dataset as pads
 
-    found = version(settings, night)
+    found = version(settings, edition)
     where = None if found is None else found.covers(pads.field)
     if items is not None:
         wanted = pads.field(C.ITEM_ID).isin(pa.array(sorted(item for item in items if item is not None), pa.string()))
         where = wanted if where is None else wanted & where
-    rows = lake.arrow(settings, ITEMS, list(dict.fromkeys([*columns, C.ITEM_ID, C.DS])), where)
+    rows = lake.arrow(settings, ITEMS, list(dict.fromkeys([*columns, C.ITEM_ID, C.DS])), where, at=edition.at)
     if found is not None and found.has_logs:
         rows = rows.sort_by(C.DS)
         rows = rows.filter(pa.array(~rows[C.ITEM_ID].to_pandas().duplicated(keep="last").to_numpy()))

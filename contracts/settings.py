@@ -105,6 +105,44 @@ class Ingest(Section):
     )
 
 
+class Delivery(Section):
+    """When the logs of a day are all there, and how long a night waits for them."""
+
+    complete_when: Literal["files", "success_file", "manifest", "quiet"] = Field(
+        default="files",
+        description="what says that a day's delivery is complete: a file of the day is there, a marker file, a file "
+        "that counts the records of the others, or that no file has come for a while",
+    )
+    success_file: str = Field(
+        default="_SUCCESS", description="the marker file, in the day's folder; or a name with the day, _OK_%Y%m%d"
+    )
+    manifest: str = Field(
+        default="_MANIFEST.json", description="the file that counts, in the folder of the day; or a name with the day"
+    )
+    quiet_minutes: float = Field(default=15, gt=0, description="without a new file, counted from the day's end")
+    alert_after_minutes: float = Field(
+        default=120, ge=0, description="after the day's end: a night that still waits tells of it"
+    )
+    give_up_after_minutes: float = Field(
+        default=720, ge=0, description="after the day's end: the night waits no more, and fails if logs are missing"
+    )
+    poll_seconds: float = Field(default=30, gt=0, description="how often it is looked whether something came")
+
+    @field_validator("success_file", "manifest")
+    @classmethod
+    def _is_passed_over(cls, name: str) -> str:
+        """A file that is no log must have a name that logs have not."""
+        if not name.rsplit("/", 1)[-1].startswith((".", "_")) or set(name) & set("*?["):
+            raise ValueError("has to start with _ or ., so that it is not taken for a log, and to hold none of * ? [")
+        return name
+
+    @model_validator(mode="after")
+    def _alerts_before_it_gives_up(self) -> Delivery:
+        if self.alert_after_minutes > self.give_up_after_minutes:
+            raise ValueError("alert_after_minutes lies after give_up_after_minutes")
+        return self
+
+
 class Quality(Section):
     """Bounds of the expectations. Shares are between 0 and 1."""
 
@@ -314,6 +352,17 @@ class Airflow(Section):
     scheduled: bool = Field(default=True, description="nights start by themselves at midnight while `make ui` runs")
 
 
+class Weekly(Section):
+    """The weekly model, which starts at the same moment as the night whose day it needs."""
+
+    wait_minutes: float = Field(
+        default=1440, ge=0, description="after its as-of date began: so long it waits for the night of the day before"
+    )
+    without_night: Literal["fail", "train"] = Field(
+        default="fail", description="what becomes of it if that night's events have not been taken in by then"
+    )
+
+
 class Settings(Section):
     """Everything that a run can be told, besides its interval."""
 
@@ -321,6 +370,7 @@ class Settings(Section):
     home: Path = Field(description="where everything lives; NIGHTSHIFT_HOME says so")
     shop: Shop = Shop()
     ingest: Ingest = Ingest()
+    delivery: Delivery = Delivery()
     quality: Quality = Quality()
     splits: Splits = Splits()
     training: Training = Training()
@@ -328,6 +378,7 @@ class Settings(Section):
     baselines: Baselines = Baselines()
     audit: Audit = Audit()
     spark: Spark = Spark()
+    weekly: Weekly = Weekly()
     airflow: Airflow = Airflow()
 
     @field_validator("scoring")

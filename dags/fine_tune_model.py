@@ -31,6 +31,9 @@ from wiring.jobs import PythonJob, SparkJob
 from wiring.lineage import assets
 from wiring.run import AS_OF, EVERY_RUN, TRAINING_PARAMS, at_midnight
 
+TRAINED = "{% set id = ti.xcom_pull(task_ids='fine_tune', key='model_id') %}{{ '--model=' ~ id if id else '' }}"
+"""The model that this run has trained: it is judged, whichever has the alias `challenger` by then."""
+
 with DAG(
     "fine_tune_model",
     doc_md=__doc__,
@@ -59,7 +62,7 @@ with DAG(
     evaluate = SparkJob(
         task_id="evaluate",
         job="evaluate",
-        arguments=AS_OF,
+        arguments=[*AS_OF, TRAINED],
         # no other task writes model_evaluations; item_vectors have a second writer, each night's embed_items
         pool=write_pool(tables.ITEM_VECTORS),
         outlets=assets(tables.MODEL_EVALUATIONS, tables.ITEM_VECTORS),

@@ -29,9 +29,10 @@ from contracts.settings import Settings
 from contracts.tables import INGEST_COUNTS, INGEST_FILES, RECORDS, waiting_table
 from spark_jobs.cluster.step import main
 from spark_jobs.ingest import items
+from spark_jobs.ingest.deliveries import land_delivered
 from spark_jobs.ingest.events import CLEAN, DUPLICATE, REJECTED, REPEATED, classified
 from spark_jobs.ingest.exports import counted
-from spark_jobs.ingest.landing import Landing, land
+from spark_jobs.ingest.landing import Landing
 
 Counts = tuple[date, int, int, int, int, int]
 """A row of `ingest_counts`."""
@@ -45,7 +46,9 @@ def run(spark: SparkSession, settings: Settings, arguments: Days) -> None:
     """
     night, allow_empty = arguments.interval.ds, arguments.allow_empty
     landings = {
-        days: counted(spark, settings, days, land(settings, days, allow_empty=allow_empty), allow_empty=allow_empty)
+        days: counted(
+            spark, settings, days, land_delivered(settings, days, allow_empty=allow_empty), allow_empty=allow_empty
+        )
         for days in arguments.batches
     }
     intake.drop(settings, night)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
+from contracts.catalogue import Edition
 from contracts.cli import Night, OneModel, log
 from contracts.settings import Settings
 from models import artifact
@@ -30,7 +31,7 @@ class Arguments(OneModel, Night):
 def nothing_is_stale(settings: Settings, arguments: Arguments) -> bool:
     """Whether all items have their vector of the model."""
     folder = registry.chosen_folder(settings, arguments.model)
-    if stale_items(settings, folder.name, arguments.ds).num_rows:
+    if stale_items(settings, folder.name, Edition(arguments.ds)).num_rows:
         return False
     log.info("All items have their vector of model %s: nothing to embed.", folder.name)
     return True
@@ -45,7 +46,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
     begun = time.monotonic()
     folder = registry.chosen_folder(settings, arguments.model)
     artifact.verify(folder)
-    stale = stale_items(settings, folder.name, arguments.ds)
+    stale = stale_items(settings, folder.name, Edition(arguments.ds))
     log.info("Embedding %s items with model %s …", f"{stale.num_rows:,}", folder.name)
     embed(spark, settings, folder, stale)
     log.info("Embedded %s items in %.1f s.", f"{stale.num_rows:,}", time.monotonic() - begun)

@@ -7,24 +7,28 @@ CSV with a header (.csv), each also packed (.gz, .zst), or Parquet. Names that s
 The catalogue is all files of the newest folder `landing/items/ds=YYYY-MM-DD/` that is not after the night, or
 else those in `landing/items/`. Where and what else they may be, `mapping.toml` says: docs/bring-your-own-logs.md.
 
-A night's log has records, unless the shop was closed (`shop.closed_weekdays`, `shop.closed_dates`) or
-`--allow-empty` lets it pass. A history of several days may have gaps.
+The day has to be over, and its delivery complete by the rule in `[delivery]` of the settings
+(`spark_jobs/ingest/deliveries.py`). A night's log has records, unless the shop was closed (`shop.closed_weekdays`,
+`shop.closed_dates`) or `--allow-empty` lets it pass. A history of several days may have gaps.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from contracts.cli import Days, log, main
 from contracts.settings import Settings
-from spark_jobs.ingest.landing import land
+from spark_jobs.ingest.deliveries import land_delivered
 
 
 def run(settings: Settings, arguments: Days) -> None:
     """Reads every file to its end, and prints how many records each holds.
 
     Raises:
-        InputError: names what is missing or unreadable, and what to do.
+        InputError: names what is missing, not complete or unreadable, and what to do.
     """
-    landing = land(settings, arguments.interval, allow_empty=arguments.allow_empty)
+    now = datetime.now(UTC)
+    landing = land_delivered(settings, arguments.interval, allow_empty=arguments.allow_empty, now=now)
     for day, files in landing.events.items():
         for file in files:
             print(f"{day}  {file.records:>9,}  {file.path}")

@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.cli import Night, argument, log
 from contracts.columns import Columns as C
 from contracts.errors import HeldError
@@ -117,7 +118,7 @@ def measure(
     last_night: date | None,
 ) -> audit.Measured:
     """All that the audit looks at."""
-    items = catalogue.frame(spark, settings, arguments.ds)
+    items = catalogue.frame(spark, settings, Edition(arguments.ds))
     past = histories(lake.read(spark, settings, EVENTS), arguments.interval.end, settings)
     before = None
     if last_night:

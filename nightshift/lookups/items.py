@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from contracts import catalogue
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.settings import Settings
 from spark_jobs.reporting.item_texts import item_texts
@@ -25,6 +26,6 @@ def known_items(settings: Settings, wanted: Iterable[str | None], night: date) -
     ids = sorted({item for item in wanted if item is not None})
     if not ids:
         return {}
-    rows = catalogue.arrow(settings, night, [C.ITEM_ID, C.CATEGORY], ids).to_pylist()
+    rows = catalogue.arrow(settings, Edition(night), [C.ITEM_ID, C.CATEGORY], ids).to_pylist()
     categories = {row[C.ITEM_ID]: row[C.CATEGORY] for row in rows}
     return {item: Item(title, categories.get(item)) for item, title in item_texts(settings, ids, night).items()}

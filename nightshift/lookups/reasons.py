@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from contracts import catalogue
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.settings import Scoring, Settings
 from models.catalogue import CATALOGUE_COLUMNS, Catalogue
@@ -108,7 +109,7 @@ def _reason(settings: Settings, own: dict[str, Any], events: Sequence[Event], it
 
 def _hindrances(settings: Settings, item: str, events: Sequence[Event], ds: date) -> Iterator[Finding]:
     """What alone keeps the item out of the list."""
-    found = catalogue.arrow(settings, ds, CATALOGUE_COLUMNS, [item])
+    found = catalogue.arrow(settings, Edition(ds), CATALOGUE_COLUMNS, [item])
     if not found.num_rows:
         yield Finding(UNKNOWN_ITEM, "The catalogue does not hold this item.")
         return

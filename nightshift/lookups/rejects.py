@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.dataset as pads
 
 from contracts import catalogue, intake, lake
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.settings import Settings
@@ -139,12 +140,12 @@ def _first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _catalogue(settings: Settings, night: date, reason: str | None) -> tuple[Reason, ...]:
     """Rejects of the catalogue of a night: of one that the gate has not passed, where there is one."""
     waits = waiting_table(CATALOGUE_RECORDS, night)
-    found = catalogue.version(settings, night)
+    found = catalogue.version(settings, Edition(night))
     if lake.exists(settings, waits):
         table, where, items = waits, pads.field(C.REASON).is_valid(), lake.count(settings, waits)
     elif found:
         table, where = ITEMS_REJECTED, pads.field(C.DS) == found.newest
-        items = catalogue.arrow(settings, night, [C.ITEM_ID]).num_rows + lake.count(settings, table, where)
+        items = catalogue.arrow(settings, Edition(night), [C.ITEM_ID]).num_rows + lake.count(settings, table, where)
     else:
         return ()
     rows = (

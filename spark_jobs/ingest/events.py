@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.interval import Interval
 from contracts.mapping import EVENT_COLUMNS, Mapping, Source
@@ -79,7 +80,7 @@ def not_before(records: DataFrame, spark: SparkSession, settings: Settings, inte
 
 def clean_landed(spark: SparkSession, settings: Settings, interval: Interval, landing: Landing) -> DataFrame:
     """Rows of `events` that the landed logs of ``interval`` give; nothing is written."""
-    known = catalogue.frame(spark, settings, interval.ds)
+    known = catalogue.frame(spark, settings, Edition(interval.ds))
     records = not_before(classified(spark, settings, interval, landing, known), spark, settings, interval)
     return records.where(F.col(C.FATE) == CLEAN).select(*EVENTS.names)
 

@@ -19,6 +19,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.cli import log
 from contracts.columns import Columns as C
 from contracts.interval import Interval
@@ -80,9 +81,9 @@ def known_to(spark: SparkSession, settings: Settings, batches: Sequence[Interval
         rows = lake.read(spark, settings, waiting_table(CATALOGUE_RECORDS, night))
         parts.append(rows.where(F.col(C.REASON).isNull()))
     if prepared != WHOLE and lake.exists(settings, ITEMS):
-        parts.append(catalogue.frame(spark, settings, night))
+        parts.append(catalogue.frame(spark, settings, Edition(night)))
     if lake.exists(settings, ITEMS):
-        parts += [catalogue.frame(spark, settings, days.ds) for days in batches[:-1]]
+        parts += [catalogue.frame(spark, settings, Edition(days.ds)) for days in batches[:-1]]
     ids = [part.select(C.ITEM_ID) for part in parts]
     return ids[0] if len(ids) == 1 and prepared != UPDATE else reduce(DataFrame.union, ids).distinct()
 
@@ -121,7 +122,7 @@ def known_items(spark: SparkSession, settings: Settings, interval: Interval, lan
         return catalogue_records(spark, settings, landing).where(F.col(C.REASON).isNull()).select(C.ITEM_ID)
     named = inline_items(spark, settings, interval, landing).select(C.ITEM_ID)
     if lake.exists(settings, ITEMS):
-        named = named.union(catalogue.frame(spark, settings, interval.ds).select(C.ITEM_ID))
+        named = named.union(catalogue.frame(spark, settings, Edition(interval.ds)).select(C.ITEM_ID))
     return named.distinct()
 
 

@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.interval import Interval
@@ -40,15 +41,15 @@ def catalogue_rows(spark: SparkSession, settings: Settings, night: date) -> Cata
     """What a run brings of the catalogue or, where that is nothing new, what the table has as of the night."""
     table = waiting_table(CATALOGUE_RECORDS, night)
     if not lake.exists(settings, table):
-        found = catalogue.version(settings, night)
+        found = catalogue.version(settings, Edition(night))
         day = found.newest if found else night
-        return CatalogueRows(day, catalogue.frame(spark, settings, night), ITEMS_REJECTED)
+        return CatalogueRows(day, catalogue.frame(spark, settings, Edition(night)), ITEMS_REJECTED)
     rows = lake.read(spark, settings, table).where(F.col(C.REASON).isNull()).select(*ITEMS.names)
     first = lake.read(spark, settings, table).orderBy(F.col(C.DS).desc()).select(C.DS, C.WHOLE).first()
     if first is None or first[C.WHOLE] or not lake.exists(settings, ITEMS):
         there = rows
     else:
-        there = rows.unionByName(catalogue.frame(spark, settings, night).select(*ITEMS.names))
+        there = rows.unionByName(catalogue.frame(spark, settings, Edition(night)).select(*ITEMS.names))
     newest = Window.partitionBy(C.ITEM_ID).orderBy(F.col(C.DS).desc())
     one_each = (
         there if first and first[C.WHOLE] else there.withColumn("_n", F.row_number().over(newest)).where("_n = 1")

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.interval import Interval, midnight, midnight_seconds
@@ -104,7 +105,7 @@ def published_lists(settings: Settings, ds: date, max_users: int = MAX_USERS) ->
     of_chosen = (pads.field(C.DS) == ds) & pads.field(C.USER_ID).isin(chosen)
     rows = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID, C.ITEMS, C.MODEL_ID], of_chosen).sort_by(C.USER_ID)
     # baselines break ties by the item's index: the order of the table's rows must not decide
-    items = catalogue.arrow(settings, ds, [C.ITEM_ID])[C.ITEM_ID].unique().sort()
+    items = catalogue.arrow(settings, Edition(ds), [C.ITEM_ID])[C.ITEM_ID].unique().sort()
     listed = rows[C.ITEMS].combine_chunks()
     indptr = indptr_of(pc.list_value_length(listed).to_numpy(zero_copy_only=False))
     shown = padded(indptr, _codes(pc.struct_field(listed.flatten(), C.ITEM_ID), items), N, -1)

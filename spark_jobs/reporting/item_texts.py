@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from contracts import catalogue
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.settings import Settings
 
@@ -17,7 +18,7 @@ def item_texts(settings: Settings, items: Iterable[str], night: date) -> dict[st
     if not wanted:
         return {}
     texts = {item: f"item {item}" for item in wanted}
-    for row in catalogue.arrow(settings, night, columns, wanted).to_pylist():
+    for row in catalogue.arrow(settings, Edition(night), columns, wanted).to_pylist():
         name = row[C.TITLE] or row[C.PRODUCT_TYPE] or row[C.CATEGORY]
         if name:
             texts[row[C.ITEM_ID]] = ", ".join(part for part in (name, row[C.BRAND], row[C.SIZE]) if part)

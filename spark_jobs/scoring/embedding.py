@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.settings import Settings
 from contracts.tables import ITEM_VECTORS
@@ -34,9 +34,9 @@ TEXTS_A_SLICE = 1024
 """Texts sorted by length together: enough that a batch holds like lengths, small beside the catalogue."""
 
 
-def stale_items(settings: Settings, model_id: str, night: date) -> pa.Table:
-    """Items of a night without a vector of their text: item_id, text, text_hash."""
-    items = catalogue.arrow(settings, night, [C.ITEM_ID, C.TEXT, C.TEXT_HASH])
+def stale_items(settings: Settings, model_id: str, edition: Edition) -> pa.Table:
+    """Items of an edition of the catalogue without a vector of their text: item_id, text, text_hash."""
+    items = catalogue.arrow(settings, edition, [C.ITEM_ID, C.TEXT, C.TEXT_HASH])
     if not lake.exists(settings, ITEM_VECTORS):
         return items
     there = lake.arrow(settings, ITEM_VECTORS, [C.ITEM_ID, C.TEXT_HASH], {C.MODEL_ID: model_id})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow as pa
 from safetensors.numpy import save_file
 
 from contracts import lake
+from contracts.catalogue import Edition
 from contracts.catalogue import arrow as catalogue_rows
 from contracts.columns import Columns as C
 from contracts.errors import ModelError
@@ -26,8 +26,8 @@ CATALOGUE, DAYS, VECTORS = "catalogue.arrow", "days.safetensors", "vectors.safet
 """Files of the package, besides the model's own."""
 
 
-def pack(settings: Settings, model_folder: Path, counts: pa.Table, night: date, into: Path) -> str:
-    """Fills a folder with all that a worker needs, the catalogue as of a night, and gives the model's id.
+def pack(settings: Settings, model_folder: Path, counts: pa.Table, edition: Edition, into: Path) -> str:
+    """Fills a folder with all that a worker needs, the edition of the catalogue too, and gives the model's id.
 
     Raises:
         ModelError: the model's folder is damaged, or some item has no vector of the model.
@@ -37,7 +37,7 @@ def pack(settings: Settings, model_folder: Path, counts: pa.Table, night: date, 
     for file in sorted(model_folder.iterdir()):
         if file.is_file() and file.name not in (artifact.MANIFEST, TEXT_VECTORS):
             shutil.copyfile(file, into / file.name)
-    items = catalogue_rows(settings, night, [*CATALOGUE_COLUMNS, C.TEXT_HASH]).sort_by(C.ITEM_ID)
+    items = catalogue_rows(settings, edition, [*CATALOGUE_COLUMNS, C.TEXT_HASH]).sort_by(C.ITEM_ID)
     with pa.OSFile(str(into / CATALOGUE), "wb") as sink, pa.ipc.new_file(sink, items.schema) as writer:
         writer.write_table(items)
     catalogue = Catalogue.from_arrow(items)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from contracts import catalogue, intake, lake
+from contracts.catalogue import Edition
 from contracts.cli import Days
 from contracts.errors import QualityError
 from contracts.settings import Settings
@@ -85,7 +86,7 @@ def test_a_day_that_fails_its_gate_reaches_no_table_and_comes_in_once_it_is_corr
     deliver(settings, SECOND, event("bob", SECOND), event("cat", SECOND))
     gate(tables, SECOND)
     assert users(tables) == {("21", "ann"), ("22", "bob"), ("22", "cat")}
-    assert {row["item_id"] for row in catalogue.arrow(settings, SECOND, ["item_id"]).to_pylist()} == {
+    assert {row["item_id"] for row in catalogue.arrow(settings, Edition(SECOND), ["item_id"]).to_pylist()} == {
         "milk",
         "tea",
         "jam",
@@ -209,8 +210,8 @@ def test_the_catalogue_has_a_version_a_day_and_an_old_day_leaves_the_newer_ones_
     settings = tables.settings
 
     def titles(night: date) -> dict[str, str]:
-        made = catalogue.arrow(settings, night, ["item_id", "title"]).to_pylist()
-        assert {row["item_id"] for row in catalogue.frame(tables.spark, settings, night).collect()} == {
+        made = catalogue.arrow(settings, Edition(night), ["item_id", "title"]).to_pylist()
+        assert {row["item_id"] for row in catalogue.frame(tables.spark, settings, Edition(night)).collect()} == {
             row["item_id"] for row in made
         }
         return {row["item_id"]: row["title"] for row in made}

@@ -20,6 +20,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from contracts import lake
+from contracts.catalogue import Edition
 from contracts.cli import AsOf
 from contracts.errors import InputError, ModelError
 from contracts.settings import PROJECT, Candidates, Settings, Tower, Training, load_settings
@@ -38,6 +39,7 @@ from tests.lakes import TINY_SPARK, SparkLake
 END = date(2017, 3, 5)
 DS = END - timedelta(days=1)
 AS_OF = AsOf(as_of=END)
+JUDGED = evaluate.Arguments(as_of=END)
 USERS = 24
 KINDS = ("milk", "bread", "apples", "coffee", "soap", "cheese")
 
@@ -110,7 +112,7 @@ def tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Spa
     made.write(EVENTS, event_rows())
     build_splits.run(spark, settings, AS_OF)
     fine_tune.run(settings, AS_OF)
-    evaluate.run(spark, settings, AS_OF)
+    evaluate.run(spark, settings, JUDGED)
     return made
 
 
@@ -150,6 +152,9 @@ def test_corrected_logs_other_texts_and_other_settings_give_another_model(tables
     renamed = item_rows()
     renamed[0] |= {"text": "oat drink"}
     tables.write(ITEMS, renamed)
+    # the catalogue is that of the snapshot until there is another snapshot
+    assert origin(settings) == first
+    build_splits.run(tables.spark, settings, AS_OF)
     with_other_text = origin(settings)
     tables.write(ITEMS, item_rows())
     tables.write(EVENTS, event_rows()[2:])
@@ -195,6 +200,44 @@ def test_the_evaluation_compares_with_every_baseline(tables: SparkLake) -> None:
     assert values[name] > values["baseline/popular_7_days"]
 
 
+def evaluated(tables: SparkLake) -> list[dict[str, Any]]:
+    """What the evaluation found, but of ALS, which Spark does not fit twice alike."""
+    return [row for row in tables.rows(MODEL_EVALUATIONS) if row["model_id"] != "baseline/als"]
+
+
+def test_neither_a_night_that_writes_nor_another_challenger_changes_what_is_judged(tables: SparkLake) -> None:
+    settings, model = tables.settings, champion(tables.settings)
+    before, vectors = evaluated(tables), tables.rows(ITEM_VECTORS)
+    mlflow = registry.client(settings)
+    registry.register(settings, mlflow, "another", registry.start_run(mlflow, "another", settings.training, {}))
+    # of what was popular nothing is left, and the catalogue has other texts and lacks an item
+    tables.write(EVENTS, [row | {"item_id": "i52"} for row in event_rows()[::2]])
+    tables.write(ITEMS, [row | {"text": "soup", "text_hash": "s", "available": False} for row in item_rows()[1:]])
+    try:
+        assert fine_tune.run(settings, AS_OF) == model.name
+        registry.register(settings, mlflow, "another", "")
+        tables.write(MODEL_EVALUATIONS, [])
+        assert evaluate.run(tables.spark, settings, evaluate.Arguments(as_of=END, model=model.name))
+        assert evaluated(tables) == before
+        assert tables.rows(ITEM_VECTORS) == vectors
+        with pytest.raises(ModelError, match="another has no manifest"):
+            evaluate.run(tables.spark, settings, JUDGED)
+    finally:
+        tables.write(EVENTS, event_rows())
+        tables.write(ITEMS, item_rows())
+        fine_tune.run(settings, AS_OF)
+
+
+def test_a_model_of_another_snapshot_is_not_judged(tables: SparkLake) -> None:
+    settings, model = tables.settings, champion(tables.settings)
+    day_before = END - timedelta(days=1)
+    build_splits.run(tables.spark, settings, AsOf(as_of=day_before))
+    with pytest.raises(
+        ModelError, match=rf"{model.name} was made from snapshot 2017-03-05-7d-\w+, .* as of 2017-03-04"
+    ):
+        evaluate.run(tables.spark, settings, evaluate.Arguments(as_of=day_before, model=model.name))
+
+
 def test_every_item_has_a_unit_vector_and_equal_texts_of_new_items_have_the_same(tables: SparkLake) -> None:
     rows = {row["item_id"]: row for row in tables.rows(ITEM_VECTORS)}
     assert set(rows) == {row["item_id"] for row in item_rows()}
@@ -217,7 +260,7 @@ def test_only_a_changed_text_is_embedded_again(tables: SparkLake) -> None:
     changed = item_rows()
     changed[0] |= {"text": "oat drink with vanilla, for coffee", "text_hash": "a hash"}
     tables.write(ITEMS, changed)
-    assert stale_items(settings, name, DS)["item_id"].to_pylist() == ["i00"]
+    assert stale_items(settings, name, Edition(DS))["item_id"].to_pylist() == ["i00"]
     embed_items.run(tables.spark, settings, embed_items.Arguments(ds=DS, model=name))
     after = vectors(tables)
     assert {key for key in after if key not in before} == {("i00", "a hash")}
@@ -291,11 +334,11 @@ def test_a_changed_model_file_is_refused(tables: SparkLake, tmp_path: Path) -> N
         if file.is_file():
             (broken / file.name).write_bytes(file.read_bytes())
     with pytest.raises(ModelError, match=r"tower/\S+ is missing"):
-        pack(tables.settings, broken, pa.table({}), DS, tmp_path / "package")
+        pack(tables.settings, broken, pa.table({}), Edition(DS), tmp_path / "package")
 
 
 def test_an_unknown_snapshot_is_named(tables: SparkLake) -> None:
-    with pytest.raises(InputError, match="has no split 'validation' of snapshot 2016-01-01-7d"):
+    with pytest.raises(InputError, match=r"tells of no snapshot 2016-01-01-7d.* run the step build_splits"):
         fine_tune.run(tables.settings, AsOf(as_of=date(2016, 1, 1)))
 
 
@@ -324,6 +367,7 @@ ON_CLUSTER = """
 import sys
 from datetime import date
 
+from contracts.catalogue import Edition
 from contracts.cli import OneModel
 from contracts.settings import load_settings
 from spark_jobs import embed_items, score_users
