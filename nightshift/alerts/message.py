@@ -69,7 +69,7 @@ class Message:
         readers = plain(self.readers)
         return (
             ("What happened", plain(notice.what)),
-            ("Readers now", f"{readers[:1].upper()}{readers[1:]}."),
+            ("Now", f"{readers[:1].upper()}{readers[1:]}."),
             ("What to do", plain(notice.to_do)),
         )
 
