@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -333,6 +333,9 @@ class Audit(Section):
     )
     max_churn: float = Field(default=0.8, description="taste: mean share of a list that is new since the last night")
     max_top_item_share: float = Field(default=0.9, description="taste: share of users that get the commonest item")
+    max_coverage_drop: float = Field(
+        default=0.02, description="warning, and a notice: share of users that had a list in the last night and lost it"
+    )
 
 
 class Spark(Section):
@@ -363,6 +366,17 @@ class Weekly(Section):
     )
 
 
+class Alerts(Section):
+    """What people are told of the nights; where to is said by Airflow's connections (docs/alerts.md)."""
+
+    deadline: time = Field(
+        default=time(6), description="time of the shop's clock at which the lists of the day before must be out"
+    )
+    url: str = Field(
+        default="http://127.0.0.1:8080", description="where people open Airflow's pages: links in messages start so"
+    )
+
+
 class Settings(Section):
     """Everything that a run can be told, besides its interval."""
 
@@ -380,6 +394,7 @@ class Settings(Section):
     spark: Spark = Spark()
     weekly: Weekly = Weekly()
     airflow: Airflow = Airflow()
+    alerts: Alerts = Alerts()
 
     @field_validator("scoring")
     @classmethod

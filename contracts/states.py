@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from contracts.columns import Columns as C
@@ -37,6 +37,28 @@ def has_later_model(row: Row) -> bool:
 def origin(row: Row) -> str:
     """When and by which run a row of `publications` was written, in words."""
     return f"published {row[C.PUBLISHED_AT]:%Y-%m-%d %H:%M} UTC by run {row[C.RUN_ID]}"
+
+
+def readers_get(
+    rows: Sequence[Row], night: date | None = None, run_id: str | None = None, *, replaced: bool = False
+) -> str:
+    """What readers get now, in words, as the message, the page and the banner of a night say it.
+
+    Args:
+        rows: Those of `publications`.
+        night: The night that is spoken of: when readers get other lists than its own, they get them *still*.
+        run_id: The run that is spoken of: lists of another one are this night's *earlier* ones.
+        replaced: Whether a run that was killed has replaced the night's lists since its row was written.
+    """
+    live = newest_published(rows)
+    if live is None:
+        return "nothing was ever published, readers get no lists"
+    if night is None or (live[C.DS] == night and live[C.RUN_ID] == run_id and not replaced):
+        return f"readers get the lists of {live[C.DS]}, {origin(live)}"
+    if live[C.DS] != night:
+        return f"readers still get the lists of {live[C.DS]}, {origin(live)}"
+    since = ", then replaced by a run that did not come to its end" if replaced else ""
+    return f"readers still get this same night's earlier lists, {origin(live)}{since}"
 
 
 def is_critical_failure(result: Mapping[str, Any]) -> bool:

@@ -26,6 +26,7 @@ from airflow.sdk import DAG
 
 from contracts import tables
 from contracts.pools import GPU, write_pool
+from wiring.alerts import ALERTS
 from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
 from wiring.lineage import assets
@@ -41,7 +42,7 @@ with DAG(
     schedule=at_midnight("SAT"),
     **EVERY_RUN,
     params=TRAINING_PARAMS,
-    default_args={**RETRIES, "execution_timeout": timedelta(hours=2)},
+    default_args={**RETRIES, **ALERTS, "execution_timeout": timedelta(hours=2)},
     tags=["nightshift", "weekly", "gpu"],
 ):
     build_splits = SparkJob(

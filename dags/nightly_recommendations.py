@@ -35,6 +35,7 @@ from airflow.sdk import DAG, TriggerRule
 
 from contracts import tables
 from contracts.pools import write_pool
+from wiring.alerts import ALERTS
 from wiring.champion import MODEL, TASK, next_step
 from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
@@ -48,7 +49,7 @@ with DAG(
     schedule=at_midnight(),
     **EVERY_RUN,
     params=NIGHT_PARAMS,
-    default_args={**RETRIES, "execution_timeout": timedelta(hours=2)},
+    default_args={**RETRIES, **ALERTS, "execution_timeout": timedelta(hours=2)},
     tags=["nightshift", "nightly"],
 ):
     land_events = PythonJob(

@@ -139,6 +139,9 @@ def airflow(settings: Settings, purpose: str) -> Iterator[Api]:
                 print(f"{run_id} was cut off before its end: it counts as failed.", flush=True)
                 api.fail(dag_id, run_id)
             yield api
+            # the last task has ended, and may still be telling people why
+            with suppress(Timeout), FileLock(lock_file(settings, "alerts"), timeout=STOP_SECONDS):
+                pass
     finally:
         lock.release()
 

@@ -105,7 +105,7 @@ def _incomplete(settings: Settings, lacking: Mapping[date, str]) -> str:
 def _files(logs: Source) -> Mapping[date | None, list[Path]]:
     """Log files by day; all under None where paths tell none."""
     paths = listed(logs)
-    return {day: of_day for day, of_day in by_day_of(logs, paths).items()} if logs.days else {None: paths}
+    return dict(by_day_of(logs, paths).items()) if logs.days else {None: paths}
 
 
 def _judged(settings: Settings, logs: Source, files: Sequence[Path], day: date, now: datetime | None) -> Delivery:

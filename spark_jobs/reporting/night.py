@@ -17,6 +17,7 @@ from contracts.states import (
     is_critical_failure,
     newest,
     newest_published,
+    readers_get,
 )
 from contracts.tables import PUBLICATIONS, QUALITY_RESULTS
 from spark_jobs.quality import audit
@@ -111,11 +112,9 @@ def verdict(night: NightTables) -> Verdict:
 
 def _readers(night: NightTables) -> str:
     """What readers get now."""
-    live = night.live
-    if live is None:
-        return "Nothing was ever published: readers get no lists."
-    whose = "this night" if live[C.DS] == night.ds else live[C.DS]
-    return f"Readers get the lists of {whose}: {live[C.USERS]:,} users, model {live[C.MODEL_ID]}."
+    told = readers_get(night.publications, night.ds, night.run_id)
+    lists = f": {night.live[C.USERS]:,} users, model {night.live[C.MODEL_ID]}" if night.live else ""
+    return f"{told[0].upper()}{told[1:]}{lists}."
 
 
 def _how_far(night: NightTables) -> str:

@@ -14,7 +14,7 @@ from contracts.pools import POOLS
 from contracts.settings import PROJECT
 from contracts.tables import TABLES
 
-NIGHTLY, WEEKLY = "nightly_recommendations", "fine_tune_model"
+NIGHTLY, WEEKLY, WATCH = "nightly_recommendations", "fine_tune_model", "watch_nights"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def tasks(described: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_loads_exactly_the_dags_without_errors(described: dict[str, Any]) -> None:
     assert described["import_errors"] == {}
-    assert sorted(described["dags"]) == [WEEKLY, NIGHTLY]
+    assert sorted(described["dags"]) == [WEEKLY, NIGHTLY, WATCH]
 
 
 def test_parsing_is_fast_and_imports_nothing_heavy(described: dict[str, Any]) -> None:
@@ -69,6 +69,7 @@ def test_edges(described: dict[str, Any]) -> None:
             "write_report": [],
         },
         WEEKLY: {"build_splits": ["fine_tune"], "fine_tune": ["evaluate"], "evaluate": []},
+        WATCH: {"ask": []},
     }
 
 
@@ -135,6 +136,10 @@ def test_retries_fit_the_failure_and_every_task_ends(tasks: dict[str, dict[str, 
         assert task["retries"] == (0 if task["triggers"] else 2), name
 
 
+def test_every_task_tells_people(tasks: dict[str, dict[str, Any]]) -> None:
+    assert {name for name, task in tasks.items() if task["callbacks"] != [["failed"], ["ended"], ["ended"]]} == set()
+
+
 def test_the_report_runs_always_and_leaves_the_nights_state_alone(tasks: dict[str, dict[str, Any]]) -> None:
     assert [name for name, task in tasks.items() if task["teardown"]] == [f"{NIGHTLY}.write_report"]
 
@@ -156,6 +161,7 @@ def test_params_have_a_schema(described: dict[str, Any]) -> None:
             "ingest_only": ("boolean", None),
         },
         WEEKLY: {"as_of": (["null", "string"], "date")},
+        WATCH: {},
     }
     assert described["dags"][NIGHTLY]["defaults"] == {"allow_empty": False, "ingest_from": None, "ingest_only": False}
     assert described["dags"][WEEKLY]["defaults"] == {"as_of": None}
