@@ -8,6 +8,9 @@ from typing import Any
 
 from contracts.errors import SettingsError
 
+YEARS = range(1980, 2200)
+"""Years of shops' logs: year 1, 1970 and 9999 are what programs write where they know no time."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -47,7 +50,13 @@ class Interval:
 
     @classmethod
     def of_night(cls, ds: date) -> Interval:
-        """The interval of the night ``ds``."""
+        """The interval of the night ``ds``.
+
+        Raises:
+            SettingsError: it has no day after it.
+        """
+        if ds == date.max:
+            raise SettingsError(f"There is no night {ds}: expected one of the years {YEARS.start} to {YEARS.stop - 1}.")
         return cls(ds, ds + timedelta(days=1))
 
 

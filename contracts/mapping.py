@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from contracts.columns import Columns as C
 from contracts.errors import SettingsError
+from contracts.interval import YEARS
 from contracts.settings import Section, Settings, problems, read_toml
 
 FILE = "mapping.toml"
@@ -95,7 +96,12 @@ class Source(Section):
     @property
     def keeps_line_feeds(self) -> bool:
         """Whether the byte 10 ends a line, and stands for nothing else; not so in UTF-16."""
-        return "\n".encode(self.encoding) == b"\n"
+        return self.is_utf8 or "\n".encode(self.encoding) == b"\n"
+
+    @property
+    def read_encoding(self) -> str:
+        """The encoding of lines that have been read: UTF-8, but of those that Spark decodes itself their own."""
+        return self.encoding if self.java_encoding else "utf-8"
 
     @cached_property
     def day_pattern(self) -> str | None:
@@ -111,14 +117,14 @@ class Source(Section):
         return f"{r'(?<![0-9A-Za-z])' if parts[0][:1].isalnum() else before}{middle}{after}"
 
     def day_of(self, below: str) -> date | None:
-        """The day that a path below `path` tells, if it tells one."""
-        found = re.search(self.day_pattern, below) if self.day_pattern else None
+        """The day that a path below `path` tells, if it tells one of a year that logs can have."""
+        found = re.search(self.day_pattern, below, re.ASCII) if self.day_pattern else None
         if not found:
             return None
         told = found.groupdict()
         year = int(told["Y"]) if "Y" in told else 2000 + int(told["y"])
         try:
-            return date(year, int(told["m"]), int(told["d"]))
+            return date(year, int(told["m"]), int(told["d"])) if year in YEARS else None
         except ValueError:
             return None
 

@@ -18,10 +18,12 @@ WORTH_A_WORD = 0.01
 """Share of the records from which a reason is worth advice."""
 
 MEANT = {
-    "unparseable_record": "lines that are no records: look at delimiter, quote, multiline and encoding in [logs]",
+    "unparseable_record": "lines that are no records: look at delimiter, quote, multiline and encoding in [logs]; "
+    "a header that comes again, or a record of more than 1 MiB, is none either",
     "missing_user_id": "records without a user: is event.user_id the right column? If the shop sells to guests, that "
     "is its nature",
     "missing_item_id": "records without an item: is event.item_id the right column?",
+    "unusable_id": "ids of more than 1,024 characters, or with characters that control: is another column the id?",
     "unparseable_time": "times that cannot be read: correct event.event_time or event.time_format",
     "outside_interval": "times of another day than the file's: is [shop] time_zone the shop's? Late events are allowed "
     "for [ingest] late_days",

@@ -19,7 +19,8 @@ from contracts.mapping import Format, Source
 from nightshift.starter.guess import ISO, plain
 from nightshift.starter.words import EVENT_NAMES, ITEM_NAMES
 from spark_jobs.ingest.landing import listed
-from spark_jobs.ingest.log_files import FORMATS, PACKED, array_records, csv_rows, open_text
+from spark_jobs.ingest.log_files import FORMATS, csv_rows
+from spark_jobs.ingest.text_files import PACKED, array_records, open_text
 
 RECORDS = 20_000
 """Records looked at, of all files together."""

@@ -18,13 +18,14 @@ from contracts.settings import Ingest, Settings
 from contracts.tables import EVENTS, RECORDS
 from spark_jobs.ingest.expressions import Field, event_fields
 from spark_jobs.ingest.landing import Landing
-from spark_jobs.ingest.records import BROKEN, finite, read_records, text_or_null
+from spark_jobs.ingest.records import BROKEN, finite, is_unusable, read_records, text_or_null
 from spark_jobs.ingest.times import day_of, event_time, midnight, require_pattern
 
 REASONS = (
     "unparseable_record",
     "missing_user_id",
     "missing_item_id",
+    "unusable_id",
     "unparseable_time",
     "outside_interval",
     "returned",
@@ -176,6 +177,8 @@ def with_event(records: DataFrame, mapping: Mapping, zone: str) -> DataFrame:
         F.col(C.SESSION_ID),
     )
     record = F.concat_ws("\x1f", *(F.coalesce(value, F.lit("\x00")) for value in values))
+    # values that have these characters themselves would make different records one
+    record = F.when(F.concat_ws("", *values).rlike("[\x00\x1f]"), F.to_json(F.array(*values))).otherwise(record)
     event_id = F.substring(F.sha2(F.when(F.col(BROKEN), F.col(C.RAW)).otherwise(record), 256), 1, 32)
     needed = (F.col(C.BEHAVIOUR) == NEEDS_QUANTITY) | F.col("quantity_text").isNotNull()
     return records.withColumns(
@@ -205,6 +208,9 @@ def with_row_reason(records: DataFrame, ingest: Ingest, items: DataFrame, zone: 
         F.col(BROKEN),
         F.col(C.USER_ID).isNull(),
         F.col(C.ITEM_ID).isNull(),
+        is_unusable(F.col(C.USER_ID))
+        | is_unusable(F.col(C.ITEM_ID))
+        | F.coalesce(is_unusable(F.col(C.SESSION_ID)), F.lit(False)),
         time.isNull(),
         (time >= ends) | (time < begins),
         F.col(C.BEHAVIOUR).isin(*returns),

@@ -177,6 +177,7 @@ def require_columns(files: Sequence[LogFile], fields: Sequence[Field], mapping: 
         if shape in checked:
             continue
         checked.add(shape)
+        _require_once(file, fields)
         _require(file, columns, [field for field in fields if not field.optional], mapping)
 
 
@@ -201,6 +202,16 @@ def _require(file: LogFile, columns: Sequence[str], fields: Sequence[Field], map
         f"{file.path} has not what mapping.toml reads: {'; '.join(problems)}. Columns found: {shown(columns)}. "
         "Correct the expression, or what writes the file."
     )
+
+
+def _require_once(file: LogFile, fields: Sequence[Field]) -> None:
+    """Raises an InputError if a field reads a column of which there are several."""
+    read = {path[0] for field in fields for path in expression(field, file.columns, nested=file.format == "json").paths}
+    if twice := [name for name in dict.fromkeys(file.columns) if name in read and file.columns.count(name) > 1]:
+        raise InputError(
+            f"{file.path}: more than one column is named {', '.join(twice)}; found {shown(file.columns)}. Deliver the "
+            "file again with other names, or correct columns in mapping.toml."
+        )
 
 
 def _lacking(field: Field, file: LogFile, columns: Sequence[str]) -> Iterator[str]:

@@ -87,7 +87,7 @@ def _remembered(settings: Settings, folder: Path, dialect: str) -> Memory:
 def _log_file(folder: Path, told: Mapping[str, Any]) -> LogFile:
     columns, types = tuple(told["columns"]), tuple(told["types"])
     known = (folder / told["path"], told["format"], told["records"], columns, told["header"], types, told["is_array"])
-    return LogFile(*known)
+    return LogFile(*known, told["repeated"])
 
 
 def _remember(settings: Settings, folder: Path, dialect: str, memory: Memory) -> None:

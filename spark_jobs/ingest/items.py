@@ -30,9 +30,9 @@ from spark_jobs.ingest.events import day_records, folder_above
 from spark_jobs.ingest.expressions import ITEM_COLUMNS, inline_fields, item_fields
 from spark_jobs.ingest.landing import Landing
 from spark_jobs.ingest.log_files import LogFile
-from spark_jobs.ingest.records import BROKEN, finite, read_records, text_or_null
+from spark_jobs.ingest.records import BROKEN, finite, is_unusable, read_records, text_or_null
 
-REASONS = ("unparseable_record", "missing_item_id", "duplicate_item")
+REASONS = ("unparseable_record", "missing_item_id", "unusable_id", "duplicate_item")
 """Why a catalogue record is not an item, in the order in which they are tried."""
 
 SAYS_AVAILABLE = ("true", "t", "1", "yes", "y", "in stock", "in_stock", "available")
@@ -159,7 +159,7 @@ def inline_items(spark: SparkSession, settings: Settings, interval: Interval, la
         )
         .transform(with_all_columns)
         .transform(with_attributes)
-        .where(F.col(C.ITEM_ID).isNotNull())
+        .where(F.col(C.ITEM_ID).isNotNull() & ~is_unusable(F.col(C.ITEM_ID)))
     )
     names = (*ATTRIBUTES, C.PRICE, C.AVAILABLE)
     newest = attributes.groupBy(C.DS, C.ITEM_ID).agg(F.max_by(F.struct(*names), _WHEN).alias("newest"))
@@ -174,12 +174,12 @@ def with_all_columns(records: DataFrame) -> DataFrame:
 
 
 def with_attributes(records: DataFrame) -> DataFrame:
-    """Adds the columns of an item, normalised: single spaces, nothing empty."""
+    """Adds the columns of an item, normalised: single spaces, no characters that control, nothing empty."""
     words, price = F.lower(text_or_null(F.col(C.AVAILABLE))), finite(F.col(C.PRICE))
     return records.withColumns(
         {
             C.ITEM_ID: text_or_null(F.col(C.ITEM_ID)),
-            **{name: text_or_null(F.regexp_replace(name, r"\s+", " ")) for name in ATTRIBUTES},
+            **{name: text_or_null(F.regexp_replace(name, r"[\s\p{Cc}]+", " ")) for name in ATTRIBUTES},
             C.PRICE: F.when(price >= 0, price),
             C.AVAILABLE: F.coalesce(words.isin(*SAYS_AVAILABLE), F.lit(True)),
         }
@@ -189,7 +189,8 @@ def with_attributes(records: DataFrame) -> DataFrame:
 def with_reason(records: DataFrame) -> DataFrame:
     """Adds why a record is not an item, null if it is. Of several records of an item the first by text is it."""
     same_item = Window.partitionBy(C.ITEM_ID).orderBy(BROKEN, C.RAW)
-    reasons = (F.col(BROKEN), F.col(C.ITEM_ID).isNull(), F.row_number().over(same_item) > 1)
+    item_id = F.col(C.ITEM_ID)
+    reasons = (F.col(BROKEN), item_id.isNull(), is_unusable(item_id), F.row_number().over(same_item) > 1)
     return records.withColumn(
         C.REASON,
         F.coalesce(*(F.when(reason, F.lit(name)) for name, reason in zip(REASONS, reasons, strict=True))),

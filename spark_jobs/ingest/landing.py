@@ -125,14 +125,24 @@ def log_paths(logs: Source) -> tuple[dict[date, list[Path]], list[Path]]:
 
 
 def listed(source: Source) -> list[Path]:
-    """Files of a source, by name, without those that are to be passed over: of a name that starts with `.` or `_`."""
+    """Files of a source, by name, without those that are to be passed over: of a name that starts with `.` or `_`.
+
+    Raises:
+        InputError: a name is no text, so that no table can hold it.
+    """
     if source.path.is_file():
         return [source.path]
-    return sorted(
+    paths = sorted(
         path
         for path in source.path.glob(source.files)
         if path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(source.path).parts)
     )
+    for path in paths:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"The file name {str(path)!a} is not UTF-8. Deliver it under another name.") from error
+    return paths
 
 
 def by_day_of(source: Source, paths: Iterable[Path]) -> dict[date, list[Path]]:

@@ -7,6 +7,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from contracts.errors import SettingsError
+from contracts.interval import YEARS
 from contracts.mapping import Event
 
 UTC = "UTC"
@@ -14,8 +15,10 @@ _WITHOUT_ZONE = r"^\d{4}-\d{1,2}-\d{1,2}([T ](\d{1,2}(:\d{1,2}(:\d{1,2}(\.\d*)?)
 
 
 def event_time(text: Column, event: Event, zone: str) -> Column:
-    """The time of an event, by the mapping's pattern if it has one."""
-    return parsed_time(text, zone) if event.time_format is None else patterned_time(text, event, zone)
+    """The time of an event, by the mapping's pattern if it has one; null for what is no time that an event can have."""
+    time = parsed_time(text, zone) if event.time_format is None else patterned_time(text, event, zone)
+    begins, ends = (F.lit(f"{year}-01-01").cast("timestamp") for year in (YEARS.start, YEARS.stop))
+    return F.when((time >= begins) & (time < ends), time)
 
 
 def parsed_time(text: Column, zone: str = UTC) -> Column:

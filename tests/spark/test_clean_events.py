@@ -94,6 +94,7 @@ def test_every_record_has_its_fate_and_a_second_run_changes_nothing(tables: Spar
         "unparseable_record": '{"event_time": "2017-12-23T10',
         "missing_user_id": event(user_id=" "),
         "missing_item_id": event(item_id=None),
+        "unusable_id": event(user_id="a\x1fnn"),
         "unparseable_time": event(event_time="yesterday"),
         "outside_interval": event(event_time="2017-12-24T00:00:00Z"),
         "returned": event(event_type="Refund", quantity=-1),
@@ -136,7 +137,7 @@ def test_every_record_has_its_fate_and_a_second_run_changes_nothing(tables: Spar
     (broken,) = (r for r in rejected if r["reason"] == "unparseable_record")
     assert broken["raw"] == bad["unparseable_record"]
     assert broken["source_file"] == "events/ds=2017-12-23/a.jsonl.gz"
-    assert counts(tables) == {"2017-12-23": (522, 5, 516, 1)}
+    assert counts(tables) == {"2017-12-23": (523, 5, 517, 1)}
     before = content(tables)
     clean(tables)
     assert content(tables) == before
