@@ -40,7 +40,7 @@ from wiring.champion import MODEL, TASK, next_step
 from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
 from wiring.lineage import assets
-from wiring.run import DAYS, EVERY_RUN, NIGHT, NIGHT_PARAMS, RUN_ID, at_midnight
+from wiring.run import ALSO, DAYS, EVERY_RUN, NIGHT, NIGHT_PARAMS, RUN_ID, at_midnight
 
 with DAG(
     "nightly_recommendations",
@@ -55,17 +55,17 @@ with DAG(
     land_events = PythonJob(
         task_id="land_events",
         module="spark_jobs.land_events",
-        arguments=DAYS,
+        arguments=[*DAYS, *RUN_ID],
     )
     clean_events = SparkJob(
         task_id="clean_events",
         job="clean_events",
-        arguments=DAYS,
+        arguments=[*DAYS, ALSO],
     )
     validate = SparkJob(
         task_id="validate",
         job="validate",
-        arguments=[*DAYS, *RUN_ID],
+        arguments=[*DAYS, ALSO, *RUN_ID],
         pool=write_pool(tables.EVENTS),
         outlets=assets(
             tables.EVENTS,

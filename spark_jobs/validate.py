@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 from contracts import intake
 from contracts.cli import Days, argument, log
 from contracts.errors import QualityError
+from contracts.notices import Notice, tell
 from contracts.settings import Settings
 from contracts.states import CRITICAL
 from spark_jobs.cluster.step import main
@@ -71,6 +72,8 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         if is_night:
             raise QualityError(told)
         log.warning("%s is left out. %s", days.ds, told)
+        what = f"{days.ds} is left out, and stays so until its logs pass. {told}"
+        tell(settings, arguments.run_id, Notice("hole", night, what, "Correct its logs: the next night tries again."))
     settle(spark, settings, night, accepted)
 
 

@@ -53,6 +53,9 @@ DAYS = [
 ]
 """The days whose logs are taken in: the night, or everything since `ingest_from`."""
 
+ALSO = "{% set also = ti.xcom_pull(task_ids='land_events', key='also') %}{{ '--also=' ~ also if also else '' }}"
+"""Earlier days to take in before: missed ones, and those of which files came late, as `land_events` has found them."""
+
 NIGHT_PARAMS = {
     "allow_empty": Param(
         default=False,
