@@ -9,7 +9,8 @@ that the snapshot was made from: what a night writes meanwhile changes nothing.
 
 Everyone ranks the whole catalogue as of the test window's start. The alias `champion` moves if the challenger's
 NDCG@10 is higher than the champion's on the same users, or, the first time, than the popular baseline's. A
-challenger that does not win is no failure.
+challenger that does not win is no failure. As of a day of the past, the rival is the champion of that time, and the
+winner is for the nights of that time: the alias does not go back.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from contracts.catalogue import Edition
 from contracts.cli import AsOf, argument, log, timed
 from contracts.columns import Columns as C
 from contracts.errors import ModelError
+from contracts.model_ids import knows_later
 from contracts.settings import Settings
 from contracts.tables import EVENTS, ITEMS, MODEL_EVALUATIONS, SEQUENCES
 from contracts.windows import TEST, Windows
@@ -68,7 +70,10 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
     versions = pins(settings, windows.snapshot_id)
     events_at, edition = versions[EVENTS.name], Edition.before(windows.end, versions.get(ITEMS.name))
     challenger = challenger_folder(settings, windows, arguments.model)
-    champion = registry.champion(settings)
+    champion = registry.model_of_night(settings, windows.end)
+    if champion and knows_later(champion, windows.end):
+        log.info("Model %s knows what users did in the test window and after it: it is no rival.", champion)
+        champion = None
     trial = read_trial(settings, windows, edition)
     log.info("Comparing on %d users with a target event in the test window.", len(trial.user_ids))
 
@@ -174,9 +179,10 @@ def decide(settings: Settings, trial: Trial, lists: Mapping[str, Ints], challeng
         GATE, rival, won.mean, won.low, won.high, won.users,
     )  # fmt: skip
     if won.mean > 0:
-        registry.promote(registry.client(settings), challenger)
-        log.info("Model %s is the champion now.", challenger)
-        return True
+        is_champion = registry.promote(registry.client(settings), challenger)
+        of_the_past = "is the model of the nights of its time; the champion, made from later events, stays"
+        log.info("Model %s %s.", challenger, "is the champion now" if is_champion else of_the_past)
+        return is_champion
     log.info("The champion stays: model %s did not beat %s.", challenger, rival)
     return False
 

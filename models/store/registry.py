@@ -131,8 +131,10 @@ def register(settings: Settings, mlflow: MlflowClient, model_id: str, run_id: st
         mlflow.set_registered_model_alias(NAME, CHALLENGER, version)
 
 
-def promote(mlflow: MlflowClient, model_id: str) -> None:
-    """Moves the alias `champion`.
+def promote(mlflow: MlflowClient, model_id: str) -> bool:
+    """Makes a model the one of the nights from its as-of date on, and says whether it is the champion now.
+
+    It is not where the champion was made from later events: then the model is for the nights before that one.
 
     Raises:
         ModelError: no version carries that model.
@@ -143,7 +145,12 @@ def promote(mlflow: MlflowClient, model_id: str) -> None:
             raise ModelError(f"No registered version of {NAME!r} carries model {model_id}: fine-tune it first.")
         # a night of the time before the next promotion uses it, also when that night is run later
         mlflow.set_model_version_tag(NAME, version, PROMOTED, "true")
+        now = (aliases(mlflow) or {}).get(CHAMPION)
+        end = model_ids.as_of(model_id)
+        if now and end and model_ids.knows_later(mlflow.get_model_version(NAME, now).tags["model_id"], end):
+            return False
         mlflow.set_registered_model_alias(NAME, CHAMPION, version)
+        return True
 
 
 def aliases(mlflow: MlflowClient) -> dict[str, str] | None:

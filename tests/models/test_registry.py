@@ -71,6 +71,11 @@ def test_a_night_of_the_past_uses_the_champion_of_its_time(registered: Settings)
         2: "2017-12-02-a", 8: "2017-12-02-a", 9: "2017-12-09-b", 15: "2017-12-09-b", 16: "2017-12-16-c",
         30: "2017-12-16-c",
     }  # fmt: skip
+    # one that is made later for the nights of the past leaves the champion alone
+    registry.register(settings, mlflow, "2017-12-08-d", registry.start_run(mlflow, "d", settings.training, {}))
+    assert not registry.promote(mlflow, "2017-12-08-d")
+    assert registry.champion(settings) == "2017-12-16-c"
+    assert registry.model_of_night(settings, date(2017, 12, 8)) == "2017-12-08-d"
     assert [knows_later(str(uses[day]), date(2017, 12, day)) for day in (1, 2)] == [True, False]
 
 
