@@ -18,6 +18,7 @@ from contracts.errors import InputError, SettingsError
 from contracts.interval import Interval
 from contracts.mapping import Source, load_mapping
 from contracts.settings import Settings
+from contracts.waiting import clock
 from spark_jobs.ingest.landing import Landing, by_day_of, land, listed
 
 NAMED = 3
@@ -105,7 +106,7 @@ def _incomplete(settings: Settings, lacking: Mapping[date, str]) -> str:
 def _files(logs: Source) -> Mapping[date | None, list[Path]]:
     """Log files by day; all under None where paths tell none."""
     paths = listed(logs)
-    return dict(by_day_of(logs, paths)) if logs.days else {None: paths}
+    return {day: files for day, files in by_day_of(logs, paths).items()} if logs.days else {None: paths}  # noqa: C416
 
 
 def _judged(settings: Settings, logs: Source, files: Sequence[Path], day: date, now: datetime | None) -> Delivery:
@@ -166,7 +167,8 @@ def _tells_day(name: str, day: date) -> bool:
 
 def _kept(manifests: Sequence[Path], files: Sequence[Path]) -> Delivery:
     """What has come of what the manifests promise; records are counted later."""
-    problems, promised = [], {}
+    problems: list[str] = []
+    promised: dict[Path, Promise] = {}
     for manifest in manifests:
         try:
             promised |= promises(manifest)
@@ -242,8 +244,3 @@ def _came(file: Path) -> datetime:
     """When a file was last written or came here."""
     stat = file.stat()
     return datetime.fromtimestamp(max(stat.st_mtime, stat.st_ctime), UTC)
-
-
-def clock(settings: Settings, moment: datetime) -> str:
-    """A moment as the shop's clock shows it."""
-    return f"{moment.astimezone(settings.shop.zone):%Y-%m-%d %H:%M} ({settings.shop.time_zone})"

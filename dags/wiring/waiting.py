@@ -1,0 +1,156 @@
+"""Tasks that wait in the triggerer, where they take no worker: for a night's logs, and for the weekly model's night."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseOperator, Context
+
+from contracts.errors import ERROR_PREFIX, InputError, NightshiftError
+from contracts.settings import load_settings
+from contracts.tables import INGEST_COUNTS, QUALITY_RESULTS
+from contracts.waiting import AHEAD, WAITS, Patience, clock, model_waits_until
+from wiring.failures import JobLog
+from wiring.run import day
+
+if TYPE_CHECKING:
+    import logging
+
+    from airflow.sdk.types import Logger
+
+BY_SCHEDULE = ("scheduled", "backfill")
+"""Kinds of runs that nobody started by hand, and no other run."""
+
+
+def logs_are_late(
+    log: Logger | logging.Logger,
+    context: Context,  # noqa: ARG001  of whoever is told
+    ds: date,
+    why: str,
+    give_up_at: str,
+) -> None:
+    """Tells that the logs of a night have not come by the deadline: once a night, before it waits on.
+
+    What reaches people is hooked in here.
+    """
+    log.warning("The logs of %s are late: %s. The night waits for them until %s.", ds, why, give_up_at)
+
+
+class LogsSensor(BaseOperator):
+    """Waits until the delivery of the night's day is complete by the rule in the settings.
+
+    It is a success when the logs are there, and also when the time to wait for them is over, as that of an old night is
+    from the start: what is missing, and what to do, the next task says.
+    """
+
+    def execute(self, context: Context) -> None:
+        """Looks, and waits if there is something to wait for."""
+        self.look(context)
+
+    def look(self, context: Context, event: object = None, *, late: bool = False) -> None:
+        """Looks at what has come: at first, and whenever the trigger fires; ``late`` if that was told before."""
+        # not when Airflow loads the DAG: it reads files of many formats
+        from nightshift.runtime.triggers import LogsComplete
+        from spark_jobs.ingest.deliveries import delivery
+
+        with explained(self.log):
+            settings, now = load_settings(), datetime.now(UTC)
+            start = context["data_interval_start"]
+            assert start
+            ds = date.fromisoformat(day(start))
+            patience = Patience.of(settings, ds)
+            if patience.day_ends - now > AHEAD:
+                raise InputError(
+                    f"The night {ds} is not to be run yet: its day ends at {clock(settings, patience.day_ends)}."
+                )
+            found = delivery(settings, ds, now, allow_empty=context["params"]["allow_empty"])
+        give_up_at = clock(settings, patience.give_up_at)
+        if found.complete:
+            self.log.info("The logs of %s are complete: %s.", ds, found.why)
+            return
+        if now >= patience.give_up_at:
+            self.log.warning("The logs of %s are not waited for any more, since %s: %s.", ds, give_up_at, found.why)
+            return
+        if now >= patience.alert_at and not late:
+            logs_are_late(self.log, context, ds, found.why, give_up_at)
+            late = True
+        self.log.info("%sthe logs of %s until %s: %s.", WAITS, ds, give_up_at, found.why)
+        self.defer(
+            trigger=LogsComplete(
+                str(ds), patience.give_up_at if late else patience.alert_at, settings.delivery.poll_seconds
+            ),
+            method_name="look",
+            kwargs={"late": late},
+        )
+
+
+class NightSensor(BaseOperator):
+    """Waits until the events of the day before the model's as-of date were taken in and validated.
+
+    Runs that somebody, or a night, asked for do not wait: they are to train on what there is.
+    """
+
+    tables = (INGEST_COUNTS.name, QUALITY_RESULTS.name)
+
+    def execute(self, context: Context) -> None:
+        """Looks, and waits if there is something to wait for."""
+        self.look(context)
+
+    def look(self, context: Context, event: object = None) -> None:
+        """Looks at what was taken in: at first, and whenever a table changed that tells of it."""
+        from nightshift.runtime.triggers import TablesChanged, commits
+
+        settings, now = load_settings(), datetime.now(UTC)
+        run, end = context["dag_run"], context["data_interval_end"]
+        if context["params"]["as_of"] or run.run_type not in BY_SCHEDULE or not end:
+            self.log.info("This run was asked for: it trains on the events that there are.")
+            return
+        as_of = date.fromisoformat(day(end))
+        night, until = as_of - timedelta(days=1), model_waits_until(settings, as_of)
+        seen = commits(self.tables)
+        why = self._lacking(night)
+        if not why:
+            self.log.info("The events of %s are there, and validated.", night)
+            return
+        if now >= until:
+            with explained(self.log):
+                self._go_on_without(night, why, settings.weekly.without_night == "train")
+            return
+        self.log.info("%sthe night %s until %s: %s.", WAITS, night, clock(settings, until), why)
+        trigger = TablesChanged(seen, until, settings.delivery.poll_seconds)
+        self.defer(trigger=trigger, method_name="look")
+
+    def _go_on_without(self, night: date, why: str, train: bool) -> None:  # noqa: FBT001
+        if train:
+            self.log.warning("The model is trained without the night %s: %s.", night, why)
+            return
+        raise InputError(
+            f"The model was to be trained on the events up to {night}, and {why}. Run that night, then clear this "
+            'task; or let the weekly model do without it: [weekly] without_night = "train" in nightshift.toml.'
+        )
+
+    def _lacking(self, ds: date) -> str:
+        """What the day still lacks; nothing if its events are there."""
+        command = [sys.executable, "-m", "spark_jobs.taken_in", "--ds", str(ds)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        job_log = JobLog()
+        for line in job_log.follow(done.stderr.splitlines()):
+            self.log.info(line)
+        if done.returncode:
+            job_log.fail(self.log, "spark_jobs.taken_in", done.returncode)
+        return done.stdout.strip()
+
+
+@contextmanager
+def explained(log: Logger | logging.Logger) -> Iterator[None]:
+    """Ends the task as a job would that meets an error of ours: with its line and its exit code."""
+    try:
+        yield
+    except NightshiftError as error:
+        log.error(f"{ERROR_PREFIX} {error}")
+        raise SystemExit(error.exit_code) from error
