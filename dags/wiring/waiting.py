@@ -54,22 +54,22 @@ class LogsSensor(BaseOperator):
 
     def look(self, context: Context, event: object = None, *, late: bool = False) -> None:
         """Looks at what has come: at first, and whenever the trigger fires; ``late`` if that was told before."""
+        with explained(self.log):
+            self._look(context, late=late)
+
+    def _look(self, context: Context, *, late: bool) -> None:
         # not when Airflow loads the DAG: it reads files of many formats
         from nightshift.runtime.triggers import LogsComplete
         from spark_jobs.ingest.deliveries import delivery
 
-        with explained(self.log):
-            settings, now = load_settings(), datetime.now(UTC)
-            start = context["data_interval_start"]
-            assert start
-            ds = date.fromisoformat(day(start))
-            patience = Patience.of(settings, ds)
-            if patience.day_ends - now > AHEAD:
-                raise InputError(
-                    f"The night {ds} is not to be run yet: its day ends at {clock(settings, patience.day_ends)}."
-                )
-            found = delivery(settings, ds, now, allow_empty=context["params"]["allow_empty"])
+        settings, now, start = load_settings(), datetime.now(UTC), context["data_interval_start"]
+        assert start
+        ds = date.fromisoformat(day(start))
+        patience = Patience.of(settings, ds)
         give_up_at = clock(settings, patience.give_up_at)
+        if patience.day_ends - now > AHEAD:
+            raise InputError(f"The night {ds} is still to come: its day ends at {clock(settings, patience.day_ends)}.")
+        found = delivery(settings, ds, now, allow_empty=context["params"]["allow_empty"])
         if found.complete:
             self.log.info("The logs of %s are complete: %s.", ds, found.why)
             return
@@ -80,13 +80,9 @@ class LogsSensor(BaseOperator):
             logs_are_late(self.log, context, ds, found.why, give_up_at)
             late = True
         self.log.info("%sthe logs of %s until %s: %s.", WAITS, ds, give_up_at, found.why)
-        self.defer(
-            trigger=LogsComplete(
-                str(ds), patience.give_up_at if late else patience.alert_at, settings.delivery.poll_seconds
-            ),
-            method_name="look",
-            kwargs={"late": late},
-        )
+        until = patience.give_up_at if late else patience.alert_at
+        trigger = LogsComplete(str(ds), until, settings.delivery.poll_seconds)
+        self.defer(trigger=trigger, method_name="look", kwargs={"late": late})
 
 
 class NightSensor(BaseOperator):
@@ -103,30 +99,28 @@ class NightSensor(BaseOperator):
 
     def look(self, context: Context, event: object = None) -> None:
         """Looks at what was taken in: at first, and whenever a table changed that tells of it."""
+        with explained(self.log):
+            self._look(context)
+
+    def _look(self, context: Context) -> None:
         from nightshift.runtime.triggers import TablesChanged, commits
 
-        settings, now = load_settings(), datetime.now(UTC)
         run, end = context["dag_run"], context["data_interval_end"]
         if context["params"]["as_of"] or run.run_type not in BY_SCHEDULE or not end:
             self.log.info("This run was asked for: it trains on the events that there are.")
             return
-        as_of = date.fromisoformat(day(end))
+        settings, as_of = load_settings(), date.fromisoformat(day(end))
         night, until = as_of - timedelta(days=1), model_waits_until(settings, as_of)
+        # seen before it is looked: what changes meanwhile fires the trigger
         seen = commits(self.tables)
         why = self._lacking(night)
         if not why:
             self.log.info("The events of %s are there, and validated.", night)
             return
-        if now >= until:
-            with explained(self.log):
-                self._go_on_without(night, why, settings.weekly.without_night == "train")
-            return
-        self.log.info("%sthe night %s until %s: %s.", WAITS, night, clock(settings, until), why)
-        trigger = TablesChanged(seen, until, settings.delivery.poll_seconds)
-        self.defer(trigger=trigger, method_name="look")
-
-    def _go_on_without(self, night: date, why: str, train: bool) -> None:  # noqa: FBT001
-        if train:
+        if datetime.now(UTC) < until:
+            self.log.info("%sthe night %s until %s: %s.", WAITS, night, clock(settings, until), why)
+            self.defer(trigger=TablesChanged(seen, until, settings.delivery.poll_seconds), method_name="look")
+        if settings.weekly.without_night == "train":
             self.log.warning("The model is trained without the night %s: %s.", night, why)
             return
         raise InputError(

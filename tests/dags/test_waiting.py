@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from contracts import lake
+from contracts.interval import Interval
 from contracts.settings import Settings, load_settings
 from contracts.states import CRITICAL
 from contracts.tables import INGEST_COUNTS, QUALITY_RESULTS
@@ -170,15 +171,28 @@ def test_only_the_night_of_a_day_that_may_still_come_needs_a_triggerer(shop: Set
 
 
 NIGHT_BEFORE = date(2017, 12, 22)
-END = "2017-12-23T00:00:00+00:00"
 
 
-def looked(environ: dict[str, str], kind: str, as_of: str = "") -> tuple[int, str]:
-    """Exit code and output of a weekly run's sensor."""
-    script = Path(__file__).parent / "cases" / "night_sensor.py"
-    command = [sys.executable, str(script), kind, END, as_of]
+def looked(
+    environ: dict[str, str], kind: str, as_of: str = "", sensor: str = "NightSensor", ds: date = NIGHT_BEFORE
+) -> tuple[int, str]:
+    """Exit code and output of a sensor whose run's interval is the day ``ds``."""
+    script = Path(__file__).parent / "cases" / "sensor.py"
+    bounds = [str(moment) for moment in Interval.of_night(ds).bounds(UTC)]
+    command = [sys.executable, str(script), sensor, kind, *bounds, as_of]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
+
+
+def test_an_old_night_does_not_wait_and_one_that_is_far_ahead_is_refused(
+    settings: Settings, airflow_environ: dict[str, str]
+) -> None:
+    code, told = looked(airflow_environ, "manual", sensor="LogsSensor", ds=date(2017, 12, 1))
+    assert (code, "goes on" in told) == (0, True)
+    assert "The logs of 2017-12-01 are not waited for any more, since 2017-12-02 12:00 (UTC): 0 log files" in told
+    code, told = looked(airflow_environ, "manual", sensor="LogsSensor", ds=date(2217, 12, 1))
+    assert code == 65
+    assert "ERROR: The night 2217-12-01 is still to come: its day ends at 2217-12-02 00:00 (UTC)." in told
 
 
 def take_in(settings: Settings, ds: date, *, success: bool = True) -> None:

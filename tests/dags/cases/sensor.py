@@ -1,6 +1,6 @@
-"""Lets the sensor of the weekly model look once, and prints what it makes of it. Run by test_waiting.py.
+"""Lets a sensor look once, and prints what it makes of it. Run by test_waiting.py.
 
-Arguments: the kind of run, the end of its data interval, and its parameter `as_of`, or nothing.
+Arguments: the sensor, the kind of run, start and end of its data interval, and its parameter `as_of`, or nothing.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from typing import Any
 
 from airflow.sdk.exceptions import TaskDeferred
 
-from wiring.waiting import NightSensor
+from wiring import waiting
 
 if __name__ == "__main__":
-    kind, end, as_of = sys.argv[1:]
+    sensor, kind, start, end, as_of = sys.argv[1:]
     context: Any = {
         "dag_run": SimpleNamespace(run_type=kind),
+        "data_interval_start": datetime.fromisoformat(start),
         "data_interval_end": datetime.fromisoformat(end),
-        "params": {"as_of": as_of or None},
+        "params": {"as_of": as_of or None, "allow_empty": False},
     }
     try:
-        NightSensor(task_id="wait_for_night").look(context)
+        getattr(waiting, sensor)(task_id="waits").look(context)
         print("goes on")
     except TaskDeferred as deferred:
         print(f"waits until {deferred.trigger.until}")
