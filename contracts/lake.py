@@ -132,6 +132,12 @@ def partitions(settings: Settings, table: Table, at: int | None = None) -> list[
     return [dict(each) for each in _open(settings, table, at).partitions()]
 
 
+def newest_commit(settings: Settings, table: Table) -> str:
+    """Name of a table's newest commit, as a file; empty where there is none. Light, for who looks over and over."""
+    log = path(settings, table) / "_delta_log"
+    return max((file.name for file in log.glob("*.json") if COMMIT.fullmatch(file.name)), default="")
+
+
 def newest_note(settings: Settings, table: Table) -> dict[str, Any] | None:
     """The note of a table's newest commit, if it has one."""
     (commit,) = _open(settings, table).history(1)

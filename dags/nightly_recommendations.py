@@ -6,6 +6,7 @@ Runs at the shop's midnight for the day that just ended. The run of the night `2
 
 | task | does | when it fails |
 | --- | --- | --- |
+| `wait_for_logs` | waits until the day's logs are complete, by `[delivery]` in the settings | |
 | `land_events` | finds the day's log files and the catalogue | deliver what the error names, clear the task |
 | `clean_events` | events, rejects with reasons, items: written aside | the same, for what only reading shows |
 | `validate` | Great Expectations on them; what passes is taken into the tables | mend the data, or the bound |
@@ -15,6 +16,9 @@ Runs at the shop's midnight for the day that just ended. The run of the night `2
 | `publish` | audits, then replaces the date in one commit | the night is **held**: the last one stays |
 | `write_report` | the night's page, also of a failed night, and the hindsight of a week ago | the night's state stays |
 
+**Waiting takes no worker**: the task is *deferred*, and its log says what is missing and until when it waits. Logs
+that have not come by `alert_after_minutes` after the day's end are told of; at `give_up_after_minutes` the night goes
+on, and `land_events` says what is missing. An old night does not wait at all.
 **Run one night by hand**: `make night DS=2017-12-26`, or trigger the DAG with the logical date
 `2017-12-27 00:00:01`: a run by hand owns the last whole day before its logical date.
 **Run it again**: clear it. The same logs and the same model give the same table.
@@ -41,6 +45,7 @@ from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
 from wiring.lineage import assets
 from wiring.run import ALSO, DAYS, EVERY_RUN, NIGHT, NIGHT_PARAMS, RUN_ID, at_midnight
+from wiring.waiting import LogsSensor
 
 with DAG(
     "nightly_recommendations",
@@ -52,6 +57,7 @@ with DAG(
     default_args={**RETRIES, **ALERTS, "execution_timeout": timedelta(hours=2)},
     tags=["nightshift", "nightly"],
 ):
+    wait_for_logs = LogsSensor(task_id="wait_for_logs")
     land_events = PythonJob(
         task_id="land_events",
         module="spark_jobs.land_events",
@@ -128,5 +134,5 @@ with DAG(
         execution_timeout=timedelta(minutes=30),
     ).as_teardown()
 
-    land_events >> clean_events >> validate >> choose_model >> [fine_tune_model, embed_items]
+    wait_for_logs >> land_events >> clean_events >> validate >> choose_model >> [fine_tune_model, embed_items]
     fine_tune_model >> embed_items >> score_users >> publish >> write_report

@@ -113,6 +113,19 @@ class Api:
         if beat is None or datetime.now(UTC) - datetime.fromisoformat(beat) > SILENCE:
             raise AirflowError(f"The scheduler of the Airflow on {self.url} gave no sign of life since {beat}.")
 
+    def require_triggerer(self) -> None:
+        """Asks whether somebody wakes the tasks that wait.
+
+        Raises:
+            AirflowError: there is no triggerer, or it has given no sign of life for a long time.
+        """
+        beat = self._call("GET", "/api/v2/monitor/health")["triggerer"]["latest_triggerer_heartbeat"]
+        if beat is None or datetime.now(UTC) - datetime.fromisoformat(beat) > SILENCE:
+            raise AirflowError(
+                f"A task waits, and nobody would wake it: the Airflow on {self.url} has no triggerer"
+                f"{f', or none that gave a sign of life since {beat}' if beat else ''}. Start `airflow triggerer`."
+            )
+
     def is_paused(self, dag_id: str) -> bool:
         """Whether the runs of a DAG wait until somebody unpauses it."""
         return bool(self._call("GET", f"/api/v2/dags/{dag_id}")["is_paused"])

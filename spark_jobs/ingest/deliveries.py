@@ -18,6 +18,7 @@ from contracts.errors import InputError, SettingsError
 from contracts.interval import Interval
 from contracts.mapping import Source, load_mapping
 from contracts.settings import Settings
+from contracts.waiting import clock
 from spark_jobs.ingest.landing import Landing, by_day_of, land, listed
 
 NAMED = 3
@@ -243,8 +244,3 @@ def _came(file: Path) -> datetime:
     """When a file was last written or came here."""
     stat = file.stat()
     return datetime.fromtimestamp(max(stat.st_mtime, stat.st_ctime), UTC)
-
-
-def clock(settings: Settings, moment: datetime) -> str:
-    """A moment as the shop's clock shows it."""
-    return f"{moment.astimezone(settings.shop.zone):%Y-%m-%d %H:%M} ({settings.shop.time_zone})"

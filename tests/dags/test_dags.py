@@ -58,6 +58,7 @@ def test_edges(described: dict[str, Any]) -> None:
     }
     assert edges == {
         NIGHTLY: {
+            "wait_for_logs": ["land_events"],
             "land_events": ["clean_events"],
             "clean_events": ["validate"],
             "validate": ["choose_model"],
@@ -68,7 +69,12 @@ def test_edges(described: dict[str, Any]) -> None:
             "publish": ["write_report"],
             "write_report": [],
         },
-        WEEKLY: {"build_splits": ["fine_tune"], "fine_tune": ["evaluate"], "evaluate": []},
+        WEEKLY: {
+            "wait_for_night": ["build_splits"],
+            "build_splits": ["fine_tune"],
+            "fine_tune": ["evaluate"],
+            "evaluate": [],
+        },
         WATCH: {"ask": []},
     }
 
