@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator, Context
 
 from contracts.errors import ERROR_PREFIX, InputError, NightshiftError
@@ -38,7 +39,10 @@ def logs_are_late(log: Logger | logging.Logger, context: Context, ds: date, why:
 
 
 class LogsSensor(BaseOperator):
-    """Waits until the delivery of the night's day is complete by the rule in the settings.
+    """Waits until it is the night's turn, and the delivery of its day is complete by the rule in the settings.
+
+    The nights of a backfill have their turn one after the other, however many of them Airflow's form starts at once:
+    each knows what the one before it has taken in.
 
     It is a success when the logs are there, and also when the time to wait for them is over, as that of an old night is
     from the start: what is missing, and what to do, the next task says.
@@ -54,11 +58,16 @@ class LogsSensor(BaseOperator):
             self._look(context, late=late)
 
     def _look(self, context: Context, *, late: bool) -> None:
+        settings = load_settings()
+        if earlier := earlier_night(context):
+            self.log.info("%sits turn: %s goes before.", WAITS, earlier)
+            again = TimeDeltaTrigger(timedelta(seconds=settings.delivery.poll_seconds))
+            self.defer(trigger=again, method_name="look", kwargs={"late": late})
         # not when Airflow loads the DAG: it reads files of many formats
         from nightshift.runtime.triggers import LogsComplete
         from spark_jobs.ingest.deliveries import delivery
 
-        settings, now, start = load_settings(), datetime.now(UTC), context["data_interval_start"]
+        now, start = datetime.now(UTC), context["data_interval_start"]
         assert start
         ds = date.fromisoformat(day(start))
         patience = Patience.of(settings, ds)
@@ -79,6 +88,17 @@ class LogsSensor(BaseOperator):
         until = patience.give_up_at if late else patience.alert_at
         trigger = LogsComplete(str(ds), until, settings.delivery.poll_seconds)
         self.defer(trigger=trigger, method_name="look", kwargs={"late": late})
+
+
+def earlier_night(context: Context) -> str | None:
+    """Of a backfill's night, the run of an earlier one that has not ended; None where it is its turn.
+
+    A scheduled night does not wait for a backfill, which can take all day.
+    """
+    if context["dag_run"].run_type != "backfill":
+        return None
+    earlier = (context["ti"].get_previous_dagrun(state=state) for state in ("running", "queued"))
+    return next((run.run_id for run in earlier if run), None)
 
 
 class NightSensor(BaseOperator):

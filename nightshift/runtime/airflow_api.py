@@ -78,6 +78,22 @@ class Api:
         # a call whose answer was lost is repeated, and then the run is there already
         self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body, instead={HTTPStatus.CONFLICT: {}})
 
+    def backfill(self, dag_id: str, start: datetime, end: datetime, at_once: int) -> None:
+        """Asks for the scheduled runs between two moments, as the UI's form does; ``at_once`` may go on together."""
+        body = {
+            "dag_id": dag_id,
+            "from_date": start.isoformat(),
+            "to_date": end.isoformat(),
+            "max_active_runs": at_once,
+            "reprocess_behavior": "completed",
+        }
+        self._call("POST", "/api/v2/backfills", body)
+
+    def runs(self, dag_id: str, run_type: str) -> list[dict[str, Any]]:
+        """The runs of a DAG of one type, such as `backfill`, by their data intervals."""
+        found = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns?run_type={run_type}&limit=100")["dag_runs"]
+        return sorted(found, key=lambda run: str(run["data_interval_start"]))
+
     def state(self, dag_id: str, run_id: str) -> str:
         """State of a run."""
         return str(self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
