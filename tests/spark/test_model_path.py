@@ -259,9 +259,13 @@ def test_only_a_changed_text_is_embedded_again(tables: SparkLake) -> None:
     assert embed_items.nothing_is_stale(settings, embed_items.Arguments(ds=DS, model=name))
     changed = item_rows()
     changed[0] |= {"text": "oat drink with vanilla, for coffee", "text_hash": "a hash"}
+    pinned = lake.version(settings, ITEMS)
     tables.write(ITEMS, changed)
+    assert stale_items(settings, name, Edition(DS, pinned)).num_rows == 0
     assert stale_items(settings, name, Edition(DS))["item_id"].to_pylist() == ["i00"]
     embed_items.run(tables.spark, settings, embed_items.Arguments(ds=DS, model=name))
+    # an evaluation of the older text finds its vector still there
+    assert stale_items(settings, name, Edition(DS, pinned)).num_rows == 0
     after = vectors(tables)
     assert {key for key in after if key not in before} == {("i00", "a hash")}
     assert {key: after[key] for key in before} == before
