@@ -28,6 +28,8 @@ with DAG(
     description="At the deadline: are yesterday's lists published?",
     schedule=at(load_settings().alerts.deadline),
     **EVERY_RUN,
+    # a server pauses new DAGs; this one says that the nightly one is paused
+    is_paused_upon_creation=False,
     default_args={**RETRIES, **ALERTS, "execution_timeout": timedelta(minutes=10)},
     tags=["nightshift", "nightly"],
 ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Inbox:
     posts: list[Post] = field(default_factory=list)
     smtp: int = 0
     http: int = 0
+    seconds: float = 0  # how long the web server takes
 
     def to(self, path: str) -> list[dict[str, Any]]:
         """What was posted to ``path``."""
@@ -63,6 +65,7 @@ def serving() -> Iterator[Inbox]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            time.sleep(inbox.seconds)
             inbox.posts.append(Post(self.path, self.headers["Authorization"], body))
             self.send_response(500 if self.path == "/broken" else 200)
             self.end_headers()

@@ -40,7 +40,8 @@ CALL_SECONDS = 8
 SEND_SECONDS = 12
 """How long all channels may take together: less than the time after which Airflow ends the process."""
 
-WEEKLY = "fine_tune_model"
+WEEKLY, FOR_A_NIGHT = "fine_tune_model", "for-"
+"""The DAG that fine-tunes, and how its runs are called that a night waits for."""
 
 KINDS: dict[int, Kind] = {HeldError.exit_code: "held", QualityError.exit_code: "gate"}
 """What a job's exit code means for its night; any other one is a failure."""
@@ -90,10 +91,9 @@ CHANNELS: dict[str, Callable[[Connection, Message], BaseNotifier]] = {
 def failed(context: Context) -> None:
     """Sends why the task failed, and what else its run has to tell."""
     with unobtrusive() as settings:
-        run_id = context["run_id"]
+        told = tell(settings, context["run_id"], failure(settings, context))
+        claim(told)
         if not told_by_triggered(settings, context):
-            told = tell(settings, run_id, failure(settings, context))
-            claim(told)
             send(settings, context, told.notice)
         send_waiting(settings, context)
 
@@ -127,13 +127,17 @@ def failure(settings: Settings, context: Context) -> Notice:
     kind: Kind = KINDS.get(error.exit_code, "failed") if isinstance(error, JobExit) else "failed"
     if context["dag"].dag_id == WEEKLY:
         kind = "model"
+    what = f"{task_id} ended with {type(error).__name__}: {error}"
     if isinstance(error, JobExit):
         what = f"{task_id}: {error.line.removeprefix(ERROR_PREFIX).strip()}"
-    else:
-        what = f"{task_id} ended with {type(error).__name__}: {error}" if error else f"{task_id} failed."
+    elif error is None:
+        run_id = getattr(context["ti"].task, "trigger_run_id", None)
+        what = f"{task_id} failed{f', because the run {run_id} did' if run_id else ''}."
     if kind == "held" and (reasons := held_for(settings, night, context["run_id"])):
         what = f"The audit held the lists. {'; '.join(reasons)}."
-    return Notice(kind, night, what, TO_DO[kind].format(night=night))
+    # without its first model, the night that started this is not published either
+    to_do = TO_DO["failed" if kind == "model" and context["run_id"].startswith(FOR_A_NIGHT) else kind]
+    return Notice(kind, night, what, to_do.format(night=night))
 
 
 def told_by_triggered(settings: Settings, context: Context) -> bool:

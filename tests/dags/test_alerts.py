@@ -21,9 +21,10 @@ import httpx
 import pytest
 
 from contracts.interval import Interval
-from contracts.notices import of_night
+from contracts.notices import of_night, of_run
 from contracts.settings import PROJECT, Settings, load_settings
 from contracts.tables import PUBLICATIONS
+from nightshift.runtime import setup_airflow
 from nightshift.runtime.airflow_api import FINISHED, Api
 from nightshift.runtime.environment import airflow_home, environment, password_file
 from nightshift.runtime.services import NIGHTLY, airflow
@@ -181,6 +182,39 @@ def run(api: Api, dag_id: str, run_id: str) -> str:
     while (state := api.state(dag_id, run_id)) not in FINISHED:
         time.sleep(0.5)
     return state
+
+
+@pytest.fixture
+def cases(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The DAGs of cases/ in the place of the project's."""
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(Path(__file__).parent / "cases"))
+        patch.setenv("PYTHONPATH", str(PROJECT / "dags"))
+        setup_airflow.airflow(home, "dags", "reserialize")
+        yield
+    setup_airflow.airflow(home, "dags", "reserialize")
+
+
+def test_a_run_tells_for_the_one_that_waits_for_it_and_airflow_stops_after_it_has_told(
+    home: Settings, empty: Inbox, cases: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # one connection is in Airflow's database, as docs/alerts.md has it
+    web = f"http://127.0.0.1:{empty.http}/hook"
+    setup_airflow.airflow(
+        home, "connections", "add", "nightshift_webhook", "--conn-type", "http", "--conn-host", web,
+    )  # fmt: skip
+    for name in ("AIRFLOW_CONN_NIGHTSHIFT_SMTP", "AIRFLOW_CONN_NIGHTSHIFT_SLACK"):
+        monkeypatch.setenv(name, on(empty)[name])
+    with airflow(home, "the tests") as api:
+        api.unpause("alerting_once")
+        api.unpause("alerting_waits")
+        assert run(api, "alerting_waits", "w1") == "failed"
+        empty.seconds = 2
+        assert run(api, "alerting_once", "o1") == "failed"
+    empty.seconds = 0
+    assert [(told["run_id"], told["kind"]) for told in empty.to("/hook")] == [("for-w1", "failed"), ("o1", "failed")]
+    assert len(empty.mails) == len(empty.to("/services/T/B/x")) == 2
+    assert [told.notice.what for told in of_run(home, "w1")] == ["waits_for_it failed, because the run for-w1 did."]
 
 
 def home_page(home: Settings, api: Api) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, get_current_context
 
 import wiring.alerts
@@ -20,7 +21,7 @@ from wiring.failures import RETRIES
 # jobs are looked for below the project: here tests/dags/cases/project
 vars(wiring.jobs)["PROJECT"] = Path(__file__).parent / "project"
 # a server that does not answer holds up the test for so long
-vars(wiring.alerts)["CALL_SECONDS"] = 1
+vars(wiring.alerts)["CALL_SECONDS"] = 4
 
 EVIL = "<script>alert(1)</script> <!channel> @all [[ dag.dag_id ]]"
 NIGHT = date(2017, 12, 24)
@@ -61,3 +62,13 @@ with DAG("alerting", **OPTIONS):
 
 with DAG("alerting_once", **OPTIONS):
     job("land_events", InputError.exit_code, "There is no log of 2017-12-24.")
+
+with DAG("alerting_waits", **OPTIONS):
+    TriggerDagRunOperator(
+        task_id="waits_for_it",
+        trigger_dag_id="alerting_once",
+        trigger_run_id="for-{{ run_id }}",
+        wait_for_completion=True,
+        poke_interval=1,
+        retries=0,
+    )
