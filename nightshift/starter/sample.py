@@ -12,8 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import ijson
-
 from contracts.errors import InputError
 from contracts.mapping import Format, Source
 from nightshift.starter.guess import ISO, plain
@@ -250,7 +248,7 @@ def json_records(file: Path, text: str, encoding: str, count: int) -> list[dict[
 
 def array_lines(file: Path, encoding: str) -> Iterator[str]:
     """The elements of a JSON array up to where it is damaged; ingestion says what is wrong there."""
-    with suppress(ijson.JSONError, UnicodeDecodeError):
+    with suppress(ValueError, InputError):
         yield from array_records(file, Source(path=file, encoding=encoding))
 
 

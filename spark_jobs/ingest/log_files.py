@@ -12,8 +12,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, cast
 
-import ijson
-
 from contracts.errors import InputError
 from contracts.mapping import Format, Source
 from spark_jobs.ingest.text_files import (
@@ -205,9 +203,9 @@ def _inspect_array(path: Path, source: Source) -> LogFile:
         head = list(islice(records, PROBED_LINES))
         names = dict.fromkeys(name for record in head for name in keys_of(record))
         return LogFile(path, "json", len(head) + sum(1 for _ in records), tuple(names), is_array=True)
-    except (ijson.JSONError, ValueError) as error:
+    except ValueError as error:
         raise InputError(
-            f"{path} is no JSON array that can be read to its end ({' '.join(str(error).split())}): it is truncated or "
+            f"{path} is no JSON array that can be read to its end ({error}): it is truncated or "
             "damaged, or encoding in mapping.toml is not its own. Deliver the file again."
         ) from error
 

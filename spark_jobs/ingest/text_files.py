@@ -9,15 +9,13 @@ import codecs
 import gzip
 import io
 import json
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
+from dataclasses import dataclass
 from functools import partial
-from math import isfinite
 from pathlib import Path
 from typing import BinaryIO, cast
-
-import ijson
 
 from contracts.errors import InputError
 from contracts.mapping import Source
@@ -35,6 +33,7 @@ MAX_LINE = 1 << 26
 """Bytes of the longest line that is read at all: one that is longer is an error before it fills the memory."""
 BLANK = " \t\r\n"
 """Characters of a line that is no record; other spaces are dirt."""
+SPACES = re.compile(f"[{BLANK}]*")
 BOM = "\ufeff"
 """The mark that some programs write before UTF-8; in the middle of a file where files were joined."""
 
@@ -130,38 +129,84 @@ def joined(lines: Iterable[str], source: Source) -> Iterator[str]:
 
 
 def array_records(path: Path, source: Source) -> Iterator[str]:
-    """The elements of a file that is one JSON array, as lines of JSON, one after the other: the file may be large.
+    """The elements of a file that is one JSON array, each as it stands there, with a line end. The file may be large.
 
     Raises:
-        ijson.JSONError: the array is damaged.
-        UnicodeDecodeError: it is not the UTF-8 that it should be.
+        ValueError: the array is damaged, or not the UTF-8 that it should be.
         InputError: an element is too long, or too deep, to be read.
     """
-    number = read = 0
+    # numbers stay text: one of thousands of digits is an error to Python
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str)
+    window = _Window(_text_chunks(path, source))
+    if window.next_character() != "[":
+        raise ValueError("it does not start with [")
+    window.start += 1
+    ended, number = window.next_character() == "]", 0
+    while not ended:
+        number += 1
+        window.next_character()
+        yield f"{_element(window, decoder, path, number)}\n"
+        separator = window.next_character()
+        if separator not in (",", "]"):
+            raise ValueError(f"after element {number} neither a comma nor ] follows, but {separator!r}")
+        ended = separator == "]"
+        window.start += not ended
+    window.start += 1
+    if window.next_character():
+        raise ValueError(f"more text follows the ] after element {number}")
 
-    def chunks() -> Iterator[bytes]:
-        nonlocal read
-        for text in _text_chunks(path, source):
-            yield (chunk := text.encode())
-            read += len(chunk)
-            if read > MAX_LINE:
-                raise InputError(_too_long(path, f"element {number + 1} of its array"))
 
-    for number, record in enumerate(ijson.items(ijson.from_iter(chunks()), "item"), 1):
-        read = 0
+def _element(window: _Window, decoder: json.JSONDecoder, path: Path, number: int) -> str:
+    """The text of the element at which a window starts; the window then starts after it."""
+    while True:
         try:
-            yield json.dumps(record, ensure_ascii=False, default=_as_number) + "\n"
+            _, end = decoder.raw_decode(window.text, window.start)
         except RecursionError as error:
             raise InputError(
                 f"{path}: element {number} of its array is nested too deeply to be read. Deliver the file again "
                 "without it."
             ) from error
+        except json.JSONDecodeError as error:
+            if not window.widen():
+                raise ValueError(f"element {number} ends early or is no JSON: {error.msg}") from error
+        else:
+            # a number before the window's end may go on, also after e+
+            if len(window.text) - end > len("e+") or not window.widen():
+                element = window.text[window.start : end]
+                window.start = end
+                return element
+        if len(window.text) - window.start > MAX_LINE:
+            raise InputError(_too_long(path, f"element {number} of its array"))
 
 
-def _as_number(number: Decimal) -> float | str:
-    """A fraction as JSON takes it; as text what is too large for a float."""
-    value = float(number)
-    return value if isfinite(value) else str(number)
+@dataclass
+class _Window:
+    """The part of a text that is looked at, from ``start`` on."""
+
+    chunks: Iterator[str]
+    text: str = ""
+    start: int = 0
+
+    def widen(self) -> bool:
+        """Doubles what is looked at, so that a long element is parsed few times; false at the end of the text."""
+        kept = self.text[self.start :]
+        more: list[str] = []
+        length = 0
+        while length <= len(kept) and (chunk := next(self.chunks, None)) is not None:
+            more.append(chunk)
+            length += len(chunk)
+        if length:
+            self.text, self.start = "".join([kept, *more]), 0
+        return length > 0
+
+    def next_character(self) -> str:
+        """The character that comes after spaces, where the window starts from now on; none at the end of the text."""
+        while True:
+            self.start = SPACES.match(self.text, self.start).end()  # type: ignore[union-attr]
+            if self.start < len(self.text):
+                return self.text[self.start]
+            if not self.widen():
+                return ""
 
 
 def _text_chunks(path: Path, source: Source) -> Iterator[str]:
