@@ -316,7 +316,7 @@ def _wait_for_backfill(story: Story) -> list[dict[str, str]]:
     """The runs of the backfill, when all have ended."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        runs = story.api.runs(NIGHTLY, "backfill")
+        runs = story.api.runs_of_type(NIGHTLY, "backfill")
         if runs and all(run["state"] in ("success", "failed") for run in runs):
             return runs
         require(time.monotonic() < deadline, "the backfill ends")

@@ -89,7 +89,7 @@ class Api:
         }
         self._call("POST", "/api/v2/backfills", body)
 
-    def runs(self, dag_id: str, run_type: str) -> list[dict[str, Any]]:
+    def runs_of_type(self, dag_id: str, run_type: str) -> list[dict[str, Any]]:
         """The runs of a DAG of one type, such as `backfill`, by their data intervals."""
         found = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns?run_type={run_type}&limit=100")["dag_runs"]
         return sorted(found, key=lambda run: str(run["data_interval_start"]))
