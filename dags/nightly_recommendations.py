@@ -15,6 +15,9 @@ Runs at the shop's midnight for the day that just ended. The run of the night `2
 | `publish` | audits, then replaces the date in one commit | the night is **held**: the last one stays |
 | `write_report` | the night's page, also of a failed night, and the hindsight of a week ago | the night's state stays |
 
+What goes wrong reaches people where Airflow has a connection for it, and whether a night is out at its deadline the
+DAG `watch_nights` asks: docs/alerts.md.
+
 **Run one night by hand**: `make night DS=2017-12-26`, or trigger the DAG with the logical date
 `2017-12-27 00:00:01`: a run by hand owns the last whole day before its logical date.
 **Run it again**: clear it. The same logs and the same model give the same table.
