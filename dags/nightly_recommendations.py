@@ -19,6 +19,10 @@ Runs at the shop's midnight for the day that just ended. The run of the night `2
 **Waiting takes no worker**: the task is *deferred*, and its log says what is missing and until when it waits. Logs
 that have not come by `alert_after_minutes` after the day's end are told of; at `give_up_after_minutes` the night goes
 on, and `land_events` says what is missing. An old night does not wait at all.
+
+What goes wrong reaches people where Airflow has a connection for it, and whether a night is out at its deadline the
+DAG `watch_nights` asks: docs/alerts.md.
+
 **Run one night by hand**: `make night DS=2017-12-26`, or trigger the DAG with the logical date
 `2017-12-27 00:00:01`: a run by hand owns the last whole day before its logical date.
 **Run it again**: clear it. The same logs and the same model give the same table.

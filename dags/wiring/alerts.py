@@ -40,8 +40,8 @@ CALL_SECONDS = 8
 SEND_SECONDS = 12
 """How long all channels may take together: less than the time after which Airflow ends the process."""
 
-WEEKLY, FOR_A_NIGHT = "fine_tune_model", "for-"
-"""The DAG that fine-tunes, and how its runs are called that a night waits for."""
+NIGHTLY, WEEKLY, FOR_A_NIGHT = "nightly_recommendations", "fine_tune_model", "for-"
+"""The DAGs, and how the runs of the second one are called that a night waits for."""
 
 KINDS: dict[int, Kind] = {HeldError.exit_code: "held", QualityError.exit_code: "gate"}
 """What a job's exit code means for its night; any other one is a failure."""
@@ -176,7 +176,7 @@ def send(settings: Settings, context: Context, notice: Notice) -> None:
         seen = readers(settings, None if notice.kind == "model" else notice.night, context["run_id"])
     except Exception as error:
         seen = f"what readers get cannot be read ({error})"
-    message = Message(notice, context["run_id"], seen, link(settings, context))
+    message = Message(notice, context["run_id"], seen, link(settings, context, notice))
     # side by side: a server that does not answer takes no time from the others, nor can it hold up the process
     threads = {
         conn_id: Thread(target=deliver, args=(connection, message, context), daemon=True)
@@ -215,11 +215,12 @@ def deliver(connection: Connection, message: Message, context: Context) -> None:
         log.info("Told through %s: %s", conn_id, message.headline)
 
 
-def link(settings: Settings, context: Context) -> str:
-    """Where people see the task."""
-    ti = context["ti"]
-    run = f"dags/{ti.dag_id}/runs/{quote(context['run_id'], safe='')}/tasks/{ti.task_id}"
-    return f"{settings.alerts.url.rstrip('/')}/{run}"
+def link(settings: Settings, context: Context, notice: Notice) -> str:
+    """Where people see the task; of a night that is missing, all runs of the nights."""
+    ti, pages = context["ti"], f"{settings.alerts.url.rstrip('/')}/dags"
+    if notice.kind == "missing":
+        return f"{pages}/{NIGHTLY}"
+    return f"{pages}/{ti.dag_id}/runs/{quote(context['run_id'], safe='')}/tasks/{ti.task_id}"
 
 
 @contextmanager

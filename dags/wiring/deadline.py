@@ -8,11 +8,9 @@ from airflow.sdk import get_current_context
 
 from contracts.notices import Notice
 from contracts.settings import load_settings
-from wiring.alerts import announce, night_of
+from wiring.alerts import NIGHTLY, announce, night_of
 
 log = logging.getLogger(__name__)
-
-NIGHTLY = "nightly_recommendations"
 
 TO_DO = (
     "If no run of the night is under way, see whether the DAG {dag} is paused, do what its last message said, and run "
@@ -32,6 +30,6 @@ def ask() -> None:
         return
     running = context["ti"].get_dr_count(NIGHTLY, states=["running"])
     under_way = " A run of the nightly DAG is under way." if running else ""
-    what = f"At the deadline the night {night} is not published: {found.why}.{under_way}"
+    what = f"At the deadline the night {night} is not published: {found.why.rstrip('.')}.{under_way}"
     log.warning(what)
     announce(context, Notice("missing", night, what, TO_DO.format(dag=NIGHTLY, night=night)))

@@ -82,7 +82,7 @@ class Story:
         try:
             run_dag(self.settings, run)
         except RunError as error:
-            return str(error).strip().partition("\n")[0]
+            return " ".join(str(error).split())
         return "success"
 
     def publication(self, number: int) -> dict[str, Any]:

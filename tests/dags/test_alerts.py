@@ -184,39 +184,6 @@ def run(api: Api, dag_id: str, run_id: str) -> str:
     return state
 
 
-@pytest.fixture
-def cases(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The DAGs of cases/ in the place of the project's."""
-    with monkeypatch.context() as patch:
-        patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(Path(__file__).parent / "cases"))
-        patch.setenv("PYTHONPATH", str(PROJECT / "dags"))
-        setup_airflow.airflow(home, "dags", "reserialize")
-        yield
-    setup_airflow.airflow(home, "dags", "reserialize")
-
-
-def test_a_run_tells_for_the_one_that_waits_for_it_and_airflow_stops_after_it_has_told(
-    home: Settings, empty: Inbox, cases: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # one connection is in Airflow's database, as docs/alerts.md has it
-    web = f"http://127.0.0.1:{empty.http}/hook"
-    setup_airflow.airflow(
-        home, "connections", "add", "nightshift_webhook", "--conn-type", "http", "--conn-host", web,
-    )  # fmt: skip
-    for name in ("AIRFLOW_CONN_NIGHTSHIFT_SMTP", "AIRFLOW_CONN_NIGHTSHIFT_SLACK"):
-        monkeypatch.setenv(name, on(empty)[name])
-    with airflow(home, "the tests") as api:
-        api.unpause("alerting_once")
-        api.unpause("alerting_waits")
-        assert run(api, "alerting_waits", "w1") == "failed"
-        empty.seconds = 2
-        assert run(api, "alerting_once", "o1") == "failed"
-    empty.seconds = 0
-    assert [(told["run_id"], told["kind"]) for told in empty.to("/hook")] == [("for-w1", "failed"), ("o1", "failed")]
-    assert len(empty.mails) == len(empty.to("/services/T/B/x")) == 2
-    assert [told.notice.what for told in of_run(home, "w1")] == ["waits_for_it failed, because the run for-w1 did."]
-
-
 def home_page(home: Settings, api: Api) -> list[dict[str, Any]]:
     """The alerts that Airflow's home page shows."""
     login = {"username": "admin", "password": json.loads(password_file(home).read_text())["admin"]}
@@ -242,6 +209,7 @@ def test_a_night_without_logs_is_told_once_again_at_its_deadline_and_on_the_home
     assert failed["what"].startswith("land_events: No catalogue for the night 2017-12-24: ")
     assert failed["link"].endswith(f"/dags/{NIGHTLY}/runs/night-1/tasks/land_events")
     assert (missing["kind"], missing["night"]) == ("missing", "2017-12-24")
+    assert missing["link"] == f"http://127.0.0.1:8080/dags/{NIGHTLY}"
     assert missing["what"].startswith("At the deadline the night 2017-12-24 is not published: failed: land_events: ")
     assert len(empty.mails) == len(empty.to("/services/T/B/x")) == 2
     (alert,) = home_page(home, api)
@@ -255,3 +223,35 @@ def test_a_night_without_logs_is_told_once_again_at_its_deadline_and_on_the_home
     (home.lake / "publications" / "_delta_log" / f"{0:020}.json").write_text("no JSON")
     (alert,) = home_page(home, api)
     assert alert["text"].startswith("What readers see cannot be told")
+
+
+@pytest.fixture
+def cases(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The DAGs of cases/ in the place of the project's, from here on."""
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(Path(__file__).parent / "cases"))
+        patch.setenv("PYTHONPATH", str(PROJECT / "dags"))
+        setup_airflow.airflow(home, "dags", "reserialize")
+        yield
+
+
+def test_a_run_tells_for_the_one_that_waits_for_it_and_airflow_stops_after_it_has_told(
+    home: Settings, empty: Inbox, cases: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # one connection is in Airflow's database, as docs/alerts.md has it
+    web = f"http://127.0.0.1:{empty.http}/hook"
+    setup_airflow.airflow(
+        home, "connections", "add", "nightshift_webhook", "--conn-type", "http", "--conn-host", web,
+    )  # fmt: skip
+    for name in ("AIRFLOW_CONN_NIGHTSHIFT_SMTP", "AIRFLOW_CONN_NIGHTSHIFT_SLACK"):
+        monkeypatch.setenv(name, on(empty)[name])
+    with airflow(home, "the tests") as api:
+        api.unpause("alerting_once")
+        api.unpause("alerting_waits")
+        assert run(api, "alerting_waits", "w1") == "failed"
+        empty.seconds = 2
+        assert run(api, "alerting_once", "o1") == "failed"
+    empty.seconds = 0
+    assert [(told["run_id"], told["kind"]) for told in empty.to("/hook")] == [("for-w1", "failed"), ("o1", "failed")]
+    assert len(empty.mails) == len(empty.to("/services/T/B/x")) == 2
+    assert [told.notice.what for told in of_run(home, "w1")] == ["waits_for_it failed, because the run for-w1 did."]
