@@ -18,7 +18,7 @@ from contracts.mapping import Source
 from spark_jobs.ingest.expressions import Expression, Field, columns_of, expression, quoted, shown
 from spark_jobs.ingest.expressions import Path as Names
 from spark_jobs.ingest.log_files import LogFile, as_glob, is_misread_by_hadoop, text_records
-from spark_jobs.ingest.text_files import BLANK, BOM, GZIP, MAX_RECORD, PACKED
+from spark_jobs.ingest.text_files import BLANK, BOM, MAX_RECORD, ZSTD
 
 BROKEN = "broken"
 """Column that is true where a line could not be parsed as a record."""
@@ -182,15 +182,14 @@ def _as_text(column: Column, kind: str) -> Column:
 def _needs_python(file: LogFile, source: Source) -> bool:
     """Whether Spark's own reader of text cannot read a file.
 
-    It unpacks no zstd, joins no lines and splits no array, knows endings in lower case only, and takes some names
-    for no path; and Java may not know the encoding.
+    It unpacks no zstd, joins no lines and splits no array, and takes some names for no path; and Java may not know the
+    encoding.
     """
     if file.format == "parquet":
         return False
     if file.is_array or (file.format == "csv" and source.multiline):
         return True
-    suffix = file.path.suffix
-    if (suffix.lower() in PACKED and suffix not in GZIP) or is_misread_by_hadoop(file.path):
+    if file.path.suffix.lower() in ZSTD or is_misread_by_hadoop(file.path):
         return True
     return not (source.is_utf8 or source.java_encoding)
 

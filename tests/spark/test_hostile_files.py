@@ -28,7 +28,7 @@ from pyspark.sql import functions as F
 from contracts.columns import Columns as C
 from contracts.interval import Interval
 from contracts.mapping import EVENT_COLUMNS
-from contracts.settings import Settings, load_settings
+from contracts.settings import PROJECT, Settings, load_settings
 from spark_jobs.clean_events import Counts, balance
 from spark_jobs.ingest import items
 from spark_jobs.ingest.events import CLEAN, REASONS, REJECTED, classified
@@ -249,7 +249,7 @@ def reasons_of(made: Ingested) -> dict[str, int]:
     return {reason: found.count(reason) for reason in sorted(set(found))}
 
 
-def test_hostile_values_have_the_reasons_that_the_page_for_users_names(spark: SparkSession, tmp_path: Path) -> None:
+def test_hostile_values_are_rejects_with_a_reason(spark: SparkSession, tmp_path: Path) -> None:
     settings = home(tmp_path)
     folder = settings.landing / f"events/ds={DAY}"
     folder.mkdir(parents=True)
@@ -294,6 +294,11 @@ def test_hostile_values_have_the_reasons_that_the_page_for_users_names(spark: Sp
         "None", "duplicate_item", "duplicate_item", "missing_item_id", "unparseable_record", "unparseable_record",
         "unusable_id", "unusable_id",
     ]  # fmt: skip
+
+
+def test_the_page_for_users_has_every_reason() -> None:
+    page = (PROJECT / "docs/bring-your-own-logs.md").read_text()
+    assert [name for name in (*REASONS, *items.REASONS) if f"| `{name}` |" not in page] == []
 
 
 def test_columns_that_differ_by_case_are_two_columns(spark: SparkSession, tmp_path: Path) -> None:
