@@ -1,7 +1,7 @@
 """Replays nights that go wrong on generated logs of 40 days, through the real scheduler, and prints what came of each.
 
     python -m nightshift.chaos                  # about 20 minutes, in chaos/ below NIGHTSHIFT_HOME
-    python -m nightshift.chaos --docs FILE      # and writes the table into a page, as docs/chaos.md is
+    python -m nightshift.chaos --docs FILE      # and writes the table into a page
 
 What is promised is checked: a promise that is not kept is in the table, and the exit code is 1. The days end yesterday,
 so that the newest night is one that still waits for its logs. What is there from a run before is deleted.
