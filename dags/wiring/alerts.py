@@ -8,6 +8,7 @@ the task is reported, so that nothing here can fail or hold up a night; twenty s
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -177,17 +178,24 @@ def send(settings: Settings, context: Context, notice: Notice) -> None:
     except Exception as error:
         seen = f"what readers get cannot be read ({error})"
     message = Message(notice, context["run_id"], seen, link(settings, context, notice))
+    said: dict[str, str] = {}
+
+    def deliver_one(conn_id: str, connection: Connection) -> None:
+        said[conn_id] = deliver(connection, message, context)
+
     # side by side: a server that does not answer takes no time from the others, nor can it hold up the process
-    threads = {
-        conn_id: Thread(target=deliver, args=(connection, message, context), daemon=True)
-        for conn_id, connection in there.items()
-    }
+    threads = {each[0]: Thread(target=deliver_one, args=each, daemon=True) for each in there.items()}
     for thread in threads.values():
         thread.start()
+    deadline = time.monotonic() + SEND_SECONDS
     for conn_id, thread in threads.items():
-        thread.join(SEND_SECONDS / len(threads))
-        if thread.is_alive():
-            log.warning("No alert through %s: its server does not answer.", conn_id)
+        thread.join(max(0, deadline - time.monotonic()))
+        # one line a channel, also where its thread gets its error after all
+        problem = said.get(conn_id, "its server does not answer.")
+        if problem:
+            log.warning("No alert through %s: %s", conn_id, problem)
+        else:
+            log.info("Told through %s: %s", conn_id, message.headline)
 
 
 def connections() -> dict[str, Connection]:
@@ -201,18 +209,17 @@ def connections() -> dict[str, Connection]:
     return found
 
 
-def deliver(connection: Connection, message: Message, context: Context) -> None:
-    """Sends a message through one channel, and says in one line how that went."""
+def deliver(connection: Connection, message: Message, context: Context) -> str:
+    """Sends a message through one channel; what was in the way, in one line, and nothing if it went well."""
     conn_id = connection.conn_id
     try:
         # not notifier(context), which would render the message as a template: it has words out of the logs
         CHANNELS[conn_id](connection, message).notify(cast("Any", context))
     except KeyError as error:
-        log.warning("No alert through %s: its connection has no %s in its extra (docs/alerts.md).", conn_id, error)
+        return f"its connection has no {error} in its extra (docs/alerts.md)."
     except Exception as error:
-        log.warning("No alert through %s: %s: %s", conn_id, type(error).__name__, " ".join(str(error).split()))
-    else:
-        log.info("Told through %s: %s", conn_id, message.headline)
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return ""
 
 
 def link(settings: Settings, context: Context, notice: Notice) -> str:

@@ -196,8 +196,9 @@ def test_an_old_night_does_not_wait_and_one_that_is_far_ahead_is_refused(
 
 
 def take_in(settings: Settings, ds: date, *, success: bool = True) -> None:
-    """Writes what tells that a day was taken in and validated."""
-    lake.replace_small(settings, INGEST_COUNTS, [(ds, 1, 9, 8, 1, 0)], f"ds = '{ds}'")
+    """Writes what tells that a day was validated, and taken in if it passed."""
+    counted = [(ds, 1, 9, 8, 1, 0)] if success else []
+    lake.replace_small(settings, INGEST_COUNTS, counted, f"ds = '{ds}'")
     result = (ds, "night", "events", "there are events", CRITICAL, success, ">= 1", "8")
     lake.replace_small(settings, QUALITY_RESULTS, [result], f"ds = '{ds}'")
 
@@ -213,7 +214,7 @@ def test_a_weekly_run_does_not_train_on_a_hole_silently(settings: Settings, airf
         "ERROR: The model was to be trained on the events up to 2017-12-22, and its logs have not been taken in" in told
     )
     take_in(settings, NIGHT_BEFORE, success=False)
-    assert "and its events failed 1 critical expectation. Run that night" in looked(airflow_environ, "backfill")[1]
+    assert "and its data failed 1 critical expectation. Run that night" in looked(airflow_environ, "backfill")[1]
     file.write_text('[weekly]\nwithout_night = "train"\n')
     code, told = looked(airflow_environ, "scheduled")
     assert (code, "trained without the night 2017-12-22" in told) == (0, True)
