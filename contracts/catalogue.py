@@ -87,15 +87,20 @@ def frame(spark: SparkSession, settings: Settings, edition: Edition) -> DataFram
     Raises:
         InputError: as of `lake.read`.
     """
-    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     rows, found = lake.read(spark, settings, ITEMS, edition.at), version(settings, edition)
     if found is None:
         return rows
     rows = rows.where(found.covers(F.col))
-    if not found.has_logs:
-        return rows
+    return newest_of_each(rows) if found.has_logs else rows
+
+
+def newest_of_each(rows: DataFrame) -> DataFrame:
+    """Of several rows of an item the one of the newest day."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
     newest_first = Window.partitionBy(C.ITEM_ID).orderBy(F.col(C.DS).desc())
     return rows.withColumn("_n", F.row_number().over(newest_first)).where("_n = 1").drop("_n")
 

@@ -63,11 +63,12 @@ def rejects(settings: Settings) -> Iterator[tuple[Table, pads.Expression]]:
         yield waiting_table(RECORDS, night), pads.field(C.DS).isin(days) & pads.field(C.REASON).is_valid()
 
 
-def rejected_by_day(settings: Settings, where: pads.Expression) -> dict[tuple[date, str], int]:
-    """Number of rejected records by day and reason."""
+def rejected_by_day(settings: Settings, where: pads.Expression | None = None) -> dict[tuple[date, str], int]:
+    """Number of rejected records, all or those of ``where``, by day and reason."""
     found: dict[tuple[date, str], int] = {}
     for table, those in rejects(settings):
-        grouped = lake.arrow(settings, table, [C.DS, C.REASON], where & those).group_by([C.DS, C.REASON])
+        wanted = those if where is None else where & those
+        grouped = lake.arrow(settings, table, [C.DS, C.REASON], wanted).group_by([C.DS, C.REASON])
         for row in grouped.aggregate([([], "count_all")]).to_pylist():
             found[row[C.DS], row[C.REASON]] = row["count_all"]
     return found

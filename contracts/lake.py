@@ -138,12 +138,6 @@ def newest_commit(settings: Settings, table: Table) -> str:
     return max((file.name for file in log.glob("*.json") if COMMIT.fullmatch(file.name)), default="")
 
 
-def newest_note(settings: Settings, table: Table) -> dict[str, Any] | None:
-    """The note of a table's newest commit, if it has one."""
-    (commit,) = _open(settings, table).history(1)
-    return _note(commit)
-
-
 def note_with(settings: Settings, table: Table, values: Mapping[str, object]) -> dict[str, Any] | None:
     """The newest note of a table's commits that has these values; None where the log keeps no such commit."""
     notes = (_note(commit) for commit in _open(settings, table).history())

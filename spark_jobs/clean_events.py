@@ -14,7 +14,7 @@ them. Running it again replaces what it wrote.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
@@ -32,7 +32,7 @@ from spark_jobs.ingest import items
 from spark_jobs.ingest.deliveries import land_delivered
 from spark_jobs.ingest.events import CLEAN, DUPLICATE, REJECTED, REPEATED, classified
 from spark_jobs.ingest.exports import counted
-from spark_jobs.ingest.landing import Landing
+from spark_jobs.ingest.landing import Landing, written
 
 Counts = tuple[date, int, int, int, int, int]
 """A row of `ingest_counts`."""
@@ -106,9 +106,8 @@ def files_of(landings: Mapping[Interval, Landing]) -> list[tuple[object, ...]]:
         root = landing.mapping.logs.root
         for day, files in landing.events.items():
             for file in files:
-                stat = file.path.stat()
-                modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-                rows.append((day, file.path.relative_to(root).as_posix(), file.records, stat.st_size, modified))
+                name, size = file.path.relative_to(root).as_posix(), file.path.stat().st_size
+                rows.append((day, name, file.records, size, written(file.path)))
     return rows
 
 

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
@@ -23,6 +23,11 @@ from contracts.cli import RESULT_FILE, read_result
 from contracts.settings import PROJECT, load_settings
 from spark_jobs.cluster.environment import spark_defaults
 from wiring.failures import JobLog
+
+if TYPE_CHECKING:
+    import logging
+
+    from airflow.sdk.types import Logger
 
 KILL_AFTER_SECONDS = 20
 
@@ -49,6 +54,21 @@ def results(context: Context) -> Iterator[dict[str, str]]:
         yield {RESULT_FILE: str(file)}
         for key, value in read_result(file).items():
             context["ti"].xcom_push(key=key, value=value)
+
+
+def answer_of(log: logging.Logger | Logger, module: str, *arguments: str) -> str:
+    """What ``python -m <module>`` prints, for a small question whose answer takes imports too heavy for Airflow.
+
+    Its log goes to the task's; where it fails, the task ends as a job's does.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    job_log = JobLog()
+    for line in job_log.follow(done.stderr.splitlines()):
+        log.info(line)
+    if done.returncode:
+        job_log.fail(log, module, done.returncode)
+    return done.stdout.strip()
 
 
 class SparkJobHook(SparkSubmitHook):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +16,8 @@ from contracts.settings import load_settings
 from contracts.tables import INGEST_COUNTS, QUALITY_RESULTS
 from contracts.waiting import AHEAD, WAITS, Patience, clock, model_waits_until
 from wiring.alerts import announce
-from wiring.failures import JobExit, JobLog
+from wiring.failures import JobExit
+from wiring.jobs import answer_of
 from wiring.run import day
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ class NightSensor(BaseOperator):
         night, until = as_of - timedelta(days=1), model_waits_until(settings, as_of)
         # seen before it is looked: what changes meanwhile fires the trigger
         seen = commits(self.tables)
-        why = self._lacking(night)
+        why = answer_of(self.log, "spark_jobs.taken_in", "--ds", str(night))
         if not why:
             self.log.info("The events of %s are there, and validated.", night)
             return
@@ -143,17 +142,6 @@ class NightSensor(BaseOperator):
             f"The model was to be trained on the events up to {night}, and {why}. Run that night, then clear this "
             'task; or let the weekly model do without it: [weekly] without_night = "train" in nightshift.toml.'
         )
-
-    def _lacking(self, ds: date) -> str:
-        """What the day still lacks; nothing if its events are there."""
-        command = [sys.executable, "-m", "spark_jobs.taken_in", "--ds", str(ds)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        job_log = JobLog()
-        for line in job_log.follow(done.stderr.splitlines()):
-            self.log.info(line)
-        if done.returncode:
-            job_log.fail(self.log, "spark_jobs.taken_in", done.returncode)
-        return done.stdout.strip()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+import pyarrow.dataset as pads
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -104,7 +105,7 @@ def accept(spark: SparkSession, settings: Settings, night: date, batch: Batch) -
     where = f"({within})" + (f" OR ds IN ({_listed(changed)})" if changed else "")
     if later:
         repeated = repeated.unionByName(later.repeated)
-    if not repeated.isEmpty() or lake.count(settings, EVENTS_REPEATED, days.covers(_field(C.DS))):
+    if not repeated.isEmpty() or lake.count(settings, EVENTS_REPEATED, days.covers(pads.field(C.DS))):
         lake.replace(repeated.hint("rebalance", C.DS), settings, EVENTS_REPEATED, where)
     events = batch.events.unionByName(later.events) if later else batch.events
     in_order = events.hint("rebalance", C.DS).sortWithinPartitions(C.DS, C.USER_ID, C.EVENT_TIME, C.EVENT_ID)
@@ -161,11 +162,9 @@ def later_days(spark: SparkSession, settings: Settings, batch: Batch) -> LaterDa
     kept = lake.read_or_empty(spark, settings, EVENTS_REPEATED).where(between)
     key = [C.DS, C.EVENT_ID]
     pool = before.unionByName(kept).dropDuplicates(key)
-    others = [batch.events.select(*key)]
-    since = batch.days.start - late
-    earlier = (F.col(C.DS) >= F.lit(since)) & (F.col(C.DS) < F.lit(batch.days.start))
-    others.append(lake.read(spark, settings, EVENTS).where(earlier).select(*key))
-    everything = pool.select(*key).union(others[0]).union(others[1])
+    everything = pool.select(*key).unionByName(batch.events.select(*key))
+    if (earlier := earlier_events(spark, settings, batch.days)) is not None:
+        everything = everything.unionByName(earlier)
     first = everything.groupBy(C.EVENT_ID).agg(F.min(C.DS).alias(C.DS))
     counting = pool.join(first, key, "left_semi").persist()
     gone = before.join(counting, key, "left_anti")
@@ -184,9 +183,3 @@ def later_days(spark: SparkSession, settings: Settings, batch: Batch) -> LaterDa
 
 def _listed(days: Sequence[date]) -> str:
     return ", ".join(f"'{day}'" for day in days)
-
-
-def _field(name: str) -> Any:
-    import pyarrow.dataset as pads
-
-    return pads.field(name)

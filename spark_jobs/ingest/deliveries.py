@@ -19,7 +19,7 @@ from contracts.interval import Interval
 from contracts.mapping import Source, load_mapping
 from contracts.settings import Settings
 from contracts.waiting import clock
-from spark_jobs.ingest.landing import Landing, by_day_of, land, listed
+from spark_jobs.ingest.landing import Landing, by_day_of, land, listed, written
 
 NAMED = 3
 """So many files or days are named of those that are missing."""
@@ -118,7 +118,7 @@ def _judged(settings: Settings, logs: Source, files: Sequence[Path], day: date, 
         tells, where = _marker(logs, files, day, name)
         if not logs.days and not _tells_day(name, day):
             # the one of an earlier delivery lies there until it is written again
-            tells = [file for file in tells if _written(file) >= end]
+            tells = [file for file in tells if written(file) >= end]
             where += f" that was written since {clock(settings, end)}"
         if not tells:
             return Delivery(complete=False, why=f"there is no {where}; {_so_far(files, logs, day)}")
@@ -130,7 +130,7 @@ def _judged(settings: Settings, logs: Source, files: Sequence[Path], day: date, 
     if not files:
         return Delivery(complete=False, why=_so_far(files, logs, day))
     if rule == "quiet" and now is not None:
-        if not logs.days and max(map(_written, files)) < end:
+        if not logs.days and max(map(written, files)) < end:
             return Delivery(complete=False, why=f"no file of {logs.path} was written since {clock(settings, end)}")
         newest = max(map(_came, files))
         quiet = max(newest, end) + timedelta(minutes=settings.delivery.quiet_minutes)
@@ -235,12 +235,6 @@ def _so_far(files: Sequence[Path], logs: Source, day: date) -> str:
     return f"{len(files)} log file{'s' * (len(files) != 1)}{of} in {logs.path}"
 
 
-def _written(file: Path) -> datetime:
-    """When a file was last written, by its own time, which a copy may keep."""
-    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
-
-
 def _came(file: Path) -> datetime:
     """When a file was last written or came here."""
-    stat = file.stat()
-    return datetime.fromtimestamp(max(stat.st_mtime, stat.st_ctime), UTC)
+    return max(written(file), datetime.fromtimestamp(file.stat().st_ctime, UTC))

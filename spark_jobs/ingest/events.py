@@ -73,7 +73,7 @@ def not_before(records: DataFrame, spark: SparkSession, settings: Settings, inte
     is_repeated = (F.col(C.FATE) == CLEAN) & F.col(_EARLIER).isNotNull()
     fate = F.when(is_repeated, F.lit(REPEATED)).otherwise(F.col(C.FATE))
     return (
-        records.join(earlier.withColumn(_EARLIER, F.lit(True)), C.EVENT_ID, "left")
+        records.join(earlier.select(C.EVENT_ID, F.lit(True).alias(_EARLIER)), C.EVENT_ID, "left")
         .withColumn(C.FATE, fate)
         .drop(_EARLIER)
     )
@@ -130,12 +130,12 @@ def day_in_path(path: Column, logs: Source) -> Column:
 
 
 def earlier_events(spark: SparkSession, settings: Settings, interval: Interval) -> DataFrame | None:
-    """Ids of the events of the days before the interval that its log may repeat; None where there are none."""
+    """Days and ids of the events before the interval that its log may repeat; None where no day is looked at."""
     since = interval.start - timedelta(days=settings.ingest.late_days)
     if since == interval.start or not lake.exists(settings, EVENTS):
         return None
     events = lake.read(spark, settings, EVENTS)
-    return events.where((F.col(C.DS) >= F.lit(since)) & (F.col(C.DS) < F.lit(interval.start))).select(C.EVENT_ID)
+    return events.where((F.col(C.DS) >= F.lit(since)) & (F.col(C.DS) < F.lit(interval.start))).select(C.DS, C.EVENT_ID)
 
 
 def with_event(records: DataFrame, mapping: Mapping, zone: str) -> DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pyarrow.dataset as pads
@@ -15,7 +15,7 @@ from contracts.interval import Interval
 from contracts.mapping import load_mapping
 from contracts.settings import Settings
 from contracts.tables import INGEST_FILES
-from spark_jobs.ingest.landing import as_ranges, log_paths, supported
+from spark_jobs.ingest.landing import as_ranges, log_paths, supported, written
 
 FILES_NAMED = 3
 """So many late files of a day are named."""
@@ -68,9 +68,7 @@ def gaps(settings: Settings, interval: Interval) -> Gaps:
     taken_in = [day for day in days if day in accepted]
     there = {
         day: {
-            path.relative_to(logs.root).as_posix(): (stat.st_size, _moment(stat.st_mtime))
-            for path in by_day.get(day, [])
-            for stat in (path.stat(),)
+            path.relative_to(logs.root).as_posix(): (path.stat().st_size, written(path)) for path in by_day.get(day, [])
         }
         for day in taken_in
     }
@@ -106,8 +104,3 @@ def _taken_in_from(settings: Settings, days: Sequence[date]) -> Files:
     for row in rows:
         files.setdefault(row[C.DS], {})[row[C.SOURCE_FILE]] = (row["bytes"], row["modified"])
     return files
-
-
-def _moment(seconds: float) -> datetime:
-    """A file's time of change as `ingest_files` holds it."""
-    return datetime.fromtimestamp(seconds, UTC)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from contracts.cli import log
@@ -143,6 +143,11 @@ def listed(source: Source) -> list[Path]:
         except UnicodeEncodeError as error:
             raise InputError(f"The file name {str(path)!a} is not UTF-8. Deliver it under another name.") from error
     return paths
+
+
+def written(file: Path) -> datetime:
+    """When a file was last written, by its own time, which a copy may keep; UTC."""
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
 
 
 def by_day_of(source: Source, paths: Iterable[Path]) -> dict[date, list[Path]]:

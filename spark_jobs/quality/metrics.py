@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from statistics import median
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts import catalogue, lake
@@ -44,17 +44,14 @@ def catalogue_rows(spark: SparkSession, settings: Settings, night: date) -> Cata
         found = catalogue.version(settings, Edition(night))
         day = found.newest if found else night
         return CatalogueRows(day, catalogue.frame(spark, settings, Edition(night)), ITEMS_REJECTED)
-    rows = lake.read(spark, settings, table).where(F.col(C.REASON).isNull()).select(*ITEMS.names)
-    first = lake.read(spark, settings, table).orderBy(F.col(C.DS).desc()).select(C.DS, C.WHOLE).first()
-    if first is None or first[C.WHOLE] or not lake.exists(settings, ITEMS):
-        there = rows
-    else:
-        there = rows.unionByName(catalogue.frame(spark, settings, Edition(night)).select(*ITEMS.names))
-    newest = Window.partitionBy(C.ITEM_ID).orderBy(F.col(C.DS).desc())
-    one_each = (
-        there if first and first[C.WHOLE] else there.withColumn("_n", F.row_number().over(newest)).where("_n = 1")
-    )
-    return CatalogueRows(first[C.DS] if first else night, one_each.select(*ITEMS.names), table)
+    records = lake.read(spark, settings, table)
+    rows = records.where(F.col(C.REASON).isNull()).select(*ITEMS.names)
+    first = records.orderBy(F.col(C.DS).desc()).select(C.DS, C.WHOLE).first()
+    if first is None or not first[C.WHOLE]:
+        if first is not None and lake.exists(settings, ITEMS):
+            rows = rows.unionByName(catalogue.frame(spark, settings, Edition(night)).select(*ITEMS.names))
+        rows = catalogue.newest_of_each(rows)
+    return CatalogueRows(first[C.DS] if first else night, rows, table)
 
 
 def events_metrics(items: CatalogueRows, settings: Settings, batch: Batch) -> Metrics:

@@ -29,6 +29,7 @@ from contracts.tables import (
     QUALITY_RESULTS,
     RECOMMENDATIONS,
 )
+from nightshift.chaos.story import NEXT_TO_NO_TRAINING
 from nightshift.demo import data as demo_data
 from nightshift.runtime.airflow_runs import history as history_run
 from nightshift.runtime.airflow_runs import night, run_dag
@@ -42,25 +43,7 @@ pytestmark = pytest.mark.timeout(1800)
 FIRST_DAY, LAST_DAY, NIGHT, BROKEN = date(2017, 11, 1), date(2017, 12, 22), date(2017, 12, 23), date(2017, 12, 24)
 USERS = 40
 
-TINY = """
-[spark]
-master = "local[1]"
-[training.tower]
-steps = 2
-batch = 16
-tuned_layers = 1
-max_tokens = 12
-[training.encoder]
-vector_size = 16
-length = 20
-layers = 1
-epochs = 1
-negatives = 64
-[training.ranker]
-windows = 2
-[training.cooccurrence]
-neighbours = 10
-"""
+TINY = f'\n[spark]\nmaster = "local[1]"\n{NEXT_TO_NO_TRAINING}'
 
 
 @dataclass(frozen=True)
