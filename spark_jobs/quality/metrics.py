@@ -48,7 +48,7 @@ def catalogue_rows(spark: SparkSession, settings: Settings, night: date) -> Cata
     rows = records.where(F.col(C.REASON).isNull()).select(*ITEMS.names)
     first = records.orderBy(F.col(C.DS).desc()).select(C.DS, C.WHOLE).first()
     if first is None or not first[C.WHOLE]:
-        if first is not None and lake.exists(settings, ITEMS):
+        if lake.exists(settings, ITEMS):
             rows = rows.unionByName(catalogue.frame(spark, settings, Edition(night)).select(*ITEMS.names))
         rows = catalogue.newest_of_each(rows)
     return CatalogueRows(first[C.DS] if first else night, rows, table)

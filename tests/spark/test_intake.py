@@ -227,3 +227,29 @@ def test_the_catalogue_has_a_version_a_day_and_an_old_day_leaves_the_newer_ones_
     gate(tables, THIRD)
     assert titles(THIRD) == {"milk": "Milk of today"}
     assert titles(SECOND) == {"milk": "Milk", "tea": "Tea"}
+
+
+def test_a_day_without_logs_leaves_a_catalogue_of_log_records_as_it_was(tables: SparkLake) -> None:
+    settings = tables.settings
+    settings.home.mkdir(exist_ok=True)
+    (settings.home / "mapping.toml").write_text("""
+        [logs]
+        path = "landing/events"
+        days = "ds=%Y-%m-%d/"
+        [event]
+        user_id = "user_id"
+        item_id = "item_id"
+        event_time = "event_time"
+        event_type = "event_type"
+        [catalogue]
+        inline = true
+        [item]
+        title = "item_id"
+        """)
+    deliver(settings, FIRST, event("ann", FIRST))
+    gate(tables, FIRST)
+    days: dict[str, Any] = {"start": SECOND, "end": THIRD, "allow_empty": True}
+    clean_events.run(tables.spark, settings, Days(**days))
+    validate.run(tables.spark, settings, validate.Arguments(**days))
+    assert sorted(intake.accepted(settings)) == [FIRST, SECOND]
+    assert catalogue.arrow(settings, Edition(SECOND), ["item_id"]).to_pylist() == [{"item_id": "milk"}]
