@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import get_current_context
@@ -35,8 +36,8 @@ def model_of(ds: str) -> str | None:
     return done.stdout.strip() or None
 
 
-def next_step(fine_tune: str, score: str) -> str | None:
-    """Task that the running night continues with: ``score`` with a champion, ``fine_tune`` without.
+def next_step(fine_tune: str, score: Sequence[str]) -> str | list[str] | None:
+    """Tasks that the running night continues with: ``score`` with a champion, ``fine_tune`` without.
 
     The champion's id goes to XCom, for `MODEL`. None stops here, because the run's parameters ask for it.
     """
@@ -46,5 +47,5 @@ def next_step(fine_tune: str, score: str) -> str | None:
     if model_id := model_of(day(context["data_interval_start"])):
         log.info("This night scores with model %s.", model_id)
         context["ti"].xcom_push(key=KEY, value=model_id)
-        return score
+        return list(score)
     return fine_tune
