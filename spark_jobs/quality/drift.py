@@ -88,9 +88,9 @@ def bounds(settings: Drift) -> dict[str, float | None]:
 def _shares(week: Week, profile: Profile, settings: Drift) -> Iterator[Measure]:
     """What is a share of events: needs enough of them on both sides."""
     bound = bounds(settings)
-    for events, of in ((week.events, f"the {WEEK} days up to {week.night}"), (profile.events, "the training")):
+    for events, of in ((week.events, f"the week up to {week.night}"), (profile.events, "the training")):
         if events < settings.min_events:
-            note = f"{of} have {events:,} events, fewer than {settings.min_events:,} ([drift] min_events)"
+            note = f"{of} has {events:,} events, fewer than {settings.min_events:,} ([drift] min_events)"
             yield from (Measure(name, bound=bound[name], note=note) for name in (BEHAVIOURS, NEW_ITEMS, NEW_USERS))
             yield from (Measure(name, bound=bound[name], note=note) for name in ATTRIBUTES)
             return
