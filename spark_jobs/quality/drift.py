@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from contracts.settings import Drift
 from models.catalogue import ATTRIBUTES
-from models.profile import WEEK, Bins, Profile
+from models.profile import Bins, Profile
 
 BEHAVIOURS, NEW_ITEMS, NEW_USERS = "behaviours", "new_items", "new_users"
 VOLUME, VOLUME_OF_NIGHT = "volume", "volume_of_night"

@@ -54,7 +54,7 @@ def add_model(lake_: ArrowLake, name: str = MODEL, *, with_profile: bool = True)
 def events_of(days: int, *behaviours: str) -> list[dict[str, Any]]:
     """Everybody does these things with both items on each of the last days."""
     return [
-        event(user, thing, noon(NIGHT + timedelta(days=1 - ago)), behaviour, event_id=f"{user}{thing}{ago}{n}")
+        event(user, thing, noon(NIGHT + timedelta(days=2 - ago)), behaviour, event_id=f"{user}{thing}{ago}{n}")
         for user in USERS
         for thing in ITEM_IDS
         for ago in range(days)
@@ -64,9 +64,9 @@ def events_of(days: int, *behaviours: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def shop(arrow_lake: ArrowLake) -> ArrowLake:
-    kinds = {"department": "food", "brand": "ours"}
+    kinds: dict[str, Any] = {"department": "food", "brand": "ours"}
     arrow_lake.write(ITEMS, [item("a", category="x", **kinds), item("b", category="y", **kinds)])
-    arrow_lake.write(EVENTS, events_of(8, "view", "view", "view", "purchase"))
+    arrow_lake.write(EVENTS, events_of(9, "view", "view", "view", "purchase"))
     add_model(arrow_lake)
     settings = arrow_lake.settings.model_copy(update={"drift": Drift(max_volume_factor=3)})
     return replace(arrow_lake, settings=settings)
@@ -118,7 +118,7 @@ def test_the_same_night_again_gives_the_same_rows(shop: ArrowLake) -> None:
 
 
 def test_a_night_like_its_training_asks_for_nothing(shop: ArrowLake) -> None:
-    shop.write(EVENTS, events_of(8, "view", "purchase", "view", "purchase"))
+    shop.write(EVENTS, events_of(9, "view", "purchase", "view", "purchase"))
     assert not measured(shop)
     rows = rows_of(shop)
     values = {name: row["value"] for name, row in rows.items()}
