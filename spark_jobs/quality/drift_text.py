@@ -24,7 +24,7 @@ def value(each: Measure, figure: float | None) -> str:
     if figure is None:
         return "–"
     if each.measure in (BEHAVIOURS, NEW_ITEMS, NEW_USERS):
-        return f"{100 * figure:.1f} points"
+        return f"{round(100 * figure, 1) + 0.0:.1f} points"  # not -0.0
     return f"{figure:.2f}" if each.measure in ATTRIBUTES else f"{figure:.2f} ×"
 
 

@@ -69,11 +69,11 @@ def _shown(each: Measure) -> tuple[str, str, str, str, str]:
 
 
 def part_of_bound(each: Measure) -> float | None:
-    """How much of the way to its bound a measure has gone: 1 is the bound. A volume's way begins at 1 ×."""
+    """How much of the way to its bound a measure has gone, 1 is the bound; a volume's begins at 1 ×, below is none."""
     start = 1.0 if each.measure == VOLUME else 0.0
     if each.value is None or each.bound is None or each.bound <= start:
         return None
-    return (each.value - start) / (each.bound - start)
+    return max(0.0, (each.value - start) / (each.bound - start))
 
 
 def _trend(title: str, names: Sequence[str], rows: Sequence[Row]) -> Markup:

@@ -21,7 +21,7 @@ SHOWN = 5
 """Fine-tunings that are shown."""
 METRIC = next(iter(METRICS))
 """The metric that decides, on the test window and in hindsight."""
-UNKNOWN = "not known"
+UNKNOWN = "a time that is not known"
 
 
 @dataclass(frozen=True)
