@@ -153,12 +153,15 @@ def parse(doc: str | None, kind: type[Arguments], argv: Sequence[str] | None = N
 
 
 @contextmanager
-def timed(what: str) -> Iterator[None]:
-    """Logs how long a part took."""
+def timed(what: str, kept: dict[str, float] | None = None) -> Iterator[None]:
+    """Logs how long a part took, in seconds, and writes it into ``kept`` under its name."""
     begun = time.monotonic()
     log.info("%s …", what)
     yield
-    log.info("%s: %.1f s", what, time.monotonic() - begun)
+    seconds = time.monotonic() - begun
+    log.info("%s: %.1f s", what, seconds)
+    if kept is not None:
+        kept[what] = seconds
 
 
 def give_result(values: Mapping[str, object]) -> None:

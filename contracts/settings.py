@@ -338,6 +338,33 @@ class Audit(Section):
     )
 
 
+class Drift(Section):
+    """When the newest week of events differs so much from what the model was trained on that another one is trained."""
+
+    retrain: bool = Field(
+        default=True, description="a bound that is exceeded starts fine_tune_model; else it is only told"
+    )
+    min_days_between: int = Field(
+        default=3, ge=1, description="days from one fine-tuning, whoever started it, to one that drift starts"
+    )
+    min_events: int = Field(
+        default=1000, ge=1, description="events that the week and the training need; with fewer, shares are noise"
+    )
+    max_behaviour_change: float = Field(
+        default=0.1, ge=0, description="how far the share of a behaviour may move, as a share of all events"
+    )
+    max_new_items: float = Field(
+        default=0.15, ge=0, description="events of items that the training has not seen, beyond its own last week's"
+    )
+    max_new_users: float = Field(default=0.15, ge=0, description="events of users, the same")
+    max_psi: float = Field(
+        default=0.25, ge=0, description="population stability index of department, category, product_type and brand"
+    )
+    max_volume_factor: float = Field(
+        default=2.0, ge=1, description="so many times more, or fewer, events than on the training's same weekdays"
+    )
+
+
 class Spark(Section):
     """Spark options that depend on the size of the machine; everything else is in spark-defaults.conf."""
 
@@ -391,6 +418,7 @@ class Settings(Section):
     scoring: Scoring = Scoring()
     baselines: Baselines = Baselines()
     audit: Audit = Audit()
+    drift: Drift = Drift()
     spark: Spark = Spark()
     weekly: Weekly = Weekly()
     airflow: Airflow = Airflow()

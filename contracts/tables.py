@@ -218,13 +218,16 @@ SEQUENCES = Table(
     partition_by=(C.SNAPSHOT_ID, C.SPLIT),
 )
 
+GAIN_OVER = "gain over "
+"""A segment of `model_evaluations` that begins so, with the name of a rival, has what the challenger gained over it."""
+
 MODEL_EVALUATIONS = Table(
     "model_evaluations",
     "Metrics on the test window, for the challenger, the champion, the untuned model and each baseline.",
     (
         Column(C.MODEL_ID, "string", "a model, or baseline/<name>"),
         Column(C.SNAPSHOT_ID, "string", "sequences that it was tested on"),
-        Column(C.SEGMENT, "string", "all, or a part of the users or items"),
+        Column(C.SEGMENT, "string", "all, a part of the users or items, or the rival that was to be beaten"),
         Column(C.METRIC, "string", "ndcg@10, recall@10, …"),
         Column(C.VALUE, "double", "mean over users"),
         Column(C.CI_LOW, "double", "lower end of the 95% interval", nullable=True),
@@ -245,6 +248,27 @@ ITEM_VECTORS = Table(
     ),
     key=(C.MODEL_ID, C.ITEM_ID, C.TEXT_HASH),
     partition_by=(C.MODEL_ID,),
+)
+
+DRIFT_RESULTS = Table(
+    "drift_results",
+    "How the week that ends with a night compares with what the night's model was trained on.",
+    (
+        Column(C.DS, "date", "the night"),
+        Column(C.RUN_ID, "string", "Airflow run"),
+        Column(C.MODEL_ID, "string", "model of the night, with whose training it is compared"),
+        Column(C.MEASURE, "string", "behaviours, new_items, new_users, volume, volume_of_night, or an attribute"),
+        Column(C.VALUE, "double", "how far it has moved; null where it was not measured", nullable=True),
+        Column(C.BOUND, "double", "beyond which it has drifted; null where it is only shown", nullable=True),
+        Column(C.DRIFTED, "boolean", "whether the value lies beyond the bound"),
+        Column(C.NAME, "string", "what of it has moved most: a behaviour, a value of the attribute", nullable=True),
+        Column(C.BEFORE, "double", "share, or events, of that in training", nullable=True),
+        Column(C.NOW, "double", "the same in the week", nullable=True),
+        Column(C.NOTE, "string", "why it was not measured", nullable=True),
+        Column(C.ASKED, "boolean", "whether the night asked for a fine-tuning"),
+        Column(C.DECISION, "string", "why, or why not"),
+    ),
+    key=(C.DS, C.MEASURE),
 )
 
 RECOMMENDATIONS = Table(
@@ -326,6 +350,7 @@ TABLES: dict[str, Table] = {
         SEQUENCES,
         MODEL_EVALUATIONS,
         ITEM_VECTORS,
+        DRIFT_RESULTS,
         RECOMMENDATIONS,
         PUBLICATIONS,
         HINDSIGHT_RESULTS,

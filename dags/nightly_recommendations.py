@@ -11,10 +11,12 @@ Runs at the shop's midnight for the day that just ended. The run of the night `2
 | `clean_events` | events, rejects with reasons, items: written aside | the same, for what only reading shows |
 | `validate` | Great Expectations on them; what passes is taken into the tables | mend the data, or the bound |
 | `choose_model` | champion, or fine-tune the first one | |
+| `measure_drift` | the last week against the model's training, beside the next two | red, and the night goes on |
 | `embed_items` | vectors of new and changed texts | |
 | `score_users` | every user's top N, to a staging table | |
 | `publish` | audits, then replaces the date in one commit | the night is **held**: the last one stays |
 | `write_report` | the night's page, also of a failed night, and the hindsight of a week ago | the night's state stays |
+| `start_fine_tuning` | `fine_tune_model`, where drift asks for it and the night is published | start it by hand |
 
 **Waiting takes no worker**: the task is *deferred*, and its log says what is missing and until when it waits. Logs
 that have not come by `alert_after_minutes` after the day's end are told of; at `give_up_after_minutes` the night goes
@@ -45,6 +47,7 @@ from contracts import tables
 from contracts.pools import write_pool
 from wiring.alerts import ALERTS
 from wiring.champion import MODEL, TASK, next_step
+from wiring.drift import AskingJob, TriggerAsked
 from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
 from wiring.lineage import assets
@@ -91,7 +94,7 @@ with DAG(
     choose_model = BranchPythonOperator(
         task_id=TASK,
         python_callable=next_step,
-        op_kwargs={"fine_tune": "fine_tune_model", "score": "embed_items"},
+        op_kwargs={"fine_tune": "fine_tune_model", "score": ["embed_items", "measure_drift"]},
     )
     fine_tune_model = TriggerDagRunOperator(
         task_id="fine_tune_model",
@@ -106,6 +109,14 @@ with DAG(
         fail_when_dag_is_paused=True,
         retries=0,
         execution_timeout=timedelta(hours=12),
+    )
+    measure_drift = AskingJob(
+        task_id="measure_drift",
+        module="spark_jobs.measure_drift",
+        arguments=[*NIGHT, MODEL],
+        pool=write_pool(tables.DRIFT_RESULTS),
+        outlets=assets(tables.DRIFT_RESULTS),
+        execution_timeout=timedelta(minutes=30),
     )
     embed_items = SparkJob(
         task_id="embed_items",
@@ -137,6 +148,22 @@ with DAG(
         outlets=assets(tables.HINDSIGHT_RESULTS),
         execution_timeout=timedelta(minutes=30),
     ).as_teardown()
+    # after the teardown, so that `publish` stays what decides on the run's state
+    start_fine_tuning = TriggerAsked(
+        task_id="start_fine_tuning",
+        asked_by="measure_drift",
+        after="publish",
+        trigger_dag_id="fine_tune_model",
+        trigger_run_id="drift-{{ run_id }}",
+        reset_dag_run=True,
+        conf={"as_of": "{{ data_interval_end | day }}"},
+        trigger_rule=TriggerRule.NONE_SKIPPED,
+        retries=0,
+        execution_timeout=timedelta(minutes=10),
+    )
 
-    wait_for_logs >> land_events >> clean_events >> validate >> choose_model >> [fine_tune_model, embed_items]
+    wait_for_logs >> land_events >> clean_events >> validate >> choose_model
+    choose_model >> [fine_tune_model, embed_items, measure_drift]
     fine_tune_model >> embed_items >> score_users >> publish >> write_report
+    measure_drift >> [write_report, start_fine_tuning]
+    write_report >> start_fine_tuning

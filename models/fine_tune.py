@@ -10,6 +10,7 @@ model's id goes to whoever started the step, so that `evaluate` judges this one.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,10 +22,12 @@ from contracts.settings import Settings
 from contracts.tables import ITEMS
 from contracts.windows import TEST, VALIDATION, Windows
 from models import artifact
+from models.cost import COST, Cost
 from models.encoder_training import Judge
 from models.fit import Fitted, TrainingData, fit
 from models.identity import made_from, model_id
 from models.item_tower import base_model_folder
+from models.profile import Profile
 from models.published import TOWER, PublishedModel
 from models.store import registry
 from models.store.snapshot import pins, read_catalogue, read_split
@@ -38,6 +41,7 @@ def run(settings: Settings, arguments: AsOf) -> str:
         ModelError: training diverged.
         RegistryError: MLflow could not be reached.
     """
+    begun = time.monotonic()
     windows = Windows.of(settings, arguments.as_of)
     data = read(settings, windows)
     origin = origin_of(settings, data)
@@ -51,8 +55,12 @@ def run(settings: Settings, arguments: AsOf) -> str:
         tracker = registry.Tracker(mlflow, run_id)
         fitted = fit(data, settings.training, tracker.report)
         about = {"model_id": name, "snapshot_id": windows.snapshot_id, "made_from": origin}
+        profile = Profile.of(data.histories, data.catalogue, data.user_ids, data.behaviours, data.test_start)
+        cost = Cost.so_far(time.monotonic() - begun, fitted.seconds)
+        log.info("Fine-tuning took %s.", cost)
+        training = {"curves": tracker.curves, "importance": fitted.importance, COST: cost.to_json()}
         with timed("Saving"):
-            write(folder, fitted, about, settings, tracker.curves, run_id)
+            write(folder, fitted, about, settings, profile, training, run_id)
         tracker.end()
     registry.register(settings, mlflow, name, run_id)
     log.info("Challenger: %s in %s", name, folder)
@@ -71,9 +79,11 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
     behaviours = list(settings.ingest.behaviours)
     validation = read_split(settings, catalogue, windows.snapshot_id, VALIDATION)
     # what lies before the test window, the validation window included: the ranker's windows are cut from it
-    histories = read_split(settings, catalogue, windows.snapshot_id, TEST).histories
+    test = read_split(settings, catalogue, windows.snapshot_id, TEST)
+    histories = test.histories
     return TrainingData(
         catalogue,
+        test.user_ids,
         histories.select(histories.items >= 0),
         Judge(validation.histories, validation.relevant),
         behaviours,
@@ -108,16 +118,17 @@ def write(
     fitted: Fitted,
     about: Mapping[str, object],
     settings: Settings,
-    curves: dict[str, list[tuple[int, float]]],
+    profile: Profile,
+    training: Mapping[str, object],
     run_id: str,
 ) -> None:
-    """Writes the model's folder, complete or not at all."""
-    training = settings.training
+    """Writes the model's folder, complete or not at all; ``training`` is what is told of how it was trained."""
+    chosen = settings.training
     model = PublishedModel(
         {
             **about,
             "behaviours": list(settings.ingest.behaviours),
-            "settings": training.model_dump(),
+            "settings": chosen.model_dump(),
             "text_size": fitted.texts.after.shape[1],
         },
         fitted.encoder,
@@ -128,8 +139,9 @@ def write(
         model.save(draft)
         fitted.tower.save(draft / TOWER)
         fitted.texts.save(draft)
-        (draft / artifact.CURVES).write_text(json.dumps({"curves": curves, "importance": fitted.importance}) + "\n")
-        manifest = {"model_id": about["model_id"], "mlflow_run": run_id, "base": training.tower.base_model}
+        profile.save(draft)
+        (draft / artifact.CURVES).write_text(json.dumps(training) + "\n")
+        manifest = {"model_id": about["model_id"], "mlflow_run": run_id, "base": chosen.tower.base_model}
         artifact.write_manifest(draft, manifest)
 
 

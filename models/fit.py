@@ -47,6 +47,7 @@ class TrainingData:
     """What a model is fitted on; items are numbered by the catalogue."""
 
     catalogue: Catalogue
+    user_ids: Sequence[str]  # of the histories
     histories: Histories  # all events of catalogue items before the test window
     judge: Judge  # the validation window
     behaviours: Sequence[str]
@@ -65,6 +66,7 @@ class Fitted:
     ranker: ranker.Ranker
     items: ItemKnowledge
     importance: dict[str, float]  # how far each feature moves the ranker's score
+    seconds: dict[str, float]  # how long each part took
 
 
 @dataclass(frozen=True)
@@ -118,24 +120,28 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
             f"{windows + 1} weeks, none has {settings.encoder.min_item_events} events or more. Ingest more days, or "
             "lower training.encoder.min_item_events."
         )
-    tower, texts = fit_tower(data, warm, older, first_window, settings, report)
+    seconds: dict[str, float] = {}
+    with timed("Item tower", seconds):
+        tower, texts = fit_tower(data, warm, older, first_window, settings, report)
     of_warm = texts.after[warm.text_of[warm.items]]
-    encoder = trained_encoder(
-        settings,
-        of_warm,
-        warm.items,
-        len(data.catalogue),
-        len(data.behaviours),
-        older,
-        data.targets,
-        data.judge,
-        report,
-    )
+    with timed("User encoder", seconds):
+        encoder = trained_encoder(
+            settings,
+            of_warm,
+            warm.items,
+            len(data.catalogue),
+            len(data.behaviours),
+            older,
+            data.targets,
+            data.judge,
+            report,
+        )
     vectors = np.zeros((len(data.catalogue), settings.encoder.vector_size), dtype=np.float32)
     with torch.inference_mode():
         id_rows = torch.from_numpy(warm.id_rows[warm.items]).long()
         vectors[warm.items] = encoder.eval().item_vectors(torch.from_numpy(of_warm), id_rows).numpy()
-    fitted, importance = fit_ranker(data, vectors, encoder, settings)
+    with timed("Ranker", seconds):
+        fitted, importance = fit_ranker(data, vectors, encoder, settings)
     targets = data.histories.select(data.histories.are_of(data.targets))
     items = ItemKnowledge(
         list(data.catalogue.item_ids),
@@ -143,7 +149,7 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
         neighbours_of(targets, data.test_start, len(data.catalogue), settings.cooccurrence),
         TypedHabits.of(targets, data.test_start, data.catalogue, settings.features.prior),
     )
-    return Fitted(tower, texts, encoder, fitted, items, importance)
+    return Fitted(tower, texts, encoder, fitted, items, importance, seconds)
 
 
 def windows_that_fit(times: Longs, test_start: int, wanted: int) -> int:

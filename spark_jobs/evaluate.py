@@ -34,12 +34,14 @@ from contracts.columns import Columns as C
 from contracts.errors import ModelError
 from contracts.model_ids import knows_later
 from contracts.settings import Settings
-from contracts.tables import EVENTS, ITEMS, MODEL_EVALUATIONS, SEQUENCES
+from contracts.tables import EVENTS, GAIN_OVER, ITEMS, MODEL_EVALUATIONS, SEQUENCES
 from contracts.windows import TEST, Windows
 from models import artifact
 from models.baselines import ALS, popular_name
+from models.cost import Cost
 from models.evaluation import ALL, GATE, Results, Trial, baseline_lists, gain, measured, text_lists
 from models.histories import Ints
+from models.metrics import Estimate
 from models.published import ABOUT, PublishedModel
 from models.store import registry
 from models.store.snapshot import pins, read_catalogue, read_split
@@ -89,12 +91,18 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
     results = {name: measured(trial, made) for name, made in lists.items()}
     for name, of_one in results.items():
         log.info("%-40s NDCG@10 %.4f  recall@10 %.4f", name, of_one[ALL, GATE].mean, of_one[ALL, "recall@10"].mean)
-    where = f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}'"
-    lake.replace_small(settings, MODEL_EVALUATIONS, rows_of(windows.snapshot_id, results), where)
-    if champion == challenger.name:
+    rival = champion or popular_name(settings.baselines)
+    won = gain(trial, lists[challenger.name], lists[rival])
+    made = rows_of(windows.snapshot_id, results)
+    if rival == challenger.name:
+        made += gains_before(settings, windows, challenger.name)
+    else:
+        made += rows_of(windows.snapshot_id, {challenger.name: {(f"{GAIN_OVER}{rival}", GATE): won}})
+    lake.replace_small(settings, MODEL_EVALUATIONS, made, f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}'")
+    if rival == challenger.name:
         log.info("Model %s is the champion already.", challenger.name)
         return True
-    return decide(settings, trial, lists, challenger.name, champion or popular_name(settings.baselines))
+    return decide(settings, won, challenger, rival)
 
 
 def challenger_folder(settings: Settings, windows: Windows, model_id: str | None) -> Path:
@@ -171,13 +179,23 @@ def rows_of(snapshot_id: str, results: Mapping[str, Results]) -> list[tuple[obje
     ]
 
 
-def decide(settings: Settings, trial: Trial, lists: Mapping[str, Ints], challenger: str, rival: str) -> bool:
-    """Promotes the challenger if its NDCG@10 is higher than the rival's on the same users; says whether it was."""
-    won = gain(trial, lists[challenger], lists[rival])
+def gains_before(settings: Settings, windows: Windows, model_id: str) -> list[tuple[object, ...]]:
+    """The rows of what a model had gained when it was judged first: once it is the champion, it has no rival."""
+    of_model = {C.SNAPSHOT_ID: windows.snapshot_id, C.MODEL_ID: model_id}
+    rows = lake.rows(settings, MODEL_EVALUATIONS, of_model)
+    return [
+        tuple(row[name] for name in MODEL_EVALUATIONS.names) for row in rows if row[C.SEGMENT].startswith(GAIN_OVER)
+    ]
+
+
+def decide(settings: Settings, won: Estimate, folder: Path, rival: str) -> bool:
+    """Promotes the challenger in ``folder`` if it has won over the rival; says whether it is the champion now."""
     log.info(
         "%s: challenger over %s, paired gain %+.4f (95%% interval %+.4f … %+.4f, %d users)",
         GATE, rival, won.mean, won.low, won.high, won.users,
     )  # fmt: skip
+    log.info("Its fine-tuning took %s.", Cost.of_model(folder) or "nobody wrote down what")
+    challenger = folder.name
     if won.mean > 0:
         is_champion = registry.promote(registry.client(settings), challenger)
         of_the_past = "is the model of the nights of its time; the champion, made from later events, stays"

@@ -28,6 +28,7 @@ from contracts.notices import Notice, tell
 from contracts.settings import Settings
 from contracts.states import HELD, PUBLISHED, Row, newest, newest_published, readers_get
 from contracts.tables import (
+    DRIFT_RESULTS,
     EVENTS,
     HINDSIGHT_RESULTS,
     PUBLICATIONS,
@@ -170,7 +171,7 @@ def publication(
         C.TABLE_VERSIONS: {
             name: lake.version(settings, table)
             for name, table in TABLES.items()
-            if table not in (PUBLICATIONS, HINDSIGHT_RESULTS) and lake.exists(settings, table)
+            if table not in (PUBLICATIONS, HINDSIGHT_RESULTS, DRIFT_RESULTS) and lake.exists(settings, table)
         },
         C.MEASURES: audit.measures(measured),
         C.PUBLISHED_AT: arguments.published_at,

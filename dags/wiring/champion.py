@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import get_current_context
@@ -22,8 +23,8 @@ Nothing where the night had to fine-tune its first model: the jobs then ask for 
 """
 
 
-def next_step(fine_tune: str, score: str) -> str | None:
-    """Task that the running night continues with: ``score`` with a champion, ``fine_tune`` without.
+def next_step(fine_tune: str, score: Sequence[str]) -> str | list[str] | None:
+    """Tasks that the running night continues with: ``score`` with a champion, ``fine_tune`` without.
 
     The champion's id goes to XCom, for `MODEL`. None stops here, because the run's parameters ask for it.
     """
@@ -33,5 +34,5 @@ def next_step(fine_tune: str, score: str) -> str | None:
     if model_id := answer_of(log, MODULE, "--ds", day(context["data_interval_start"])):
         log.info("This night scores with model %s.", model_id)
         context["ti"].xcom_push(key=KEY, value=model_id)
-        return score
+        return list(score)
     return fine_tune

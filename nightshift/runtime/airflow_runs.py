@@ -22,11 +22,14 @@ from nightshift.runtime.airflow_api import ENDED, FINISHED, Api
 from nightshift.runtime.commands import Messages, RunError, alone, log_file, show
 from nightshift.runtime.environment import airflow_home
 from nightshift.runtime.home import prepare
-from nightshift.runtime.services import NIGHTLY, WEEKLY, airflow
+from nightshift.runtime.services import NIGHTLY, WEEKLY, Running, airflow
 
 POLL_SECONDS = 2.0
 HEALTH_SECONDS = 30
 """How often it is asked whether the scheduler still works."""
+
+AFTER_DRIFT = "start_fine_tuning"
+"""Task of a night that starts a fine-tuning which nobody in the DAG waits for."""
 
 SHOWN = {"success": "", "failed": "FAILED", "up_for_retry": "failed, Airflow tries again in a minute or two"}
 """States of a task that are shown, in words; skipped tasks are not."""
@@ -91,10 +94,31 @@ def run_dag(settings: Settings, run: DagRun) -> None:
             except KeyboardInterrupt:
                 api.fail(run.dag_id, run_id)
                 raise
+            if state == "success" and progress.drifted and not is_shared(settings):
+                fine_tune_after(api, run, run_id, progress)
     if state != "success":
         raise progress.messages.failure(run.name, log)
     if not progress.succeeded:
         raise RunError(f"{run.name} ended without running any task: nothing was done.\n    The whole log: {log}")
+
+
+def is_shared(settings: Settings) -> bool:
+    """Whether the Airflow that is used goes on when this command ends."""
+    running = Running.of(settings)
+    return running is not None and running.shared
+
+
+def fine_tune_after(api: Api, run: DagRun, run_id: str, progress: Progress) -> None:
+    """Waits for the fine-tuning that drift has started: it would be cut off. The night stands, whatever comes of it."""
+    asked = by_drift(run_id)
+    show(f"The events have drifted: {asked} fine-tunes a model (Ctrl-C leaves it out; the night is published)")
+    weekly = DagRun(asked, WEEKLY, run.interval)
+    try:
+        if _wait(api, weekly, asked, progress) != "success":
+            show("The fine-tuning failed; the nights go on with the model that they have")
+    except KeyboardInterrupt:
+        api.fail(WEEKLY, asked)
+        show("The fine-tuning is left out")
 
 
 def _start(settings: Settings, api: Api, run: DagRun) -> str:
@@ -134,6 +158,7 @@ class Progress:
         self.messages = Messages()
         self.succeeded = 0
         self.waits = False
+        self.drifted = False
         self._logs = airflow_home(settings) / "logs"
         self._api, self._copy = api, copy
         self._read: dict[Path, int] = {}
@@ -149,6 +174,7 @@ class Progress:
                 continue
             if task["task_id"] == WEEKLY and dag_id != WEEKLY:
                 self.look(WEEKLY, triggered(run_id))
+            self.drifted |= task["task_id"] == AFTER_DRIFT and task["state"] == "success"
             self._follow(task)
             self._show(task)
         self.waits = any(task["state"] == DEFERRED for task in tasks)
@@ -190,6 +216,11 @@ class Progress:
 def triggered(run_id: str) -> str:
     """Id of the run of fine-tuning that the night ``run_id`` started: the DAG names it so."""
     return f"for-{run_id}"
+
+
+def by_drift(run_id: str) -> str:
+    """Id of the run of fine-tuning that the night ``run_id`` starts at its end, where its events have drifted."""
+    return f"drift-{run_id}"
 
 
 def readable(lines: Sequence[str]) -> Iterator[str]:

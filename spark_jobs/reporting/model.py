@@ -13,7 +13,7 @@ from contracts import lake
 from contracts.columns import Columns as C
 from contracts.settings import Settings
 from contracts.states import Row
-from contracts.tables import MODEL_EVALUATIONS
+from contracts.tables import GAIN_OVER, MODEL_EVALUATIONS
 from models.artifact import CURVES
 from spark_jobs.reporting import plots
 from spark_jobs.reporting.night import NightTables
@@ -42,7 +42,7 @@ def model(settings: Settings, night: NightTables) -> Model | None:
     if row is None:
         return None
     model_id = row[C.MODEL_ID]
-    evaluations = lake.rows(settings, MODEL_EVALUATIONS)
+    evaluations = [row for row in lake.rows(settings, MODEL_EVALUATIONS) if not row[C.SEGMENT].startswith(GAIN_OVER)]
     snapshot = max((row[C.SNAPSHOT_ID] for row in evaluations if row[C.MODEL_ID] == model_id), default=None)
     tested = [row for row in evaluations if row[C.SNAPSHOT_ID] == snapshot]
     metrics = sorted({row[C.METRIC] for row in tested}, key=lambda name: (name not in METRICS, name))

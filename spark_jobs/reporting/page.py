@@ -14,7 +14,7 @@ from contracts.columns import Columns as C
 from contracts.settings import Settings
 from contracts.states import PUBLISHED, newest
 from contracts.tables import PUBLICATIONS
-from spark_jobs.reporting import changes, hindsight_section, model, quality, reach
+from spark_jobs.reporting import changes, drift_section, hindsight_section, model, quality, reach, tunings
 from spark_jobs.reporting.examples import Example, examples
 from spark_jobs.reporting.hindsight import Hindsight
 from spark_jobs.reporting.night import NightTables, verdict
@@ -36,7 +36,9 @@ def night_page(settings: Settings, night: NightTables, judged: Sequence[Hindsigh
         "suites": quality.expectations(night),
         "volumes": quality.volumes(night),
         "rejects": quality.rejects(settings, night),
+        "drift": drift_section.section(settings, night),
         "model": model.model(settings, night),
+        "tunings": tunings.tunings(settings, night, judged),
         "reach": reach.reach(settings, night),
         "examples": _published_examples(settings, night),
         "hindsight": hindsight_section.section(judged, settings.baselines),

@@ -62,12 +62,14 @@ def test_edges(described: dict[str, Any]) -> None:
             "land_events": ["clean_events"],
             "clean_events": ["validate"],
             "validate": ["choose_model"],
-            "choose_model": ["embed_items", "fine_tune_model"],
+            "choose_model": ["embed_items", "fine_tune_model", "measure_drift"],
+            "measure_drift": ["start_fine_tuning", "write_report"],
             "fine_tune_model": ["embed_items"],
             "embed_items": ["score_users"],
             "score_users": ["publish"],
             "publish": ["write_report"],
-            "write_report": [],
+            "write_report": ["start_fine_tuning"],
+            "start_fine_tuning": [],
         },
         WEEKLY: {
             "wait_for_night": ["build_splits"],
@@ -114,6 +116,7 @@ def test_writers_take_the_pool_of_their_table_and_name_it_as_outlet(tasks: dict[
                 "quality_results",
             ],
         ),
+        "measure_drift": ("write_drift_results", ["drift_results"]),
         "embed_items": ("write_item_vectors", ["item_vectors"]),
         "score_users": ("write_recommendations", []),
         "publish": ("write_recommendations", ["publications", "quality_results", "recommendations"]),
@@ -153,6 +156,13 @@ def test_the_report_runs_always_and_leaves_the_nights_state_alone(tasks: dict[st
 def test_a_night_without_champion_triggers_fine_tuning(tasks: dict[str, dict[str, Any]]) -> None:
     assert tasks[f"{NIGHTLY}.fine_tune_model"]["triggers"] == WEEKLY
     assert tasks[f"{NIGHTLY}.embed_items"]["trigger_rule"] == "none_failed_min_one_success"
+
+
+def test_drift_cannot_hold_a_night_and_starts_a_model_at_its_end(tasks: dict[str, dict[str, Any]]) -> None:
+    assert tasks[f"{NIGHTLY}.start_fine_tuning"]["triggers"] == WEEKLY
+    assert tasks[f"{NIGHTLY}.start_fine_tuning"]["trigger_rule"] == "none_skipped"
+    # Airflow takes the state of a run from tasks that only teardowns follow: a held night has to fail
+    assert tasks[f"{NIGHTLY}.publish"]["downstream"] == ["write_report"]
 
 
 def test_params_have_a_schema(described: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
@@ -24,10 +25,12 @@ from contracts.catalogue import Edition
 from contracts.cli import AsOf
 from contracts.errors import InputError, ModelError
 from contracts.settings import PROJECT, Candidates, Settings, Tower, Training, load_settings
-from contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, MODEL_EVALUATIONS, RECOMMENDATIONS, staging
+from contracts.tables import EVENTS, GAIN_OVER, ITEM_VECTORS, ITEMS, MODEL_EVALUATIONS, RECOMMENDATIONS, staging
 from contracts.windows import Windows
 from models import artifact, fine_tune
+from models.cost import Cost
 from models.identity import model_id
+from models.profile import Profile
 from models.store import registry
 from nightshift.runtime.environment import environment
 from spark_jobs import build_splits, embed_items, evaluate, score_users
@@ -133,6 +136,21 @@ def test_the_model_folder_is_safetensors_and_json_and_verifies(tables: SparkLake
     assert {"tower_loss", "tower_validation", "encoder_validation"} <= set(curves)
 
 
+def test_the_folder_tells_what_the_training_cost_and_looked_like(tables: SparkLake) -> None:
+    folder = champion(tables.settings)
+    cost, profile = Cost.of_model(folder), Profile.load(folder)
+    assert cost
+    assert list(cost.parts) == ["Item tower", "User encoder", "Ranker"]
+    assert sum(cost.parts.values()) < cost.seconds
+    assert profile
+    assert profile.end == END - timedelta(days=7)
+    inside = [row for row in event_rows() if profile.first <= row["ds"] < profile.end]
+    assert profile.events == len(inside)
+    assert profile.behaviours["purchase"] == len(inside)
+    users = sorted({row["user_id"] for row in event_rows()})
+    assert profile.users.share_of_others([*users, "nobody"], np.array([1] * len(users) + [3])) == 3 / (len(users) + 3)
+
+
 def test_the_same_snapshot_is_not_trained_twice(tables: SparkLake) -> None:
     folder = champion(tables.settings)
     written = (folder / artifact.MANIFEST).stat().st_mtime_ns
@@ -216,7 +234,10 @@ def test_neither_a_night_that_writes_nor_another_challenger_changes_what_is_judg
     try:
         assert fine_tune.run(settings, AS_OF) == model.name
         registry.register(settings, mlflow, "another", "")
-        tables.write(MODEL_EVALUATIONS, [])
+        # nothing but what it gained over the rival that it had: it is the champion now
+        won = [row for row in before if row["segment"].startswith(GAIN_OVER)]
+        assert [(row["model_id"], row["segment"]) for row in won] == [(model.name, "gain over baseline/popular_7_days")]
+        tables.write(MODEL_EVALUATIONS, won)
         assert evaluate.run(tables.spark, settings, evaluate.Arguments(as_of=END, model=model.name))
         assert evaluated(tables) == before
         assert tables.rows(ITEM_VECTORS) == vectors

@@ -13,7 +13,7 @@ import pytest
 
 from contracts.settings import Settings
 from nightshift.runtime.airflow_api import Api
-from nightshift.runtime.airflow_runs import Progress, model, night, triggered
+from nightshift.runtime.airflow_runs import Progress, by_drift, fine_tune_after, model, night, triggered
 from nightshift.runtime.environment import airflow_home
 from nightshift.runtime.services import NIGHTLY, WEEKLY
 
@@ -28,6 +28,9 @@ class Told(Api):
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         return [task | {"dag_id": dag_id, "dag_run_id": run_id} for task in self.runs.get(run_id, [])]
+
+    def state(self, dag_id: str, run_id: str) -> str:
+        return "failed" if any(task["state"] == "failed" for task in self.tasks(dag_id, run_id)) else "success"
 
 
 def task(task_id: str, state: str | None, start: str | None = "12:00", duration: float | None = 1.5) -> dict[str, Any]:
@@ -71,6 +74,30 @@ def test_each_task_is_shown_once_with_those_of_the_run_that_it_triggered(
     ]
     assert progress.succeeded == 1
     assert str(progress.messages.failure("night", Path("log"))).startswith("night failed: too few users: 3\n")
+
+
+def test_the_fine_tuning_that_drift_starts_is_waited_for_and_fails_no_night(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = by_drift(RUN)
+    api = Told({
+        RUN: [task("publish", "success"), task("start_fine_tuning", "success", "12:01")],
+        asked: [task("build_splits", "failed", "12:02")],
+    })  # fmt: skip
+    progress = Progress(settings, api, io.StringIO())
+    assert progress.look(NIGHTLY, RUN)
+    assert progress.drifted
+    fine_tune_after(api, night(date(2017, 12, 23)), RUN, progress)
+    shown = capsys.readouterr().out
+    assert f"{asked} fine-tunes a model" in shown
+    assert "build_splits" in shown
+    assert "The fine-tuning failed; the nights go on" in shown
+
+
+def test_a_night_that_starts_no_fine_tuning_waits_for_none(settings: Settings) -> None:
+    progress = Progress(settings, Told({RUN: [task("start_fine_tuning", "skipped")]}), io.StringIO())
+    assert progress.look(NIGHTLY, RUN)
+    assert not progress.drifted
 
 
 def test_the_log_is_copied_as_it_grows_line_by_line(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ import pytest
 from contracts import lake
 from contracts.cli import Night
 from contracts.tables import (
+    DRIFT_RESULTS,
     EVENTS,
     EVENTS_REJECTED,
     HINDSIGHT_RESULTS,
@@ -23,6 +25,7 @@ from contracts.tables import (
     RECOMMENDATIONS,
 )
 from models.artifact import CURVES
+from models.cost import Cost
 from spark_jobs import report
 from spark_jobs.reporting.changes import Change, changes
 from spark_jobs.reporting.hindsight_section import judged_nights
@@ -230,6 +233,70 @@ def test_what_hindsight_was_missing_is_in_the_table_afterwards(shop: ArrowLake) 
     # without lists and rows there is nothing to tell, which is no reason to fail
     shop.write(HINDSIGHT_RESULTS, [])
     assert "No published night is old enough" in written(shop)
+
+
+def drift(ds: date, measure: str, value: float | None, **changes: Any) -> dict[str, Any]:
+    row = {
+        "ds": ds, "run_id": "r1", "model_id": "m2", "measure": measure, "value": value, "bound": 0.25,
+        "drifted": value is not None and value > 0.25, "name": EVIL, "before": 0.5, "now": 0.2, "asked": False,
+        "decision": "No fine-tuning: for a reason.",
+    }  # fmt: skip
+    return row | changes
+
+
+def test_drift_is_shown_with_its_trend_and_what_follows(shop: ArrowLake) -> None:
+    assert "Nothing was compared" in written(shop)
+    shop.write(
+        DRIFT_RESULTS,
+        [
+            drift(NIGHT, "volume_of_night", 1.5, bound=None, name="Saturday", before=1000, now=1500),
+            drift(NIGHT, "brand", 0.31),
+            drift(NIGHT, "new_users", None, name=None, before=None, now=None, note="the training is too short"),
+            *(drift(NIGHT - timedelta(days=n), "brand", 0.1) for n in range(1, 40)),
+            drift(NIGHT + timedelta(days=1), "brand", 0.9),
+        ],
+    )
+    page = written(shop)
+    assert '<span class="tag warning">drifted</span></td><td>brand, stability index</td>' in page
+    assert '50.0% → 20.0%</td><td class="number">0.31</td><td class="number">0.25</td>' in page
+    assert "not measured: the training is too short" in page
+    assert 'Saturday 1,000 → 1,500</td><td class="number">1.50 ×</td><td class="number">–</td>' in page
+    assert "No fine-tuning: for a reason." in page
+    assert page.index("new users") < page.index("brand, stability index") < page.index("events of the night")
+    assert "<script" not in page
+    # one line for the brand, with the night and the 27 before it, and one for the bound
+    (plot,) = re.findall(r'aria-label="Attributes of the items: part of the way to the bound: [^"]*"', page)
+    assert "brand, stability index ends at 1.24, bound ends at 1" in plot
+    assert page.count("<title>brand, stability index: ") == 28
+    assert "Behaviours, newcomers and volume: part" not in page
+
+
+def test_the_last_fine_tunings_say_what_they_gained_and_cost(shop: ArrowLake) -> None:
+    rows = lake.rows(shop.settings, MODEL_EVALUATIONS)
+    lost, later = "2017-12-23-11111111", "2018-01-02-22222222"
+    gain = {"metric": "ndcg@10", "users": 100}
+    shop.write(
+        MODEL_EVALUATIONS,
+        [
+            *rows,
+            {"model_id": "m2", "snapshot_id": "s1", "segment": "gain over baseline/popular", **gain, "value": 0.17,
+             "ci_low": 0.15, "ci_high": 0.19},
+            {"model_id": lost, "snapshot_id": "s2", "segment": "gain over m2", **gain, "value": -0.002},
+            {"model_id": later, "snapshot_id": "s3", "segment": "gain over m2", **gain, "value": 0.1},
+        ],
+    )  # fmt: skip
+    cost = Cost(125.4, {"Item tower": 60.0, "Ranker": 41.2}, "CPU, 2 threads", 2_100_000_000, None)
+    (shop.settings.models / "m2" / CURVES).write_text(json.dumps({"curves": {}, "cost": cost.to_json()}))
+    page = written(shop)
+    found = re.findall(
+        r'<tr[^>]*><td class="date">(\S+?)</td><td class="mark">.*?>([^<>]+)</span>(.*?</tr>\s.*?)</tr>', page
+    )
+    assert [(name, state) for name, state, _ in found] == [(lost, "did not win"), ("m2", "won")]
+    assert "+0.1700 [+0.1500, +0.1900]" in found[1][2]
+    assert "took 2 min 5 s (item tower 1 min 0 s, ranker 41 s) on CPU, 2 threads, 2.1 GB of memory" in found[1][2]
+    assert "took a time that is not known" in found[0][2]
+    # the table of the metrics is not about rivals
+    assert "<summary>gain over" not in page
 
 
 def test_changes_compare_with_the_last_published_night(shop: ArrowLake) -> None:

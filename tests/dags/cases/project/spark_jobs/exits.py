@@ -12,6 +12,8 @@ if __name__ == "__main__":
     print(f"working … {' '.join(sys.argv[2:])} with Java options: {os.environ.get('SPARK_SUBMIT_OPTS')}.", flush=True)
     give_result({"model_id": f"2017-01-02-{code}"})
     give_result({"versions": {"events": 3, "items": None}})
+    if "--drifted" in sys.argv:
+        give_result({"drifted": True})
     if code > 1:
         print(f"nightshift: ERROR: told to end with {code}", file=sys.stderr, flush=True)
     sys.exit(code)
