@@ -194,7 +194,7 @@ def home(folder: Path, mapping: str = "") -> Settings:
 
 @hypothesis_settings(
     # a day of files takes seconds, however small they are
-    max_examples=EXAMPLES or 4,
+    max_examples=EXAMPLES or 2,
     derandomize=not EXAMPLES,
     suppress_health_check=list(HealthCheck),
 )
