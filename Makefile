@@ -79,6 +79,10 @@ test-fast: $(INSTALLED)  ## the tests that need neither Spark nor Airflow (a min
 bench-quality: setup  ## what validation costs over one aggregate pass of the same rows
 	@$(RUN) python -m spark_jobs.quality.bench
 
+.PHONY: chaos-data
+chaos-data: setup  ## nights that go wrong, on generated logs through Airflow, and what came of each (20 minutes)
+	@$(RUN) python -m nightshift.chaos $(if $(DOCS),--docs "$(DOCS)")
+
 .PHONY: env
 env:  ## .env with random secrets for docker compose; an existing one stays
 	@bash scripts/make_env.sh

@@ -7,18 +7,22 @@ frozen dataclass whose fields are made by `argument`. `main` makes the command l
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import date, datetime
 from functools import partial
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from contracts.errors import ERROR_PREFIX, NightshiftError
+from contracts.files import write_atomically
 from contracts.interval import Interval
 from contracts.settings import Settings, load_settings
 
@@ -28,6 +32,9 @@ Arguments = TypeVar("Arguments")
 
 INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended, as shells have it."""
+
+RESULT_FILE = "NIGHTSHIFT_RESULT"
+"""Variable that names the file which `give_result` writes, where whoever started the program asks for a result."""
 
 
 def argument(help_: str, *, metavar: str | None = None, **default: Any) -> Any:
@@ -47,11 +54,20 @@ class Days:
     start: date = argument("first day of the run's interval")
     end: date = argument("day after its last day")
     allow_empty: bool = argument("let days without records pass, such as when the shop was closed", default=False)
+    also: tuple[date, ...] = argument(
+        "earlier days to take in before, each judged for itself: missed ones, or ones whose logs have changed",
+        default=(),
+    )
 
     @property
     def interval(self) -> Interval:
         """The half-open interval of these days."""
         return Interval(self.start, self.end)
+
+    @property
+    def batches(self) -> list[Interval]:
+        """What is judged and taken in as one, in order: each of the earlier days, then the interval."""
+        return [*(Interval.of_night(day) for day in sorted(self.also) if day < self.start), self.interval]
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,8 @@ def _option(each: Field[Any], kind: Any) -> dict[str, Any]:
     told: dict[str, Any] = {"help": each.metadata["help"]}
     if kind is bool:
         return told | {"action": "store_true"}
+    if get_args(kind)[1:] == (...,):
+        return told | {"type": _moments, "metavar": "YYYY-MM-DD,…", "default": each.default}
     if get_origin(kind) is tuple:
         told["nargs"] = len(get_args(kind))
         kind = get_args(kind)[0]
@@ -124,6 +142,10 @@ def _moment(kind: type[date], text: str) -> date:
         raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}") from error
 
 
+def _moments(text: str) -> tuple[date, ...]:
+    return tuple(_moment(date, part.strip()) for part in text.split(",") if part.strip())
+
+
 def parse(doc: str | None, kind: type[Arguments], argv: Sequence[str] | None = None) -> Arguments:
     """The arguments of a command line. Wrong ones end the program with exit code 2, as argparse does."""
     told = vars(parser(doc, kind).parse_args(argv))
@@ -137,6 +159,26 @@ def timed(what: str) -> Iterator[None]:
     log.info("%s …", what)
     yield
     log.info("%s: %.1f s", what, time.monotonic() - begun)
+
+
+def give_result(values: Mapping[str, object]) -> None:
+    """Hands small values, such as the id of a model, to whoever started the program; a later call adds to them.
+
+    Airflow's operators give each value to the tasks that follow, as an XCom under its name. Started by hand, a program
+    gives them to nobody.
+
+    Args:
+        values: What JSON can hold, by names of its own.
+    """
+    if not (named := os.environ.get(RESULT_FILE)):
+        return
+    file = Path(named)
+    write_atomically(file, json.dumps(read_result(file) | dict(values)))
+
+
+def read_result(file: Path) -> dict[str, Any]:
+    """What a program gave with `give_result`; nothing where it gave nothing."""
+    return dict(json.loads(file.read_text())) if file.exists() else {}
 
 
 def start_log() -> None:

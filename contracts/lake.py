@@ -57,14 +57,18 @@ def known_before(end: date, column: Callable[[str], Any], zone: tzinfo) -> Any:
     return (column(C.DS) < end) & (column(C.EVENT_TIME) < midnight(end, zone))
 
 
-def read(spark: SparkSession, settings: Settings, table: Table) -> DataFrame:
-    """A table as a frame.
+def read(spark: SparkSession, settings: Settings, table: Table, at: int | None = None) -> DataFrame:
+    """A table as a frame; ``at`` is the version that is read, None the newest.
 
     Raises:
-        InputError: the table was never written, or has other columns than its contract.
+        InputError: the table was never written, has other columns than its contract, or has that version no more.
     """
     _require(settings, table)
-    frame = spark.read.format("delta").load(str(path(settings, table)))
+    reader = spark.read.format("delta")
+    if at is not None:
+        _open(settings, table, at)
+        reader = reader.option("versionAsOf", at)
+    frame = reader.load(str(path(settings, table)))
     table.check(dict(frame.dtypes), f"Table {path(settings, table)}")
     return frame
 
@@ -123,36 +127,64 @@ def version(settings: Settings, table: Table) -> int:
     return _open(settings, table).version()
 
 
+def partitions(settings: Settings, table: Table, at: int | None = None) -> list[dict[str, str]]:
+    """The values of the partition columns, as text, of each partition that has rows; ``at`` as of `read`."""
+    return [dict(each) for each in _open(settings, table, at).partitions()]
+
+
+def newest_commit(settings: Settings, table: Table) -> str:
+    """Name of a table's newest commit, as a file; empty where there is none. Light, for who looks over and over."""
+    log = path(settings, table) / "_delta_log"
+    return max((file.name for file in log.glob("*.json") if COMMIT.fullmatch(file.name)), default="")
+
+
 def newest_note(settings: Settings, table: Table) -> dict[str, Any] | None:
     """The note of a table's newest commit, if it has one."""
     (commit,) = _open(settings, table).history(1)
+    return _note(commit)
+
+
+def note_with(settings: Settings, table: Table, values: Mapping[str, object]) -> dict[str, Any] | None:
+    """The newest note of a table's commits that has these values; None where the log keeps no such commit."""
+    notes = (_note(commit) for commit in _open(settings, table).history())
+    return next((note for note in notes if note and values.items() <= note.items()), None)
+
+
+def _note(commit: Mapping[str, Any]) -> dict[str, Any] | None:
     note = commit.get("userMetadata")
     return dict(json.loads(note)) if note else None
 
 
-def dataset(settings: Settings, table: Table) -> pads.Dataset:
-    """A table without Spark, for what reads only small tables or a few columns.
+def dataset(settings: Settings, table: Table, at: int | None = None) -> pads.Dataset:
+    """A table without Spark, for what reads only small tables or a few columns; ``at`` as of `read`.
 
     Raises:
-        InputError: the table was never written, or has other columns than its contract.
+        InputError: the table was never written, has other columns than its contract, or has that version no more.
     """
     import pyarrow.fs as pafs
 
     from contracts.arrow_types import spark_types
 
-    opened, folder = _open(settings, table), path(settings, table)
+    opened, folder = _open(settings, table, at), path(settings, table)
     table.check(spark_types(opened.schema()), f"Table {folder}")
     # Arrow closes deltalake's own file handles, which are Python's, in threads: that can abort Python at its end
     return opened.to_pyarrow_dataset(filesystem=pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem()))
 
 
-def arrow(settings: Settings, table: Table, columns: Sequence[str] | None = None, where: Where = None) -> pa.Table:
-    """Rows of a table without Spark.
+def arrow(
+    settings: Settings,
+    table: Table,
+    columns: Sequence[str] | None = None,
+    where: Where = None,
+    *,
+    at: int | None = None,
+) -> pa.Table:
+    """Rows of a table without Spark; ``at`` as of `read`.
 
     Raises:
         InputError: as of `dataset`.
     """
-    return dataset(settings, table).to_table(columns=list(columns) if columns else None, filter=_expression(where))
+    return dataset(settings, table, at).to_table(columns=list(columns) if columns else None, filter=_expression(where))
 
 
 def count(settings: Settings, table: Table, where: Where = None) -> int:
@@ -184,11 +216,29 @@ def some_rows(
     return chosen
 
 
-def _open(settings: Settings, table: Table) -> deltalake.DeltaTable:
+def _open(settings: Settings, table: Table, at: int | None = None) -> deltalake.DeltaTable:
     import deltalake
+    from deltalake.exceptions import DeltaError
 
     _require(settings, table)
-    return deltalake.DeltaTable(path(settings, table))
+    folder = path(settings, table)
+    if at is None:
+        return deltalake.DeltaTable(folder)
+    try:
+        opened = deltalake.DeltaTable(folder, version=at)
+    except DeltaError as error:
+        raise InputError(_gone(folder, at, "its log does not reach back to it")) from error
+    lost = sum(not Path(file).exists() for file in opened.file_uris())
+    if lost:
+        raise InputError(_gone(folder, at, f"{lost} of its files were cleaned away"))
+    return opened
+
+
+def _gone(folder: Path, at: int, why: str) -> str:
+    return (
+        f"Version {at} of table {folder} cannot be read any more: {why}. Run again what noted that version; for a "
+        "model that is the whole of fine_tune_model, from build_splits on."
+    )
 
 
 def _expression(where: Where) -> pads.Expression | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -77,6 +77,16 @@ class Ingest(Section):
     )
     targets: tuple[str, ...] = Field(default=("purchase",), description="behaviours that the model predicts")
     late_days: int = Field(default=3, ge=0, description="how many days before its folder an event may lie")
+    look_back_days: int = Field(
+        default=14, ge=0, description="so many days before a night are looked at for missed days and late files"
+    )
+    missed_days: Literal["take_in", "stop", "report"] = Field(
+        default="take_in", description="days that no run took in: the next night takes them in first, stops, or says so"
+    )
+    late_files: Literal["take_in", "report"] = Field(
+        default="take_in",
+        description="files that came after their day was taken in: the next night takes the day in again, or says so",
+    )
     max_user_events_per_hour: int = Field(
         default=500, ge=1, description="a user with more in one hour is a bot in that hour"
     )
@@ -93,6 +103,44 @@ class Ingest(Section):
         default="{title}, {description}, {product_type}, {category}, {department}, {brand} brand, {size}",
         description="an item's text: parts between commas; a part that is empty or repeats another is left out",
     )
+
+
+class Delivery(Section):
+    """When the logs of a day are all there, and how long a night waits for them."""
+
+    complete_when: Literal["files", "success_file", "manifest", "quiet"] = Field(
+        default="files",
+        description="what says that a day's delivery is complete: a file of the day is there, a marker file, a file "
+        "that counts the records of the others, or that no file has come for a while",
+    )
+    success_file: str = Field(
+        default="_SUCCESS", description="the marker file, in the day's folder; or a name with the day, _OK_%Y%m%d"
+    )
+    manifest: str = Field(
+        default="_MANIFEST.json", description="the file that counts, in the folder of the day; or a name with the day"
+    )
+    quiet_minutes: float = Field(default=15, gt=0, description="without a new file, counted from the day's end")
+    alert_after_minutes: float = Field(
+        default=120, ge=0, description="after the day's end: a night that still waits tells of it"
+    )
+    give_up_after_minutes: float = Field(
+        default=720, ge=0, description="after the day's end: the night waits no more, and fails if logs are missing"
+    )
+    poll_seconds: float = Field(default=30, gt=0, description="how often it is looked whether something came")
+
+    @field_validator("success_file", "manifest")
+    @classmethod
+    def _is_passed_over(cls, name: str) -> str:
+        """A file that is no log must have a name that logs have not."""
+        if not name.rsplit("/", 1)[-1].startswith((".", "_")) or set(name) & set("*?["):
+            raise ValueError("has to start with _ or ., so that it is not taken for a log, and to hold none of * ? [")
+        return name
+
+    @model_validator(mode="after")
+    def _alerts_before_it_gives_up(self) -> Delivery:
+        if self.alert_after_minutes > self.give_up_after_minutes:
+            raise ValueError("alert_after_minutes lies after give_up_after_minutes")
+        return self
 
 
 class Quality(Section):
@@ -285,6 +333,9 @@ class Audit(Section):
     )
     max_churn: float = Field(default=0.8, description="taste: mean share of a list that is new since the last night")
     max_top_item_share: float = Field(default=0.9, description="taste: share of users that get the commonest item")
+    max_coverage_drop: float = Field(
+        default=0.02, description="warning, and a notice: share of users that had a list in the last night and lost it"
+    )
 
 
 class Spark(Section):
@@ -304,6 +355,28 @@ class Airflow(Section):
     scheduled: bool = Field(default=True, description="nights start by themselves at midnight while `make ui` runs")
 
 
+class Weekly(Section):
+    """The weekly model, which starts at the same moment as the night whose day it needs."""
+
+    wait_minutes: float = Field(
+        default=1440, ge=0, description="after its as-of date began: so long it waits for the night of the day before"
+    )
+    without_night: Literal["fail", "train"] = Field(
+        default="fail", description="what becomes of it if that night's events have not been taken in by then"
+    )
+
+
+class Alerts(Section):
+    """What people are told of the nights; where to is said by Airflow's connections (docs/alerts.md)."""
+
+    deadline: time = Field(
+        default=time(6), description="time of the shop's clock at which the lists of the day before must be out"
+    )
+    url: str = Field(
+        default="http://127.0.0.1:8080", description="where people open Airflow's pages: links in messages start so"
+    )
+
+
 class Settings(Section):
     """Everything that a run can be told, besides its interval."""
 
@@ -311,6 +384,7 @@ class Settings(Section):
     home: Path = Field(description="where everything lives; NIGHTSHIFT_HOME says so")
     shop: Shop = Shop()
     ingest: Ingest = Ingest()
+    delivery: Delivery = Delivery()
     quality: Quality = Quality()
     splits: Splits = Splits()
     training: Training = Training()
@@ -318,7 +392,9 @@ class Settings(Section):
     baselines: Baselines = Baselines()
     audit: Audit = Audit()
     spark: Spark = Spark()
+    weekly: Weekly = Weekly()
     airflow: Airflow = Airflow()
+    alerts: Alerts = Alerts()
 
     @field_validator("scoring")
     @classmethod

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from contracts.columns import Columns as C
@@ -27,9 +28,37 @@ def newest_published(rows: Iterable[Row]) -> Row | None:
     return max(published, key=lambda row: (row[C.DS], row[C.PUBLISHED_AT]), default=None)
 
 
+def has_later_model(row: Row) -> bool:
+    """Whether a row of `publications` tells of lists whose model knew what users did after the night."""
+    as_of = row.get(C.MODEL_AS_OF)
+    return as_of is not None and as_of > row[C.DS] + timedelta(days=1)
+
+
 def origin(row: Row) -> str:
     """When and by which run a row of `publications` was written, in words."""
     return f"published {row[C.PUBLISHED_AT]:%Y-%m-%d %H:%M} UTC by run {row[C.RUN_ID]}"
+
+
+def readers_get(
+    rows: Sequence[Row], night: date | None = None, run_id: str | None = None, *, replaced: bool = False
+) -> str:
+    """What readers get now, in words, as the message, the page and the banner of a night say it.
+
+    Args:
+        rows: Those of `publications`.
+        night: The night that is spoken of: when readers get other lists than its own, they get them *still*.
+        run_id: The run that is spoken of: lists of another one are this night's *earlier* ones.
+        replaced: Whether a run that was killed has replaced the night's lists since its row was written.
+    """
+    live = newest_published(rows)
+    if live is None:
+        return "nothing was ever published, readers get no lists"
+    if night is None or (live[C.DS] == night and live[C.RUN_ID] == run_id and not replaced):
+        return f"readers get the lists of {live[C.DS]}, {origin(live)}"
+    if live[C.DS] != night:
+        return f"readers still get the lists of {live[C.DS]}, {origin(live)}"
+    since = ", then replaced by a run that did not come to its end" if replaced else ""
+    return f"readers still get this same night's earlier lists, {origin(live)}{since}"
 
 
 def is_critical_failure(result: Mapping[str, Any]) -> bool:

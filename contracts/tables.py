@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from contracts.columns import Columns as C
@@ -72,7 +72,7 @@ RANKED_ITEM = "struct<rank:int,item_id:string,score:double,source:string,because
 
 EVENTS = Table(
     "events",
-    "Clean behaviour events; `ds` is the day whose log brought the event.",
+    "Clean behaviour events of the days that passed the gate; `ds` is the first day whose log brought the event.",
     (
         Column(C.EVENT_ID, "string", "hash of the normalised record: the same record twice has the same id"),
         Column(C.USER_ID, "string", "who"),
@@ -85,6 +85,15 @@ EVENTS = Table(
         Column(C.DS, "date", "day that brought it"),
     ),
     key=(C.EVENT_ID,),
+    partition_by=(C.DS,),
+)
+
+EVENTS_REPEATED = Table(
+    "events_repeated",
+    "Clean events that the log of another day brings too, on each day that repeats them: an event counts once, in "
+    "`events`. They are kept because the day that it counts on may be delivered anew without it.",
+    EVENTS.columns,
+    key=(C.DS, C.EVENT_ID),
     partition_by=(C.DS,),
 )
 
@@ -112,15 +121,33 @@ INGEST_COUNTS = Table(
         Column("raw", "bigint", "records found"),
         Column("clean", "bigint", "rows written to events"),
         Column("rejected", "bigint", "rows written to events_rejected"),
-        Column("duplicates", "bigint", "records that repeat another one"),
+        Column("duplicates", "bigint", "records that repeat another one, of this day's log or another's"),
     ),
     key=(C.DS,),
 )
 
+INGEST_FILES = Table(
+    "ingest_files",
+    "The log files that each day was taken in from: what arrives later is not among them.",
+    (
+        Column(C.DS, "date", "day of the log"),
+        Column(C.SOURCE_FILE, "string", "the file, below the logs' folder"),
+        Column("records", "bigint", "records found"),
+        Column("bytes", "bigint", "size of the file"),
+        Column("modified", "timestamp", "when the file was last written, UTC"),
+    ),
+    key=(C.DS, C.SOURCE_FILE),
+)
+
 ITEMS = Table(
     "items",
-    "The catalogue as of the newest run: attributes and the text that the model reads.",
+    "The catalogue, versioned by day: attributes and the text that the model reads. As of a night, it is read by "
+    "`contracts.catalogue`.",
     (
+        Column(C.DS, "date", "day from which the catalogue says so"),
+        Column(
+            C.WHOLE, "boolean", "row of a whole catalogue, which replaces all before; else of a log that names items"
+        ),
         Column(C.ITEM_ID, "string", "what"),
         Column(C.TITLE, "string", "name", nullable=True),
         Column(C.DESCRIPTION, "string", "longer text", nullable=True),
@@ -133,20 +160,24 @@ ITEMS = Table(
         Column(C.AVAILABLE, "boolean", "can be sold now; true where the catalogue does not say"),
         Column(C.TEXT, "string", "the attributes rendered by the prompt template"),
         Column(C.TEXT_HASH, "string", "sha-256 of the text"),
+        Column(C.MADE_FROM, "string", "hash of the files and rules that the day's catalogue was made from"),
     ),
-    key=(C.ITEM_ID,),
+    key=(C.DS, C.ITEM_ID),
+    partition_by=(C.DS, C.WHOLE),
 )
 
 ITEMS_REJECTED = Table(
     "items_rejected",
     "Every catalogue record that is not an item, with its reason.",
     (
+        Column(C.DS, "date", "day from which the catalogue says so"),
         Column(C.ITEM_ID, "string", "what, where it is known", nullable=True),
         Column(C.REASON, "string", "why"),
         Column(C.RAW, "string", "the record as it came, JSON"),
         Column(C.SOURCE_FILE, "string", "the file that brought it, below the landing folder or the mapping's path"),
     ),
-    key=(C.RAW,),
+    key=(C.DS, C.SOURCE_FILE, C.RAW),
+    partition_by=(C.DS,),
 )
 
 QUALITY_RESULTS = Table(
@@ -205,14 +236,14 @@ MODEL_EVALUATIONS = Table(
 
 ITEM_VECTORS = Table(
     "item_vectors",
-    "The item tower's vector of every item.",
+    "The item tower's vector of every item, for each text that it had.",
     (
         Column(C.MODEL_ID, "string", "which model"),
         Column(C.ITEM_ID, "string", "what"),
         Column(C.TEXT_HASH, "string", "the text that was encoded"),
         Column(C.VECTOR, "array<float>", "unit length"),
     ),
-    key=(C.MODEL_ID, C.ITEM_ID),
+    key=(C.MODEL_ID, C.ITEM_ID, C.TEXT_HASH),
     partition_by=(C.MODEL_ID,),
 )
 
@@ -243,6 +274,12 @@ PUBLICATIONS = Table(
         Column(C.STATUS, "string", "published or held"),
         Column(C.REASONS, "array<string>", "why it was held; empty when published"),
         Column(C.MODEL_ID, "string", "model that scored"),
+        Column(
+            C.MODEL_AS_OF,
+            "date",
+            "day before which its events lie; later than the day after the night: it knew what users would do",
+            nullable=True,
+        ),
         Column(C.USERS, "bigint", "users with recommendations"),
         Column(C.CONTENT_HASH, "string", "hash of the night's rows: equal hashes, equal recommendations"),
         Column(C.TABLE_VERSIONS, "map<string,bigint>", "version of every table that the night used"),
@@ -279,7 +316,9 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         EVENTS,
+        EVENTS_REPEATED,
         EVENTS_REJECTED,
+        INGEST_FILES,
         INGEST_COUNTS,
         ITEMS,
         ITEMS_REJECTED,
@@ -295,8 +334,47 @@ TABLES: dict[str, Table] = {
 """All tables by name, in the order in which a night writes them."""
 
 
-def staging(ds: date) -> Table:
-    """The staging table of one night: recommendations before the audit."""
-    return Table(
-        f"staging/recommendations_{ds}", "Scores before the audit.", RECOMMENDATIONS.columns, RECOMMENDATIONS.key
-    )
+def staging(table: Table, ds: date) -> Table:
+    """A table of one night before its audit."""
+    return replace(table, name=f"staging/{table.name}_{ds}")
+
+
+def _nullable(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    return tuple(replace(column, nullable=True) for column in columns)
+
+
+_WHY_REJECTED = tuple(Column(name, "string", "of a rejected record", nullable=True) for name in (C.REASON, C.RAW))
+
+RECORDS = Table(
+    "records",
+    "The records of some days' logs, before the gate: what is no duplicate within its own day's log.",
+    (
+        *_nullable(EVENTS.columns),
+        *_WHY_REJECTED,
+        Column(C.SOURCE_FILE, "string", "the file that brought it"),
+        Column(C.FATE, "string", "clean, repeated or rejected"),
+    ),
+    key=(C.DS, C.EVENT_ID, C.FATE),
+    partition_by=(C.DS,),
+)
+
+CATALOGUE_RECORDS = Table(
+    "catalogue_records",
+    "The records of a run's catalogue, before the gate: items, and rejects with their reason.",
+    (
+        *_nullable(ITEMS.columns),
+        *_WHY_REJECTED,
+        Column(C.SOURCE_FILE, "string", "the file that brought it", nullable=True),
+    ),
+    key=(C.DS, C.ITEM_ID, C.RAW),
+)
+
+
+def waiting_table(table: Table, ds: date) -> Table:
+    """A table of what the run of a night has cleaned and the gate has not passed; a night has one folder of them."""
+    return replace(table, name=f"{intake_folder(ds)}/{table.name}")
+
+
+def intake_folder(ds: date) -> str:
+    """Where they are, below the lake's root."""
+    return f"staging/intake_{ds}"

@@ -6,14 +6,22 @@ Runs at the shop's midnight for the day that just ended. The run of the night `2
 
 | task | does | when it fails |
 | --- | --- | --- |
+| `wait_for_logs` | waits until the day's logs are complete, by `[delivery]` in the settings | |
 | `land_events` | finds the day's log files and the catalogue | deliver what the error names, clear the task |
-| `clean_events` | events, rejects with reasons, items | the same, for what only reading shows |
-| `validate` | Great Expectations on events and items | mend the data, or the bound in the settings |
+| `clean_events` | events, rejects with reasons, items: written aside | the same, for what only reading shows |
+| `validate` | Great Expectations on them; what passes is taken into the tables | mend the data, or the bound |
 | `choose_model` | champion, or fine-tune the first one | |
 | `embed_items` | vectors of new and changed texts | |
 | `score_users` | every user's top N, to a staging table | |
 | `publish` | audits, then replaces the date in one commit | the night is **held**: the last one stays |
 | `write_report` | the night's page, also of a failed night, and the hindsight of a week ago | the night's state stays |
+
+**Waiting takes no worker**: the task is *deferred*, and its log says what is missing and until when it waits. Logs
+that have not come by `alert_after_minutes` after the day's end are told of; at `give_up_after_minutes` the night goes
+on, and `land_events` says what is missing. An old night does not wait at all.
+
+What goes wrong reaches people where Airflow has a connection for it, and whether a night is out at its deadline the
+DAG `watch_nights` asks: docs/alerts.md.
 
 **Run one night by hand**: `make night DS=2017-12-26`, or trigger the DAG with the logical date
 `2017-12-27 00:00:01`: a run by hand owns the last whole day before its logical date.
@@ -35,11 +43,13 @@ from airflow.sdk import DAG, TriggerRule
 
 from contracts import tables
 from contracts.pools import write_pool
+from wiring.alerts import ALERTS
 from wiring.champion import MODEL, TASK, next_step
 from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
 from wiring.lineage import assets
-from wiring.run import DAYS, EVERY_RUN, NIGHT, NIGHT_PARAMS, RUN_ID, at_midnight
+from wiring.run import ALSO, DAYS, EVERY_RUN, NIGHT, NIGHT_PARAMS, RUN_ID, at_midnight
+from wiring.waiting import LogsSensor
 
 with DAG(
     "nightly_recommendations",
@@ -48,29 +58,35 @@ with DAG(
     schedule=at_midnight(),
     **EVERY_RUN,
     params=NIGHT_PARAMS,
-    default_args={**RETRIES, "execution_timeout": timedelta(hours=2)},
+    default_args={**RETRIES, **ALERTS, "execution_timeout": timedelta(hours=2)},
     tags=["nightshift", "nightly"],
 ):
+    wait_for_logs = LogsSensor(task_id="wait_for_logs")
     land_events = PythonJob(
         task_id="land_events",
         module="spark_jobs.land_events",
-        arguments=DAYS,
+        arguments=[*DAYS, *RUN_ID],
     )
     clean_events = SparkJob(
         task_id="clean_events",
         job="clean_events",
-        arguments=DAYS,
-        pool=write_pool(tables.EVENTS),
-        outlets=assets(
-            tables.EVENTS, tables.EVENTS_REJECTED, tables.INGEST_COUNTS, tables.ITEMS, tables.ITEMS_REJECTED
-        ),
+        arguments=[*DAYS, ALSO],
     )
     validate = SparkJob(
         task_id="validate",
         job="validate",
-        arguments=[*DAYS, *RUN_ID],
-        pool=write_pool(tables.QUALITY_RESULTS),
-        outlets=assets(tables.QUALITY_RESULTS),
+        arguments=[*DAYS, ALSO, *RUN_ID],
+        pool=write_pool(tables.EVENTS),
+        outlets=assets(
+            tables.EVENTS,
+            tables.EVENTS_REPEATED,
+            tables.EVENTS_REJECTED,
+            tables.INGEST_FILES,
+            tables.INGEST_COUNTS,
+            tables.ITEMS,
+            tables.ITEMS_REJECTED,
+            tables.QUALITY_RESULTS,
+        ),
     )
     choose_model = BranchPythonOperator(
         task_id=TASK,
@@ -94,7 +110,7 @@ with DAG(
     embed_items = SparkJob(
         task_id="embed_items",
         job="embed_items",
-        arguments=[MODEL],
+        arguments=[*NIGHT, MODEL],
         pool=write_pool(tables.ITEM_VECTORS),
         outlets=assets(tables.ITEM_VECTORS),
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
@@ -122,5 +138,5 @@ with DAG(
         execution_timeout=timedelta(minutes=30),
     ).as_teardown()
 
-    land_events >> clean_events >> validate >> choose_model >> [fine_tune_model, embed_items]
+    wait_for_logs >> land_events >> clean_events >> validate >> choose_model >> [fine_tune_model, embed_items]
     fine_tune_model >> embed_items >> score_users >> publish >> write_report

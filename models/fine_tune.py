@@ -2,8 +2,9 @@
 
     python -m models.fine_tune --as-of 2017-12-23
 
-Reads `sequences` and `items`, writes a model folder, and registers it. The test window is not read. The same data,
-settings, base model and code are not fitted twice.
+Reads `sequences` and `items`, the latter as they were when the snapshot was made, writes a model folder, and
+registers it. The test window is not read. The same data, settings, base model and code are not fitted twice. The
+model's id goes to whoever started the step, so that `evaluate` judges this one.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from contracts.cli import AsOf, log, main, timed
+from contracts.catalogue import Edition
+from contracts.cli import AsOf, give_result, log, main, timed
 from contracts.errors import ModelError
 from contracts.files import complete_or_absent
 from contracts.settings import Settings
+from contracts.tables import ITEMS
 from contracts.windows import TEST, VALIDATION, Windows
 from models import artifact
 from models.encoder_training import Judge
@@ -24,7 +27,7 @@ from models.identity import made_from, model_id
 from models.item_tower import base_model_folder
 from models.published import TOWER, PublishedModel
 from models.store import registry
-from models.store.snapshot import read_catalogue, read_split
+from models.store.snapshot import pins, read_catalogue, read_split
 
 
 def run(settings: Settings, arguments: AsOf) -> str:
@@ -53,6 +56,7 @@ def run(settings: Settings, arguments: AsOf) -> str:
         tracker.end()
     registry.register(settings, mlflow, name, run_id)
     log.info("Challenger: %s in %s", name, folder)
+    give_result({"model_id": name})
     return name
 
 
@@ -62,7 +66,8 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
     Raises:
         InputError: there is none.
     """
-    catalogue = read_catalogue(settings)
+    items_at = pins(settings, windows.snapshot_id).get(ITEMS.name)
+    catalogue = read_catalogue(settings, Edition.before(windows.end, items_at))
     behaviours = list(settings.ingest.behaviours)
     validation = read_split(settings, catalogue, windows.snapshot_id, VALIDATION)
     # what lies before the test window, the validation window included: the ranker's windows are cut from it

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts import model_ids
 from contracts.settings import Settings
 from models.artifact import file_hash
 from models.catalogue import Catalogue
@@ -22,8 +23,8 @@ CODE = Path(__file__).parent
 
 
 def model_id(as_of: date, made_from: Mapping[str, str]) -> str:
-    """The day before which events count, and a hash of all that the model is made from."""
-    return f"{as_of}-{hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:8]}"
+    """The id of the model that is made from these things."""
+    return model_ids.model_id(as_of, hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest())
 
 
 def made_from(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -36,7 +36,15 @@ their section. A name that is not listed here is an error. *full* and *demo* are
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 """Attributes of pydantic's constraints, and how they are written."""
 
-NAMES = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "folder", date: "date"}
+NAMES = {
+    int: "integer",
+    float: "number",
+    str: "text",
+    bool: "true or false",
+    Path: "folder",
+    date: "date",
+    time: "time of day",
+}
 """Types that have no parts, in words."""
 
 UNSET = "—"
@@ -124,6 +132,8 @@ def toml(value: object) -> str:
         return f"[{', '.join(map(toml, value))}]"
     if isinstance(value, Path):
         return json.dumps(str(value))
+    if isinstance(value, time):
+        return json.dumps(f"{value:%H:%M}")
     return json.dumps(value, ensure_ascii=False)
 
 

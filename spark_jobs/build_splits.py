@@ -12,6 +12,9 @@ As of T, with windows of 7 days:
 Only logs of days before T count; days begin at the shop's midnight. One row per user and split in `sequences`; a user
 is in train with a history, in validation and test with a history or targets: users without a history are the cold
 ones, users without targets complete what was known of the shop at that time.
+
+The note of the commit says which versions of `events` and `items` there were: training and evaluation read those,
+though a night writes meanwhile.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from contracts.interval import midnight_seconds
 from contracts.settings import Settings
 from contracts.tables import EVENTS, SEQUENCES
 from contracts.windows import TEST, TRAIN, VALIDATION, Windows
+from models.store.snapshot import PINNED, pins_note
 from spark_jobs.cluster.step import main
 from spark_jobs.scoring.sequences import TIME, arrays, event, newest_first, shop_seconds
 
@@ -40,12 +44,15 @@ def run(spark: SparkSession, settings: Settings, arguments: AsOf) -> str:
         InputError: no event lies before the windows, or none of a target behaviour within them.
     """
     windows = Windows.of(settings, arguments.as_of)
-    events = lake.read(spark, settings, EVENTS).where(lake.known_before(windows.end, F.col, windows.zone))
+    versions = {table.name: lake.version(settings, table) for table in PINNED if lake.exists(settings, table)}
+    events = lake.read(spark, settings, EVENTS, versions.get(EVENTS.name))
+    events = events.where(lake.known_before(windows.end, F.col, windows.zone))
     sequences = events.transform(to_sequences, windows).persist()
     try:
         require_all_splits(sequences, windows)
         where = f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}'"
-        lake.replace(sequences.hint("rebalance", C.SPLIT), settings, SEQUENCES, where)
+        note = pins_note(windows.snapshot_id, versions)
+        lake.replace(sequences.hint("rebalance", C.SPLIT), settings, SEQUENCES, where, note)
     finally:
         sequences.unpersist()
     log.info("Snapshot: %s", windows.snapshot_id)

@@ -1,26 +1,32 @@
-"""Prints the id of the champion model; nothing where none was promoted yet.
+"""Prints the id of the model that a night scores with; nothing where no model was promoted yet.
 
-    python -m spark_jobs.champion
+    python -m spark_jobs.champion --ds 2017-12-23
+
+That is the champion or, for a night of the past, the newest former champion that was made from no later events.
 
 A process of its own, because what knows the champion (MLflow) is too heavy to import in Airflow.
 """
 
 from __future__ import annotations
 
-from contracts.cli import NoArguments, main
+from contracts.cli import Night, log, main
+from contracts.model_ids import knows_later
 from contracts.settings import Settings
-from models.store.registry import champion
+from models.store.registry import model_of_night
 
 
-def run(settings: Settings, _: NoArguments) -> None:
+def run(settings: Settings, arguments: Night) -> None:
     """Prints the id.
 
     Raises:
         RegistryError: the registry could not be asked.
     """
-    if model_id := champion(settings):
+    end = arguments.interval.end
+    if model_id := model_of_night(settings, end):
+        if knows_later(model_id, end):
+            log.warning("No model was made from events before %s alone: %s knows later ones.", end, model_id)
         print(model_id)
 
 
 if __name__ == "__main__":
-    main(__doc__, NoArguments, run)
+    main(__doc__, Night, run)

@@ -1,89 +1,114 @@
-"""Cleans the logs of a run's days: events, rejects with their reasons, the catalogue.
+"""Cleans the logs of a run's days: events, rejects with their reasons, the catalogue. All is written aside.
 
     python -m spark_jobs.clean_events --start 2017-12-23 --end 2017-12-24
+    python -m spark_jobs.clean_events --start 2017-12-23 --end 2017-12-24 --also 2017-12-20,2017-12-21
 
-Every record of the logs becomes one row of `events`, one row of `events_rejected` with its first reason, or is
-counted as a duplicate; `ingest_counts` keeps the balance of each day. `ds` is the day whose file brought the record,
-or in an export of many days the record's own. Running it again replaces exactly the days [start, end) and leaves the
-same rows.
+Every record of the logs becomes an event, a reject with its first reason, or is counted as a duplicate; the balance of
+each day is checked before anything is written. `ds` is the day whose file brought the record, or in an export of many
+days the record's own. `spark_jobs.validate` takes the days in, where they pass the gate: until then no other step sees
+them. Running it again replaces what it wrote.
 
 `--allow-empty` lets days without records pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from contracts import lake
+from contracts import intake, lake
 from contracts.cli import Days, log
 from contracts.columns import Columns as C
 from contracts.errors import InputError
+from contracts.interval import Interval
 from contracts.settings import Settings
-from contracts.tables import EVENTS, EVENTS_REJECTED, INGEST_COUNTS
+from contracts.tables import INGEST_COUNTS, INGEST_FILES, RECORDS, waiting_table
 from spark_jobs.cluster.step import main
 from spark_jobs.ingest import items
-from spark_jobs.ingest.events import CLEAN, DUPLICATE, FATE, REJECTED, classified
+from spark_jobs.ingest.deliveries import land_delivered
+from spark_jobs.ingest.events import CLEAN, DUPLICATE, REJECTED, REPEATED, classified
 from spark_jobs.ingest.exports import counted
-from spark_jobs.ingest.landing import Landing, land
+from spark_jobs.ingest.landing import Landing
 
 Counts = tuple[date, int, int, int, int, int]
 """A row of `ingest_counts`."""
 
 
 def run(spark: SparkSession, settings: Settings, arguments: Days) -> None:
-    """Reads, classifies, checks the balance and writes; nothing of the days is written before the check.
-
-    The events come last, so that a run that is killed on the way leaves no events without their counts, and
-    run again ends in the same state.
+    """Reads, classifies, checks the balance and writes aside; nothing of the days is written before the check.
 
     Raises:
         InputError: a file is missing, unreadable or changed during the run.
     """
-    interval = arguments.interval
-    landing = land(settings, interval, allow_empty=arguments.allow_empty)
-    landing = counted(spark, settings, interval, landing, allow_empty=arguments.allow_empty)
-    items.run(spark, settings, interval, landing)
-    records = classified(spark, settings, interval, landing).persist()
+    night, allow_empty = arguments.interval.ds, arguments.allow_empty
+    landings = {
+        days: counted(
+            spark, settings, days, land_delivered(settings, days, allow_empty=allow_empty), allow_empty=allow_empty
+        )
+        for days in arguments.batches
+    }
+    intake.drop(settings, night)
+    prepared = items.prepare(spark, settings, landings)
+    known = items.known_to(spark, settings, arguments.batches, prepared)
+    parts = (classified(spark, settings, days, landing, known) for days, landing in landings.items())
+    records = reduce(DataFrame.unionByName, parts).persist()
     try:
-        counts = balance(records, landing)
+        counts = balance(records, landings)
         log_counts(counts)
-        days = f"ds >= '{interval.start}' AND ds < '{interval.end}'"
-        rejected = records.where(F.col(FATE) == REJECTED).hint("rebalance", C.DS)
-        lake.replace(rejected, settings, EVENTS_REJECTED, days)
-        lake.replace_small(settings, INGEST_COUNTS, counts, days)
-        events = records.where(F.col(FATE) == CLEAN).hint("rebalance", C.DS)
-        lake.replace(events.sortWithinPartitions(C.DS, C.USER_ID, C.EVENT_TIME, C.EVENT_ID), settings, EVENTS, days)
+        lake.replace_small(settings, waiting_table(INGEST_COUNTS, night), counts, "true")
+        lake.replace_small(settings, waiting_table(INGEST_FILES, night), files_of(landings), "true")
+        kept = records.where(F.col(C.FATE) != DUPLICATE).hint("rebalance", C.DS)
+        # it comes last: without it nothing is there to take in
+        lake.replace(kept, settings, waiting_table(RECORDS, night), None)
     finally:
         records.unpersist()
 
 
-def balance(records: DataFrame, landing: Landing) -> list[Counts]:
+def balance(records: DataFrame, landings: Mapping[Interval, Landing]) -> list[Counts]:
     """Rows of `ingest_counts`.
 
     Raises:
         InputError: a day has other records than were counted when its files were checked.
     """
+    fates = (CLEAN, REJECTED, REPEATED, DUPLICATE)
     sums = {
         row[C.DS]: row
         for row in records.groupBy(C.DS)
-        .agg(*(F.count_if(F.col(FATE) == fate).alias(fate) for fate in (CLEAN, REJECTED, DUPLICATE)))
+        .agg(*(F.count_if(F.col(C.FATE) == fate).alias(fate) for fate in fates))
         .collect()
     }
     rows = []
-    for day, files in landing.events.items():
-        row = sums.get(day)
-        clean, rejected, duplicates = (row[CLEAN], row[REJECTED], row[DUPLICATE]) if row else (0, 0, 0)
-        raw = landing.raw[day]
-        if raw != clean + rejected + duplicates:
-            raise InputError(
-                f"The log of {day} does not balance: {raw} records in its files, but {clean} clean + {rejected} "
-                f"rejected + {duplicates} duplicates. Did a file change during the run? Run it again."
-            )
-        rows.append((day, len(files), raw, clean, rejected, duplicates))
+    for landing in landings.values():
+        for day, files in landing.events.items():
+            row = sums.get(day)
+            clean, rejected, repeated, duplicates = (row[fate] for fate in fates) if row else (0, 0, 0, 0)
+            duplicates += repeated
+            raw = landing.raw[day]
+            if raw != clean + rejected + duplicates:
+                raise InputError(
+                    f"The log of {day} does not balance: {raw} records in its files, but {clean} clean + {rejected} "
+                    f"rejected + {duplicates} duplicates. Did a file change during the run? Run it again."
+                )
+            rows.append((day, len(files), raw, clean, rejected, duplicates))
+    return rows
+
+
+def files_of(landings: Mapping[Interval, Landing]) -> list[tuple[object, ...]]:
+    """Rows of `ingest_files`; none for exports, whose files are not of a day."""
+    rows: list[tuple[object, ...]] = []
+    for landing in landings.values():
+        if landing.export:
+            continue
+        root = landing.mapping.logs.root
+        for day, files in landing.events.items():
+            for file in files:
+                stat = file.path.stat()
+                modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+                rows.append((day, file.path.relative_to(root).as_posix(), file.records, stat.st_size, modified))
     return rows
 
 

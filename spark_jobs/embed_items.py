@@ -1,7 +1,7 @@
-"""Embeds the catalogue with a model's item tower, on the executors: only texts that are new or changed.
+"""Embeds the catalogue of a night with a model's item tower, on the executors: only texts that are new or changed.
 
-    python -m spark_jobs.embed_items
-    python -m spark_jobs.embed_items --model 2017-12-23-0a1b2c3d
+    python -m spark_jobs.embed_items --ds 2017-12-23
+    python -m spark_jobs.embed_items --ds 2017-12-23 --model 2017-12-23-0a1b2c3d
 
 The texts of items with events were encoded by the training. Where nothing changed, no Spark session is started and,
 as torch and transformers take ten seconds to import, neither are they.
@@ -10,10 +10,12 @@ as torch and transformers take ten seconds to import, neither are they.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
-from contracts.cli import OneModel, log
+from contracts.catalogue import Edition
+from contracts.cli import Night, OneModel, log
 from contracts.settings import Settings
 from models import artifact
 from models.store import registry
@@ -21,16 +23,21 @@ from spark_jobs.cluster.step import main
 from spark_jobs.scoring.embedding import embed, stale_items
 
 
-def nothing_is_stale(settings: Settings, arguments: OneModel) -> bool:
+@dataclass(frozen=True)
+class Arguments(OneModel, Night):
+    """The night whose catalogue is embedded, and with which model."""
+
+
+def nothing_is_stale(settings: Settings, arguments: Arguments) -> bool:
     """Whether all items have their vector of the model."""
     folder = registry.chosen_folder(settings, arguments.model)
-    if stale_items(settings, folder.name).num_rows:
+    if stale_items(settings, folder.name, Edition(arguments.ds)).num_rows:
         return False
     log.info("All items have their vector of model %s: nothing to embed.", folder.name)
     return True
 
 
-def run(spark: SparkSession, settings: Settings, arguments: OneModel) -> None:
+def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
     """Encodes what is stale and writes it to `item_vectors`.
 
     Raises:
@@ -39,11 +46,11 @@ def run(spark: SparkSession, settings: Settings, arguments: OneModel) -> None:
     begun = time.monotonic()
     folder = registry.chosen_folder(settings, arguments.model)
     artifact.verify(folder)
-    stale = stale_items(settings, folder.name)
+    stale = stale_items(settings, folder.name, Edition(arguments.ds))
     log.info("Embedding %s items with model %s …", f"{stale.num_rows:,}", folder.name)
     embed(spark, settings, folder, stale)
     log.info("Embedded %s items in %.1f s.", f"{stale.num_rows:,}", time.monotonic() - begun)
 
 
 if __name__ == "__main__":
-    main("embed_items", __doc__, OneModel, run, unless=nothing_is_stale)
+    main("embed_items", __doc__, Arguments, run, unless=nothing_is_stale)

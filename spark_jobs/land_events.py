@@ -7,24 +7,54 @@ CSV with a header (.csv), each also packed (.gz, .zst), or Parquet. Names that s
 The catalogue is all files of the newest folder `landing/items/ds=YYYY-MM-DD/` that is not after the night, or
 else those in `landing/items/`. Where and what else they may be, `mapping.toml` says: docs/bring-your-own-logs.md.
 
-A night's log has records, unless the shop was closed (`shop.closed_weekdays`, `shop.closed_dates`) or
-`--allow-empty` lets it pass. A history of several days may have gaps.
+The day has to be over, and its delivery complete by the rule in `[delivery]` of the settings
+(`spark_jobs/ingest/deliveries.py`). A night's log has records, unless the shop was closed (`shop.closed_weekdays`,
+`shop.closed_dates`) or `--allow-empty` lets it pass. A history of several days may have gaps.
+
+It also looks back (`ingest.look_back_days`): earlier days that no run took in, and files that came after their day was
+taken in, go to the steps after it as `--also`, or are only told, as `ingest.missed_days` and `ingest.late_files` say.
 """
 
 from __future__ import annotations
 
-from contracts.cli import Days, log, main
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from contracts.cli import Days, argument, give_result, log, main
+from contracts.errors import InputError
+from contracts.interval import Interval
+from contracts.notices import Notice, tell
 from contracts.settings import Settings
-from spark_jobs.ingest.landing import land
+from spark_jobs.ingest.deliveries import land_delivered
+from spark_jobs.ingest.gaps import Gaps, gaps
 
 
-def run(settings: Settings, arguments: Days) -> None:
+@dataclass(frozen=True)
+class Arguments(Days):
+    """The days whose logs are looked for, and the run that looks."""
+
+    run_id: str = argument("name of the run in notices", default="by-hand")
+
+
+def run(settings: Settings, arguments: Arguments) -> None:
     """Reads every file to its end, and prints how many records each holds.
 
     Raises:
-        InputError: names what is missing or unreadable, and what to do.
+        InputError: names what is missing, not complete or unreadable, and what to do.
     """
-    landing = land(settings, arguments.interval, allow_empty=arguments.allow_empty)
+    now, night = datetime.now(UTC), arguments.interval.ds
+    found = gaps(settings, arguments.interval)
+    for notice in notices(settings, night, found):
+        log.warning("%s %s", notice.what, notice.to_do)
+        tell(settings, arguments.run_id, notice)
+    if settings.ingest.missed_days == "stop" and (found.missed or found.absent):
+        raise InputError(
+            f"Before the night {night} no run has taken in {found.missed_in_words}. Run these nights first, in order, "
+            "or let the next night take them in ([ingest] missed_days); if the shop was closed, set shop.closed_dates."
+        )
+    also = [day for day in earlier_days(settings, found) if is_readable(settings, day, now)]
+    landing = land_delivered(settings, arguments.interval, allow_empty=arguments.allow_empty, now=now)
     for day, files in landing.events.items():
         for file in files:
             print(f"{day}  {file.records:>9,}  {file.path}")
@@ -33,7 +63,54 @@ def run(settings: Settings, arguments: Days) -> None:
     for file in landing.catalogue:
         print(f"catalogue   {file.records:>9,}  {file.path}")
     log.info("%d log files, %d records.", len(landing.event_files), sum(f.records for f in landing.event_files))
+    if also:
+        log.info("Taken in before: %s.", ", ".join(map(str, also)))
+    give_result({"also": ",".join(map(str, also))})
+
+
+def earlier_days(settings: Settings, found: Gaps) -> list[date]:
+    """The days before the night that the settings want taken in, in order."""
+    missed = found.missed if settings.ingest.missed_days == "take_in" else ()
+    late = found.late if settings.ingest.late_files == "take_in" else ()
+    return sorted({*missed, *late})
+
+
+def is_readable(settings: Settings, day: date, now: datetime) -> bool:
+    """Whether an earlier day can be taken in; one that cannot is no reason to stop the night."""
+    try:
+        land_delivered(settings, Interval.of_night(day), now=now)
+    except InputError as error:
+        log.warning("%s is left out. %s", day, error)
+        return False
+    return True
+
+
+def notices(settings: Settings, night: date, found: Gaps) -> Iterator[Notice]:
+    """What people should know of the days before the night."""
+    if found.missed or found.absent:
+        does = {
+            "take_in": "This run takes in those that have logs, before its own day.",
+            "stop": "The night stops.",
+            "report": "They stay out ([ingest] missed_days).",
+        }[settings.ingest.missed_days]
+        yield Notice(
+            "hole",
+            night,
+            f"No run has taken in {found.missed_in_words}. {does}",
+            "Deliver the logs that are missing; if the shop was closed, set shop.closed_dates.",
+        )
+    if found.late:
+        takes_in = settings.ingest.late_files == "take_in"
+        yield Notice(
+            "late_files",
+            night,
+            f"Files came after their day was taken in: {found.late_in_words}. "
+            + ("This run takes these days in again." if takes_in else "They are not taken in."),
+            "Nothing, if that is how this shop delivers; else deliver each day whole."
+            if takes_in
+            else "Run those nights again, or set [ingest] late_files to take_in.",
+        )
 
 
 if __name__ == "__main__":
-    main(__doc__, Days, run)
+    main(__doc__, Arguments, run)

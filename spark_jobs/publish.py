@@ -18,16 +18,18 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from contracts import lake
+from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.cli import Night, argument, log
 from contracts.columns import Columns as C
 from contracts.errors import HeldError
+from contracts.model_ids import as_of
+from contracts.notices import Notice, tell
 from contracts.settings import Settings
-from contracts.states import HELD, PUBLISHED, Row, newest, newest_published, origin
+from contracts.states import HELD, PUBLISHED, Row, newest, newest_published, readers_get
 from contracts.tables import (
     EVENTS,
     HINDSIGHT_RESULTS,
-    ITEMS,
     PUBLICATIONS,
     QUALITY_RESULTS,
     RECOMMENDATIONS,
@@ -59,7 +61,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         HeldError: a critical check failed; the message carries every reason.
     """
     night = arguments.ds
-    lists = lake.read(spark, settings, staging(night))
+    lists = lake.read(spark, settings, staging(RECOMMENDATIONS, night))
     content = measure_lists(lists, night)
     live_hash = hash_of_live(spark, settings, night)
     past_rows = lake.rows(settings, PUBLICATIONS)
@@ -69,7 +71,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         return
 
     last = newest_published(row for row in past_rows if row[C.DS] < night)
-    measured = measure(spark, settings, arguments, lists, content, last[C.DS] if last else None)
+    measured = measure(spark, settings, arguments, lists, content, last)
     checked = audit.checks(measured, settings.audit, settings.scoring.n, settings.scoring.max_per_category)
     results.write(settings, night, arguments.run_id, {audit.SUITE: checked})
     log_results(checked)
@@ -77,27 +79,16 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
     if not why and live_hash != content.content_hash:
         commit(settings, arguments, lists, content)
     write_publication(settings, publication(settings, arguments, measured, why))
+    tell_of_coverage(settings, arguments, checked)
     if why:
+        live = newest_published(past_rows)
+        # a run that was killed between the commit and its row
+        replaced = live is not None and live[C.DS] == night and live[C.CONTENT_HASH] != live_hash
         raise HeldError(
-            f"The night {night} is held: {readers_get(past_rows, night, live_hash)}. {'; '.join(why)}. Correct the "
-            "cause and run the night again."
+            f"The night {night} is held: {readers_get(past_rows, night, replaced=replaced)}. {'; '.join(why)}. "
+            "Correct the cause and run the night again."
         )
     log.info("Published %s: lists of %s users from model %s.", night, f"{content.users:,}", content.models[0])
-
-
-def readers_get(rows: Sequence[Row], night: date, live_hash: str | None) -> str:
-    """What readers get while a night is held: never its new lists, but maybe those of an earlier run of it.
-
-    ``rows`` are those of `publications`; ``live_hash`` is the content hash of the night's rows in `recommendations`.
-    """
-    live = newest_published(rows)
-    if live is None:
-        return "nothing was ever published, readers get no lists"
-    if live[C.DS] != night:
-        return f"readers still get the lists of {live[C.DS]}, {origin(live)}"
-    # a run that was killed between the commit and its row
-    replaced = "" if live[C.CONTENT_HASH] == live_hash else ", then replaced by a run that did not come to its end"
-    return f"readers still get this same night's earlier lists, {origin(live)}{replaced}"
 
 
 def hash_of_live(spark: SparkSession, settings: Settings, night: date) -> str | None:
@@ -114,14 +105,14 @@ def measure(
     arguments: Night,
     lists: DataFrame,
     content: audit.Lists,
-    last_night: date | None,
+    last: Row | None,
 ) -> audit.Measured:
-    """All that the audit looks at."""
-    items = lake.read(spark, settings, ITEMS)
+    """All that the audit looks at; ``last`` is the row of the last published night."""
+    items = catalogue.frame(spark, settings, Edition(arguments.ds))
     past = histories(lake.read(spark, settings, EVENTS), arguments.interval.end, settings)
     before = None
-    if last_night:
-        old = lake.read(spark, settings, RECOMMENDATIONS).where(F.col(C.DS) == F.lit(last_night))
+    if last:
+        old = lake.read(spark, settings, RECOMMENDATIONS).where(F.col(C.DS) == F.lit(last[C.DS]))
         before = old.select(C.USER_ID, F.col("items.item_id").alias("before"))
     quality = lake.rows(settings, QUALITY_RESULTS, {C.DS: arguments.ds})
     return audit.Measured(
@@ -129,7 +120,8 @@ def measure(
         measure_faults(lists, past, before, items, settings.scoring),
         measure_shown(lists, items, settings.scoring),
         audit.validated(quality, arguments.run_id),
-        last_night,
+        last[C.DS] if last else None,
+        last[C.MEASURES] if last else {},
     )
 
 
@@ -138,6 +130,14 @@ def log_results(checked: Sequence[Result]) -> None:
     for result in checked:
         level = logging.INFO if result.success else logging.WARNING
         log.log(level, "%s %s: %s", "ok" if result.success else "FAILED", result.expectation, result.observed)
+
+
+def tell_of_coverage(settings: Settings, arguments: Night, checked: Sequence[Result]) -> None:
+    """Leaves a notice of a drop in coverage, unless that holds the night: then people are told so."""
+    failed = {result.expectation: str(result) for result in checked if not result.success}
+    if audit.KEEPS_USERS in failed and audit.COVERS_USERS not in failed:
+        to_do = "Find out why: events that are missing, or lists that the rules empty. If it is right, nothing."
+        tell(settings, arguments.run_id, Notice("coverage", arguments.ds, failed[audit.KEEPS_USERS], to_do))
 
 
 def commit(settings: Settings, arguments: Night, lists: DataFrame, content: audit.Lists) -> None:
@@ -164,6 +164,7 @@ def publication(
         C.STATUS: HELD if why else PUBLISHED,
         C.REASONS: list(why),
         C.MODEL_ID: ", ".join(content.models),
+        C.MODEL_AS_OF: max(filter(None, map(as_of, content.models)), default=None),
         C.USERS: content.users,
         C.CONTENT_HASH: content.content_hash,
         C.TABLE_VERSIONS: {

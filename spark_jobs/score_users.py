@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from contracts import lake
+from contracts.catalogue import Edition
 from contracts.cli import Night, OneModel, log
 from contracts.columns import Columns as C
 from contracts.settings import Settings
@@ -46,7 +47,8 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
     events = lake.read(spark, settings, EVENTS)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         package = Path(scratch) / f"scoring-{model_folder.name}-{interval.ds}"
-        model_id = pack(settings, model_folder, daily_counts(events, interval.end, settings).toArrow(), package)
+        counts = daily_counts(events, interval.end, settings).toArrow()
+        model_id = pack(settings, model_folder, counts, Edition(interval.ds), package)
         users = in_fixed_batches(
             histories(events, interval.end, settings),
             settings.scoring,
@@ -62,8 +64,8 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
             F.lit(arguments.run_id).alias(C.RUN_ID),
         )
         note = {"run_id": arguments.run_id}
-        lake.replace(rows.select(*RECOMMENDATIONS.names), settings, staging(interval.ds), None, note)
-    count = lake.count(settings, staging(interval.ds))
+        lake.replace(rows.select(*RECOMMENDATIONS.names), settings, staging(RECOMMENDATIONS, interval.ds), None, note)
+    count = lake.count(settings, staging(RECOMMENDATIONS, interval.ds))
     log.info("Scored %s users with model %s in %.1f s.", f"{count:,}", model_id, time.monotonic() - begun)
 
 

@@ -54,10 +54,21 @@ def result(
     return row | changes
 
 
+FIRST_CATALOGUE = date(2017, 1, 1)
+
+
 def item(item_id: str, *, text: str | None = None, available: bool = True, **changes: Any) -> dict[str, Any]:
-    """A row of `items`."""
+    """A row of `items`, of a whole catalogue of long ago."""
     words = item_id if text is None else text
-    row = {"item_id": item_id, "available": available, "text": words, "text_hash": f"hash of {words}"}
+    row = {
+        "ds": FIRST_CATALOGUE,
+        "whole": True,
+        "item_id": item_id,
+        "available": available,
+        "text": words,
+        "text_hash": f"hash of {words}",
+        "made_from": "a test",
+    }
     return row | changes
 
 
@@ -96,6 +107,7 @@ def publication(ds: date, **changes: Any) -> dict[str, Any]:
         "status": "published",
         "reasons": [],
         "model_id": "m1",
+        "model_as_of": None,
         "users": 2,
         "content_hash": "c0ffee",
         "table_versions": {"events": 7},

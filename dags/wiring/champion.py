@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk import get_current_context
 
 from wiring.failures import JobLog
+from wiring.run import day
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +24,9 @@ Nothing where the night had to fine-tune its first model: the jobs then ask for 
 """
 
 
-def champion() -> str | None:
-    """Id of the champion model; None when none was promoted yet."""
-    done = subprocess.run([sys.executable, "-m", MODULE], capture_output=True, text=True, check=False)
+def model_of(ds: str) -> str | None:
+    """Id of the model that the night ``ds`` scores with; None when none was promoted yet."""
+    done = subprocess.run([sys.executable, "-m", MODULE, "--ds", ds], capture_output=True, text=True, check=False)
     job_log = JobLog()
     for line in job_log.follow(done.stderr.splitlines()):
         log.info(line)
@@ -42,7 +43,7 @@ def next_step(fine_tune: str, score: str) -> str | None:
     context: dict[str, Any] = dict(get_current_context())
     if context["params"]["ingest_only"]:
         return None
-    if model_id := champion():
+    if model_id := model_of(day(context["data_interval_start"])):
         log.info("This night scores with model %s.", model_id)
         context["ti"].xcom_push(key=KEY, value=model_id)
         return score

@@ -39,6 +39,14 @@ RETRIES: dict[str, Any] = {
 """Arguments of every task that runs a job."""
 
 
+class JobExit(SystemExit):
+    """The end of a task whose job failed: its exit code, and the line that explains it."""
+
+    def __init__(self, exit_code: int, line: str) -> None:
+        super().__init__(exit_code)
+        self.exit_code, self.line = exit_code, line
+
+
 class JobLog:
     """Follows the lines of a job and remembers the one that explains its failure."""
 
@@ -59,5 +67,6 @@ class JobLog:
         the line that says what to do.
         """
         unexplained = f"{ERROR_PREFIX} {job} ended with exit code {exit_code}; what it printed stands above."
-        log.error(self.error or unexplained)
-        raise SystemExit(exit_code)
+        line = self.error or unexplained
+        log.error(line)
+        raise JobExit(exit_code, line)

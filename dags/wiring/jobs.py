@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
@@ -16,6 +19,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException
 
+from contracts.cli import RESULT_FILE, read_result
 from contracts.settings import PROJECT, load_settings
 from spark_jobs.cluster.environment import spark_defaults
 from wiring.failures import JobLog
@@ -35,6 +39,16 @@ def is_long(arguments: Sequence[str]) -> bool:
 def given(arguments: Sequence[str]) -> list[str]:
     """The arguments without those that rendered to nothing: flags that the run did not ask for."""
     return [argument for argument in arguments if argument]
+
+
+@contextmanager
+def results(context: Context) -> Iterator[dict[str, str]]:
+    """The variables with which a job can give results: what it gave goes to XCom when the block ends well."""
+    with TemporaryDirectory(prefix="nightshift-result-") as folder:
+        file = Path(folder) / "result.json"
+        yield {RESULT_FILE: str(file)}
+        for key, value in read_result(file).items():
+            context["ti"].xcom_push(key=key, value=value)
 
 
 class SparkJobHook(SparkSubmitHook):
@@ -82,14 +96,16 @@ class SparkJob(SparkSubmitOperator):
         )
 
     def execute(self, context: Context) -> None:
-        """Runs the job and waits for it."""
-        hook = self._hook = self._get_hook()
-        try:
-            super().execute(context)
-        except AirflowException:
-            if not hook.exit_code:
-                raise
-            hook.job_log.fail(self.log, f"spark_jobs.{self.job}", hook.exit_code)
+        """Runs the job, waits for it, and takes its results to XCom."""
+        with results(context) as variables:
+            self.env_vars = {**(self.env_vars or {}), **variables}
+            hook = self._hook = self._get_hook()
+            try:
+                super().execute(context)
+            except AirflowException:
+                if not hook.exit_code:
+                    raise
+                hook.job_log.fail(self.log, f"spark_jobs.{self.job}", hook.exit_code)
 
 
 class PythonJob(BaseOperator):
@@ -104,7 +120,11 @@ class PythonJob(BaseOperator):
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Context) -> None:
-        """Runs the job and waits for it."""
+        """Runs the job, waits for it, and takes its results to XCom."""
+        with results(context) as variables:
+            self._run(variables)
+
+    def _run(self, variables: dict[str, str]) -> None:
         command = [sys.executable, "-m", self.module, *given(self.arguments)]
         self.log.info("Command: %s", " ".join(command))
         job_log = JobLog()
@@ -112,6 +132,7 @@ class PythonJob(BaseOperator):
         self._process = subprocess.Popen(
             command,
             cwd=PROJECT,
+            env=os.environ | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Param
@@ -15,6 +15,14 @@ SHOP = load_settings().shop
 def day(moment: datetime) -> str:
     """Template filter: the shop's day in which a moment lies."""
     return str(moment.astimezone(SHOP.zone).date())
+
+
+def at(moment: time) -> CronDataIntervalTimetable:
+    """A schedule whose runs start at a time of the shop's clock, every day.
+
+    One that was missed, because nothing ran then, starts as soon as the scheduler is back.
+    """
+    return CronDataIntervalTimetable(f"{moment.minute} {moment.hour} * * *", timezone=SHOP.time_zone)
 
 
 def at_midnight(days_of_week: str = "*") -> CronDataIntervalTimetable:
@@ -44,6 +52,9 @@ DAYS = [
     "{{ '--allow-empty' if params.allow_empty else '' }}",
 ]
 """The days whose logs are taken in: the night, or everything since `ingest_from`."""
+
+ALSO = "{% set also = ti.xcom_pull(task_ids='land_events', key='also') %}{{ '--also=' ~ also if also else '' }}"
+"""Earlier days to take in before: missed ones, and those of which files came late, as `land_events` has found them."""
 
 NIGHT_PARAMS = {
     "allow_empty": Param(

@@ -6,9 +6,11 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from contracts import model_ids
 from contracts.errors import ModelError, RegistryError
 from contracts.settings import Settings, Training
 
@@ -19,6 +21,8 @@ NAME = "nightshift"
 """Experiment and registered model."""
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+PROMOTED = "promoted"
+"""Tag of the versions that are or were the champion."""
 FLUSH_SECONDS = 5.0
 
 
@@ -127,8 +131,10 @@ def register(settings: Settings, mlflow: MlflowClient, model_id: str, run_id: st
         mlflow.set_registered_model_alias(NAME, CHALLENGER, version)
 
 
-def promote(mlflow: MlflowClient, model_id: str) -> None:
-    """Moves the alias `champion`.
+def promote(mlflow: MlflowClient, model_id: str) -> bool:
+    """Makes a model the one of the nights from its as-of date on, and says whether it is the champion now.
+
+    It is not where the champion was made from later events: then the model is for the nights before that one.
 
     Raises:
         ModelError: no version carries that model.
@@ -137,7 +143,14 @@ def promote(mlflow: MlflowClient, model_id: str) -> None:
         version = _version_of(mlflow, model_id)
         if version is None:
             raise ModelError(f"No registered version of {NAME!r} carries model {model_id}: fine-tune it first.")
+        # a night of the time before the next promotion uses it, also when that night is run later
+        mlflow.set_model_version_tag(NAME, version, PROMOTED, "true")
+        now = (aliases(mlflow) or {}).get(CHAMPION)
+        end = model_ids.as_of(model_id)
+        if now and end and model_ids.knows_later(mlflow.get_model_version(NAME, now).tags["model_id"], end):
+            return False
         mlflow.set_registered_model_alias(NAME, CHAMPION, version)
+        return True
 
 
 def aliases(mlflow: MlflowClient) -> dict[str, str] | None:
@@ -172,6 +185,27 @@ def champion(settings: Settings) -> str | None:
         RegistryError: the registry could not be asked.
     """
     return model_with(settings, CHAMPION)
+
+
+def model_of_night(settings: Settings, end: date) -> str | None:
+    """Id of the model that a night uses which ends where ``end`` begins; None where no model was promoted yet.
+
+    The champion, or, if that knows events of ``end`` or later, the newest former champion that does not; the champion
+    all the same where there is none.
+
+    Raises:
+        RegistryError: the registry could not be asked.
+    """
+    now = champion(settings)
+    if now is None or not model_ids.knows_later(now, end):
+        return now
+    mlflow = client(settings)
+    with reached():
+        versions = mlflow.search_model_versions(f"name = '{NAME}' and tags.{PROMOTED} = 'true'")
+    known = [(str(each.tags["model_id"]), int(each.version)) for each in versions]
+    then = [each for each in known if not model_ids.knows_later(each[0], end)]
+    # ids begin with their day
+    return max(then, key=lambda each: (each[0][: model_ids.LENGTH_OF_DAY], each[1]))[0] if then else now
 
 
 def folder_of(settings: Settings, alias: str) -> Path:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from contracts import lake
+from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.settings import Settings
-from contracts.tables import ITEMS, SEQUENCES
+from contracts.tables import EVENTS, ITEMS, SEQUENCES
 from models.catalogue import CATALOGUE_COLUMNS, Catalogue, histories_from_arrow, lists_from_arrow
 from models.histories import Histories
 from models.metrics import Relevant
 from models.ragged import indptr_of
+
+PINNED = (EVENTS, ITEMS)
+"""Tables whose versions belong to a snapshot: all that is made from it reads them as they were then."""
 
 BATCH_USERS = 20_000
 """Users turned from strings into numbers at once: only the numbers of all users are in memory together."""
@@ -31,13 +36,34 @@ class Split:
     relevant: Relevant
 
 
-def read_catalogue(settings: Settings) -> Catalogue:
-    """The catalogue.
+def pins_note(snapshot_id: str, versions: Mapping[str, int]) -> dict[str, object]:
+    """The note of the commit that writes a snapshot: which versions of the tables `PINNED` it was made beside."""
+    return {C.SNAPSHOT_ID: snapshot_id, "versions": dict(versions)}
+
+
+def pins(settings: Settings, snapshot_id: str) -> dict[str, int]:
+    """The versions that belong to a snapshot, by table.
+
+    Raises:
+        InputError: no commit of `sequences` tells them.
+    """
+    note = lake.note_with(settings, SEQUENCES, {C.SNAPSHOT_ID: snapshot_id})
+    if note is None:
+        raise InputError(
+            f"Table {lake.path(settings, SEQUENCES)} tells of no snapshot {snapshot_id}, nor which versions of "
+            f"{' and '.join(table.name for table in PINNED)} it was made from: run the step build_splits as of this "
+            "day first."
+        )
+    return dict(note["versions"])
+
+
+def read_catalogue(settings: Settings, edition: Edition) -> Catalogue:
+    """The catalogue of an edition.
 
     Raises:
         InputError: there is none.
     """
-    return Catalogue.from_arrow(lake.arrow(settings, ITEMS, CATALOGUE_COLUMNS))
+    return Catalogue.from_arrow(catalogue.arrow(settings, edition, CATALOGUE_COLUMNS))
 
 
 def read_split(settings: Settings, catalogue: Catalogue, snapshot_id: str, split: str) -> Split:

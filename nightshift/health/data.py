@@ -83,9 +83,11 @@ def _half_written(settings: Settings) -> Check:
 
 def _table_folders(settings: Settings) -> Iterator[Path]:
     staging = settings.lake / "staging"
-    for parent in (settings.lake, staging):
+    intakes = list(staging.glob("intake_*"))
+    for parent in (settings.lake, staging, *intakes):
         if parent.is_dir():
-            yield from (folder for folder in parent.iterdir() if folder.is_dir() and folder != staging)
+            tables_there = (folder for folder in parent.iterdir() if folder.is_dir() and folder.name[0] != ".")
+            yield from (folder for folder in tables_there if folder not in (staging, *intakes))
 
 
 def _has_commit(folder: Path) -> bool:

@@ -87,7 +87,7 @@ def difference(settings: Settings, first: date, second: date, *, ids: bool = Fal
     before, after = (lists(settings, row[C.DS]) for row in rows)
     users_before, users_after = set(before[C.USER_ID].unique()), set(after[C.USER_ID].unique())
     changes = user_changes(before, after)
-    gained, lost = _items(settings, before, after)
+    gained, lost = _items(settings, rows[1][C.DS], before, after)
     return Difference(
         _side(rows[0], before),
         _side(rows[1], after),
@@ -172,7 +172,7 @@ def _mean(values: pd.Series[float]) -> float | None:
 
 
 def _items(
-    settings: Settings, before: pd.DataFrame, after: pd.DataFrame
+    settings: Settings, night: date, before: pd.DataFrame, after: pd.DataFrame
 ) -> tuple[tuple[ItemChange, ...], tuple[ItemChange, ...]]:
     """The items that gained, and that lost, the most users; ties by item."""
     counts = pd.DataFrame({"before": before.groupby(C.ITEM_ID).size(), "after": after.groupby(C.ITEM_ID).size()})
@@ -180,7 +180,7 @@ def _items(
     change = counts["after"] - counts["before"]
     up = change[change > 0].sort_values(ascending=False, kind="stable").index[:SHOWN]
     down = change[change < 0].sort_values(kind="stable").index[:SHOWN]
-    items = known_items(settings, [*up, *down])
+    items = known_items(settings, [*up, *down], night)
 
     def named(chosen: Sequence[str]) -> tuple[ItemChange, ...]:
         return tuple(

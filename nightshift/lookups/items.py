@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
-import pyarrow.dataset as pads
-
-from contracts import lake
+from contracts import catalogue
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.settings import Settings
-from contracts.tables import ITEMS
 from spark_jobs.reporting.item_texts import item_texts
 
 
@@ -22,11 +21,11 @@ class Item:
     category: str | None
 
 
-def known_items(settings: Settings, wanted: Iterable[str | None]) -> dict[str, Item]:
-    """What to call each item, and its category."""
+def known_items(settings: Settings, wanted: Iterable[str | None], night: date) -> dict[str, Item]:
+    """What to call each item, and its category, by the catalogue of a night."""
     ids = sorted({item for item in wanted if item is not None})
-    if not ids:  # Arrow would not know their type
+    if not ids:
         return {}
-    rows = lake.arrow(settings, ITEMS, [C.ITEM_ID, C.CATEGORY], pads.field(C.ITEM_ID).isin(ids)).to_pylist()
+    rows = catalogue.arrow(settings, Edition(night), [C.ITEM_ID, C.CATEGORY], ids).to_pylist()
     categories = {row[C.ITEM_ID]: row[C.CATEGORY] for row in rows}
-    return {item: Item(title, categories.get(item)) for item, title in item_texts(settings, ids).items()}
+    return {item: Item(title, categories.get(item)) for item, title in item_texts(settings, ids, night).items()}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from contracts import lake
+from contracts import intake, lake
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.settings import Settings
 from contracts.states import PUBLISHED, WARNING, Row, is_critical_failure, newest, newest_published
-from contracts.tables import INGEST_COUNTS, PUBLICATIONS, QUALITY_RESULTS
+from contracts.tables import PUBLICATIONS, QUALITY_RESULTS
 from spark_jobs.quality import audit
 
 FAILED_GATE, NOT_PUBLISHED = "failed gate", "not published"
@@ -68,7 +68,7 @@ def nights(settings: Settings, last: int) -> Nights:
     """
     publications = lake.rows(settings, PUBLICATIONS)
     quality = lake.rows(settings, QUALITY_RESULTS)
-    counts = {row[C.DS]: row for row in lake.rows(settings, INGEST_COUNTS)}
+    counts = intake.cleaned(settings)
     days = sorted({row[C.DS] for row in (*publications, *quality)}, reverse=True)
     if not days:
         raise InputError(f"No night has run yet: {settings.lake} has neither publications nor quality_results.")

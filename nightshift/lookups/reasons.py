@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from contracts import lake
+from contracts import catalogue
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.settings import Scoring, Settings
-from contracts.states import Row
-from contracts.tables import ITEMS
 from models.catalogue import CATALOGUE_COLUMNS, Catalogue
 from nightshift.lookups.items import Item, known_items
 from nightshift.lookups.published import Event, events_of, excluding, items_of, published
@@ -55,7 +54,10 @@ class Why:
     events_with_item: tuple[Done, ...]
     events_with_because: tuple[Done, ...]  # with the item of the history behind it, where that is another one
     findings: tuple[Finding, ...]
-    notes: tuple[str, ...]  # what has changed since the night
+    notes: tuple[str, ...]  # what may have changed since the night
+
+
+SETTINGS_NOW = "No table keeps a night's settings: the rules are those of the settings as they are now."
 
 
 def why(settings: Settings, user: str, item: str, ds: date | None) -> Why:
@@ -69,7 +71,7 @@ def why(settings: Settings, user: str, item: str, ds: date | None) -> Why:
     rows, events = items_of(settings, night, user), events_of(settings, night, user)
     own = next((row for row in rows if row[C.ITEM_ID] == item), None)
     because = own[C.BECAUSE] if own and own[C.BECAUSE] != item else None
-    items = known_items(settings, {item, because, *(row[C.ITEM_ID] for row in rows)})
+    items = known_items(settings, {item, because, *(row[C.ITEM_ID] for row in rows)}, night)
     with_item = [each for each in events if each.item_id == item]
     with_because = [each for each in events if because and each.item_id == because]
     if own:
@@ -91,7 +93,7 @@ def why(settings: Settings, user: str, item: str, ds: date | None) -> Why:
         done(with_item, items),
         done(with_because, items),
         tuple(findings),
-        tuple(_notes(settings, publication, by_rules=own is None)),
+        (SETTINGS_NOW,) if own is None else (),
     )
 
 
@@ -107,7 +109,7 @@ def _reason(settings: Settings, own: dict[str, Any], events: Sequence[Event], it
 
 def _hindrances(settings: Settings, item: str, events: Sequence[Event], ds: date) -> Iterator[Finding]:
     """What alone keeps the item out of the list."""
-    found = lake.arrow(settings, ITEMS, CATALOGUE_COLUMNS, {C.ITEM_ID: item})
+    found = catalogue.arrow(settings, Edition(ds), CATALOGUE_COLUMNS, [item])
     if not found.num_rows:
         yield Finding(UNKNOWN_ITEM, "The catalogue does not hold this item.")
         return
@@ -156,12 +158,3 @@ def _undecided(
         f"No rule keeps it out: either it scored less than {than}, or no source brought it as a candidate. "
         "The tables cannot tell these apart; --score scores the user again.",
     )
-
-
-def _notes(settings: Settings, publication: Row, *, by_rules: bool) -> Iterator[str]:
-    """What this answer reads as it is now, where it need not be as it was."""
-    if by_rules:
-        yield "No table keeps a night's settings: the rules are those of the settings as they are now."
-    then, now = publication[C.TABLE_VERSIONS].get(ITEMS.name), lake.version(settings, ITEMS)
-    if then is not None and then != now:
-        yield f"The catalogue has changed since the night (version {then}, now {now}): it is read as it is now."

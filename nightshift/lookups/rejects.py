@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import pyarrow.dataset as pads
 
-from contracts import lake
+from contracts import catalogue, intake, lake
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.settings import Settings
-from contracts.tables import EVENTS_REJECTED, INGEST_COUNTS, ITEMS, ITEMS_REJECTED, Table
+from contracts.tables import CATALOGUE_RECORDS, INGEST_COUNTS, ITEMS_REJECTED, waiting_table
 from nightshift.lookups.published import newest_days
 from spark_jobs.reporting.pseudonyms import MAX_RECORD, masked, pseudonym_key
 
@@ -79,7 +80,7 @@ def rejects(
     Raises:
         InputError: no log of these days was taken in; the message names days that have one.
     """
-    counts = {row[C.DS]: row for row in lake.rows(settings, INGEST_COUNTS)}
+    counts = intake.cleaned(settings)
     if not counts:
         raise InputError(f"No log was taken in yet (table {lake.path(settings, INGEST_COUNTS)}).")
     end = end or max(counts)
@@ -91,7 +92,7 @@ def rejects(
     inside = (pads.field(C.DS) >= start) & (pads.field(C.DS) <= end)
     if reason is not None:
         inside &= pads.field(C.REASON) == reason
-    by_day = _by_day(settings, inside)
+    by_day = intake.rejected_by_day(settings, inside)
     raw = sum(counts[ds]["raw"] for ds in days)
     totals: dict[str, int] = {}
     for (_, name), records in by_day.items():
@@ -115,7 +116,7 @@ def rejects(
             for ds in days
             for of_day in ({name: by_day[ds, name] for name in _commonest(totals) if (ds, name) in by_day},)
         ),
-        _catalogue(settings, reason),
+        _catalogue(settings, days[-1], reason),
     )
 
 
@@ -123,47 +124,45 @@ def _commonest(totals: Mapping[str, int]) -> list[str]:
     return sorted(totals, key=lambda name: (-totals[name], name))
 
 
-def _by_day(settings: Settings, where: Any) -> dict[tuple[date, str], int]:
-    """Rejected records by day and reason."""
-    if not lake.exists(settings, EVENTS_REJECTED):
-        return {}
-    grouped = lake.arrow(settings, EVENTS_REJECTED, [C.DS, C.REASON], where).group_by([C.DS, C.REASON])
-    return {(row[C.DS], row[C.REASON]): row["count_all"] for row in grouped.aggregate([([], "count_all")]).to_pylist()}
-
-
-def _examples(settings: Settings, table: Table, where: Any) -> list[dict[str, str]]:
-    """Some rejected records, always the same of the same table."""
-    some = lake.some_rows(settings, table, [C.SOURCE_FILE, C.RAW], where, READ)
-    return sorted(some, key=lambda row: (row[C.SOURCE_FILE], row[C.RAW]))[:EXAMPLES]
-
-
-def _events(settings: Settings, where: Any, *, ids: bool) -> tuple[Record, ...]:
-    """Some records of logs; users under pseudonyms, unless ``ids``."""
-    rows = _examples(settings, EVENTS_REJECTED, where)
+def _events(settings: Settings, where: pads.Expression, *, ids: bool) -> tuple[Record, ...]:
+    """Some records of logs, always the same of the same tables; users under pseudonyms, unless ``ids``."""
+    rows = _first(intake.some_rejects(settings, [C.SOURCE_FILE, C.RAW], where, READ))
     if ids:
         return tuple(Record(row[C.SOURCE_FILE], shortened(row[C.RAW])) for row in rows)
     key = pseudonym_key(settings)
     return tuple(Record(row[C.SOURCE_FILE], masked(row[C.RAW], key)) for row in rows)
 
 
-def _catalogue(settings: Settings, reason: str | None) -> tuple[Reason, ...]:
-    """Rejects of the catalogue, which has no days."""
-    rows = lake.rows(settings, ITEMS_REJECTED, {C.REASON: reason} if reason else None)
-    everything = lake.count(settings, ITEMS) + lake.count(settings, ITEMS_REJECTED)
-    totals: dict[str, int] = {}
-    for row in rows:
-        totals[row[C.REASON]] = totals.get(row[C.REASON], 0) + 1
+def _first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: (row[C.SOURCE_FILE], row[C.RAW]))[:EXAMPLES]
+
+
+def _catalogue(settings: Settings, night: date, reason: str | None) -> tuple[Reason, ...]:
+    """Rejects of the catalogue of a night: of one that the gate has not passed, where there is one."""
+    waits = waiting_table(CATALOGUE_RECORDS, night)
+    found = catalogue.version(settings, Edition(night))
+    if lake.exists(settings, waits):
+        table, where, items = waits, pads.field(C.REASON).is_valid(), lake.count(settings, waits)
+    elif found:
+        table, where = ITEMS_REJECTED, pads.field(C.DS) == found.newest
+        items = catalogue.arrow(settings, Edition(night), [C.ITEM_ID]).num_rows + lake.count(settings, table, where)
+    else:
+        return ()
+    rows = (
+        lake.arrow(settings, table, [C.REASON, C.SOURCE_FILE, C.RAW], where) if lake.exists(settings, table) else None
+    )
+    by_reason: dict[str, list[dict[str, Any]]] = {}
+    for row in rows.to_pylist() if rows else []:
+        by_reason.setdefault(row[C.REASON], []).append(row)
     return tuple(
         Reason(
             name,
-            totals[name],
-            totals[name] / everything,
-            tuple(
-                Record(row[C.SOURCE_FILE], shortened(row[C.RAW]))
-                for row in _examples(settings, ITEMS_REJECTED, {C.REASON: name})
-            ),
+            len(by_reason[name]),
+            len(by_reason[name]) / items,
+            tuple(Record(row[C.SOURCE_FILE], shortened(row[C.RAW])) for row in _first(by_reason[name])),
         )
-        for name in _commonest(totals)
+        for name in _commonest({name: len(each) for name, each in by_reason.items()})
+        if reason in (None, name)
     )
 
 

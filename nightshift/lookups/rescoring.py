@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from contracts import lake
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.interval import midnight_seconds
 from contracts.settings import Settings, Training
@@ -76,7 +77,13 @@ def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Resco
     targets, now = settings.ingest.targets, midnight_seconds(end)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         package = Path(scratch) / "package"
-        pack(settings, chosen_folder(settings, publication[C.MODEL_ID]), daily_counts(settings, end), package)
+        pack(
+            settings,
+            chosen_folder(settings, publication[C.MODEL_ID]),
+            daily_counts(settings, end),
+            Edition(night),
+            package,
+        )
         worker = Worker.open(package, settings.scoring, targets, now)
         users = pd.DataFrame([history(settings, user, end)])
         comes_out = [row[C.ITEM_ID] for row in worker.lists_of(users)[C.ITEMS][0]]

@@ -65,6 +65,7 @@ def user_night(settings: Settings, user: str, ds: date | None, newest: int) -> U
     items = known_items(
         settings,
         {each.item_id for each in shown} | {row[key] for row in rows for key in (C.ITEM_ID, C.BECAUSE)},
+        night,
     )
     return UserNight(
         night,

@@ -78,6 +78,22 @@ class Api:
         # a call whose answer was lost is repeated, and then the run is there already
         self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body, instead={HTTPStatus.CONFLICT: {}})
 
+    def backfill(self, dag_id: str, start: datetime, end: datetime, at_once: int) -> None:
+        """Asks for the scheduled runs between two moments, as the UI's form does; ``at_once`` may go on together."""
+        body = {
+            "dag_id": dag_id,
+            "from_date": start.isoformat(),
+            "to_date": end.isoformat(),
+            "max_active_runs": at_once,
+            "reprocess_behavior": "completed",
+        }
+        self._call("POST", "/api/v2/backfills", body)
+
+    def runs_of_type(self, dag_id: str, run_type: str) -> list[dict[str, Any]]:
+        """The runs of a DAG of one type, such as `backfill`, by their data intervals."""
+        found = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns?run_type={run_type}&limit=100")["dag_runs"]
+        return sorted(found, key=lambda run: str(run["data_interval_start"]))
+
     def state(self, dag_id: str, run_id: str) -> str:
         """State of a run."""
         return str(self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
@@ -112,6 +128,19 @@ class Api:
         beat = scheduler["latest_scheduler_heartbeat"]
         if beat is None or datetime.now(UTC) - datetime.fromisoformat(beat) > SILENCE:
             raise AirflowError(f"The scheduler of the Airflow on {self.url} gave no sign of life since {beat}.")
+
+    def require_triggerer(self) -> None:
+        """Asks whether somebody wakes the tasks that wait.
+
+        Raises:
+            AirflowError: there is no triggerer, or it has given no sign of life for a long time.
+        """
+        beat = self._call("GET", "/api/v2/monitor/health")["triggerer"]["latest_triggerer_heartbeat"]
+        if beat is None or datetime.now(UTC) - datetime.fromisoformat(beat) > SILENCE:
+            raise AirflowError(
+                f"A task waits, and nobody would wake it: the Airflow on {self.url} has no triggerer"
+                f"{f', or none that gave a sign of life since {beat}' if beat else ''}. Start `airflow triggerer`."
+            )
 
     def is_paused(self, dag_id: str) -> bool:
         """Whether the runs of a DAG wait until somebody unpauses it."""

@@ -17,6 +17,7 @@ from typing import IO, Any
 from contracts.errors import SettingsError
 from contracts.interval import Interval
 from contracts.settings import Settings
+from contracts.waiting import WAITS, Patience
 from nightshift.runtime.airflow_api import ENDED, FINISHED, Api
 from nightshift.runtime.commands import Messages, RunError, alone, log_file, show
 from nightshift.runtime.environment import airflow_home
@@ -29,6 +30,9 @@ HEALTH_SECONDS = 30
 
 SHOWN = {"success": "", "failed": "FAILED", "up_for_retry": "failed, Airflow tries again in a minute or two"}
 """States of a task that are shown, in words; skipped tasks are not."""
+
+DEFERRED = "deferred"
+"""State of a task that waits in the triggerer."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ def history(until: date, start: date) -> DagRun:
     return DagRun(f"history-{last}", NIGHTLY, Interval.of_night(last), conf)
 
 
+def may_wait(settings: Settings, run: DagRun, now: datetime) -> bool:
+    """Whether a run may have logs to wait for: an old night has not."""
+    return run.dag_id == NIGHTLY and now < Patience.of(settings, run.interval.ds).give_up_at
+
+
 def run_dag(settings: Settings, run: DagRun) -> None:
     """Runs a DAG to its end, in a home that it prepares where that was not done yet.
 
@@ -71,7 +80,8 @@ def run_dag(settings: Settings, run: DagRun) -> None:
         prepare(settings)
         log = log_file(settings, run.name)
         print(f"{run.name} (log: {log})", flush=True)
-        with airflow(settings, run.name) as api, log.open("w", encoding="utf-8") as copy:
+        waits = may_wait(settings, run, datetime.now(UTC))
+        with airflow(settings, run.name, waits=waits) as api, log.open("w", encoding="utf-8") as copy:
             if api.is_paused(run.dag_id):
                 raise SettingsError(f"{run.dag_id} is paused in the Airflow on {api.url}: unpause it there first.")
             run_id = _start(settings, api, run)
@@ -109,6 +119,8 @@ def _wait(api: Api, run: DagRun, run_id: str, progress: Progress) -> str:
         if time.monotonic() - asked > HEALTH_SECONDS:
             asked = time.monotonic()
             api.require_scheduler()
+            if progress.waits:
+                api.require_triggerer()
             if not progress.succeeded and api.state(run.dag_id, run_id) == "queued":
                 others = [other for dag_id, other in api.unfinished() if dag_id == run.dag_id and other != run_id]
                 show(f"waits for {', '.join(others) or 'the scheduler'}")
@@ -121,10 +133,13 @@ class Progress:
     def __init__(self, settings: Settings, api: Api, copy: IO[str]) -> None:
         self.messages = Messages()
         self.succeeded = 0
+        self.waits = False
         self._logs = airflow_home(settings) / "logs"
         self._api, self._copy = api, copy
         self._read: dict[Path, int] = {}
         self._ended: set[tuple[str, str, int]] = set()
+        self._waits_for: dict[tuple[str, str], str] = {}
+        self._shown: set[str] = set()
 
     def look(self, dag_id: str, run_id: str) -> bool:
         """Takes in what happened since the last look; whether all tasks have ended."""
@@ -136,6 +151,7 @@ class Progress:
                 self.look(WEEKLY, triggered(run_id))
             self._follow(task)
             self._show(task)
+        self.waits = any(task["state"] == DEFERRED for task in tasks)
         return all(task["state"] in ENDED for task in tasks)
 
     def _follow(self, task: Mapping[str, Any]) -> None:
@@ -150,10 +166,19 @@ class Progress:
             lines = list(readable(whole.decode(errors="replace").splitlines()))
             self._copy.writelines(f"{task['task_id']} | {line}\n" for line in lines)
             self._copy.flush()
+            for line in lines:
+                if WAITS in line:
+                    self._waits_for[task["dag_run_id"], task["task_id"]] = line[line.index(WAITS) :]
             self.messages.follow(lines, task["task_id"])
 
     def _show(self, task: Mapping[str, Any]) -> None:
-        """A line for a task that ended since the last look."""
+        """A line for a task that ended, or began to wait, since the last look."""
+        if task["state"] == DEFERRED:
+            told = self._waits_for.get((task["dag_run_id"], task["task_id"]), "")
+            if told and told not in self._shown:
+                self._shown.add(told)
+                show(f"{task['task_id']:<16} … {told[0].lower()}{told[1:]}")
+            return
         key = (task["dag_run_id"], task["task_id"], task["try_number"])
         if task["state"] not in SHOWN or key in self._ended:
             return

@@ -24,6 +24,7 @@ from nightshift.runtime.services import (
     BY_HAND,
     DAG_PROCESSOR,
     SCHEDULER,
+    TRIGGERER,
     Running,
     ended_by_signals,
     started,
@@ -57,7 +58,7 @@ def run(settings: Settings, _: NoArguments) -> None:
             started(
                 settings,
                 "make ui",
-                (SCHEDULER, API_SERVER, DAG_PROCESSOR),
+                (SCHEDULER, API_SERVER, DAG_PROCESSOR, TRIGGERER),
                 {} if scheduled else BY_HAND,
                 shared=True,
                 port=port,
@@ -66,7 +67,6 @@ def run(settings: Settings, _: NoArguments) -> None:
             print(f"Airflow UI: {services.url}\nUser admin; the password is in {password_file(settings)}", flush=True)
             how = "at the shop's midnight" if scheduled else "only by hand ([airflow] scheduled = true changes that)"
             print(f"Nights start {how}. Ctrl-C stops everything.", flush=True)
-            print("The UI calls the triggerer unhealthy: there is none, because no task needs one.", flush=True)
             while True:
                 services.check()
                 time.sleep(1)

@@ -2,7 +2,7 @@
 
 One Airflow a home: whoever runs it holds a lock, and says in `airflow/running.json` where it answers. A command uses
 the UI's where it runs, else it starts one of its own: scheduler and API server alone, because the DAGs are in its
-database since set-up, and no task needs a triggerer.
+database since set-up; and a triggerer where its run may have something to wait for.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ STOP_SECONDS = 20
 SCHEDULER = ("scheduler", "--skip-serve-logs")
 API_SERVER = ("api-server",)
 DAG_PROCESSOR = ("dag-processor",)
+TRIGGERER = ("triggerer", "--skip-serve-logs")
 """Airflow's components, as its command line calls them."""
 
 NIGHTLY, WEEKLY = "nightly_recommendations", "fine_tune_model"
@@ -106,8 +107,10 @@ def _file(settings: Settings) -> Path:
 
 
 @contextmanager
-def airflow(settings: Settings, purpose: str) -> Iterator[Api]:
+def airflow(settings: Settings, purpose: str, *, waits: bool = False) -> Iterator[Api]:
     """An Airflow to run something with: the one of this process or of the UI, else one of its own for this block.
+
+    ``waits`` if a task may have to wait for something outside: then it has a triggerer.
 
     Raises:
         NightshiftError: it did not start.
@@ -130,7 +133,8 @@ def airflow(settings: Settings, purpose: str) -> Iterator[Api]:
             continue
         break
     try:
-        with ended_by_signals(), started(settings, purpose, (SCHEDULER, API_SERVER), BY_HAND, shared=False) as services:
+        components = (SCHEDULER, API_SERVER, *([TRIGGERER] if waits else []))
+        with ended_by_signals(), started(settings, purpose, components, BY_HAND, shared=False) as services:
             api = Api(settings, services.url)
             for dag_id in (NIGHTLY, WEEKLY):
                 # somebody asks for a run, and nothing else starts by itself here
@@ -139,6 +143,9 @@ def airflow(settings: Settings, purpose: str) -> Iterator[Api]:
                 print(f"{run_id} was cut off before its end: it counts as failed.", flush=True)
                 api.fail(dag_id, run_id)
             yield api
+            # the last task has ended, and may still be telling people why
+            with suppress(Timeout), FileLock(lock_file(settings, "alerts"), timeout=STOP_SECONDS):
+                pass
     finally:
         lock.release()
 

@@ -2,7 +2,7 @@
 
     python -m nightshift.runtime.setup_airflow
 
-A second call does nothing until Airflow's version, the pools, the DAGs or the shop's time zone change.
+A second call does nothing until Airflow's version, the pools, the DAGs, the shop's time zone or the deadline change.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from sqlalchemy import make_url
 
 from contracts.cli import NoArguments, log, main
 from contracts.errors import SettingsError
-from contracts.files import write_atomically
+from contracts.files import write_atomically, write_if_changed
 from contracts.pools import POOLS
 from contracts.settings import PROJECT, Settings
+from nightshift.alerts.banner import LOCAL_SETTINGS
 from nightshift.runtime.commands import in_turn
 from nightshift.runtime.environment import airflow_home, environment
 
@@ -45,7 +46,7 @@ def airflow(settings: Settings, *arguments: str) -> None:
 
 def dags_hash(settings: Settings) -> str:
     """Hash of all that decides what the DAGs are."""
-    digest = hashlib.sha256(settings.shop.time_zone.encode())
+    digest = hashlib.sha256(f"{settings.shop.time_zone} {settings.alerts.deadline}".encode())
     for file in sorted((PROJECT / "dags").rglob("*.py")):
         digest.update(f"{file.relative_to(PROJECT)}".encode() + file.read_bytes())
     return digest.hexdigest()
@@ -65,6 +66,8 @@ def run(settings: Settings, _: NoArguments) -> None:
         {name: {"slots": 1, "description": doc, "include_deferred": False} for name, doc in POOLS.items()},
         indent=1,
     )
+    # Airflow looks for this module in that folder
+    write_if_changed(home / "config" / "airflow_local_settings.py", LOCAL_SETTINGS)
     stamp = home / "prepared"
     prepared = f"apache-airflow {version('apache-airflow')}\n{pools}\n{dags_hash(settings)}\n"
     if stamp.exists() and stamp.read_text() == prepared:

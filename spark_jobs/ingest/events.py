@@ -9,12 +9,13 @@ from datetime import timedelta
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from contracts import lake
+from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.interval import Interval
 from contracts.mapping import EVENT_COLUMNS, Mapping, Source
 from contracts.settings import Ingest, Settings
-from contracts.tables import EVENTS, ITEMS
+from contracts.tables import EVENTS, RECORDS
 from spark_jobs.ingest.expressions import Field, event_fields
 from spark_jobs.ingest.landing import Landing
 from spark_jobs.ingest.records import BROKEN, finite, is_unusable, read_records, text_or_null
@@ -39,10 +40,9 @@ REASONS = (
 NEEDS_QUANTITY = "purchase"
 """The behaviour that is nothing without a quantity; with any other one it may be missing."""
 
-CLEAN, REJECTED, DUPLICATE = "clean", "rejected", "duplicate"
-FATE = "fate"
-"""Column that says which of these a record is."""
-_OWNER, _HOUR, _REPEATED, _KNOWN, _EARLIER = "_owner", "_hour", "_repeated", "_known", "_earlier"
+CLEAN, REPEATED, REJECTED, DUPLICATE = "clean", "repeated", "rejected", "duplicate"
+"""What a record can be: `repeated` would be clean, if an earlier day's log had not brought the same event."""
+_OWNER, _HOUR, _DUPLICATE, _KNOWN, _EARLIER = "_owner", "_hour", "_duplicate", "_known", "_earlier"
 _BAD_QUANTITY = "_bad_quantity"
 _VALUE = "value"
 """What a line cost in all."""
@@ -51,23 +51,39 @@ MAX_PATH = 4096
 
 
 def classified(
-    spark: SparkSession, settings: Settings, interval: Interval, landing: Landing, items: DataFrame | None = None
+    spark: SparkSession, settings: Settings, interval: Interval, landing: Landing, known: DataFrame
 ) -> DataFrame:
-    """Every record of the landed logs of ``interval``: columns of `events` and `events_rejected`, and its fate.
+    """Every record of the landed logs of ``interval``: columns of `RECORDS`, one of them its fate.
 
-    The landing of an export has been counted (`dated`). ``items`` are the known ones, if not those of the table.
+    The landing of an export has been counted (`dated`). ``known`` has the ids of the items that the catalogue knows.
+    The days are compared with one another alone: `not_before` compares them with those that are in the tables.
     """
-    known = lake.read(spark, settings, ITEMS) if items is None else items
     return (
         day_records(spark, settings, interval, landing)
         .transform(with_row_reason, settings.ingest, known, settings.shop.time_zone)
-        .transform(with_fate, settings.ingest, earlier_events(spark, settings, interval))
+        .transform(with_fate, settings.ingest)
+    )
+
+
+def not_before(records: DataFrame, spark: SparkSession, settings: Settings, interval: Interval) -> DataFrame:
+    """``records`` of ``interval``, of which the clean ones are `repeated` that an earlier day in the tables has."""
+    earlier = earlier_events(spark, settings, interval)
+    if earlier is None:
+        return records
+    is_repeated = (F.col(C.FATE) == CLEAN) & F.col(_EARLIER).isNotNull()
+    fate = F.when(is_repeated, F.lit(REPEATED)).otherwise(F.col(C.FATE))
+    return (
+        records.join(earlier.withColumn(_EARLIER, F.lit(True)), C.EVENT_ID, "left")
+        .withColumn(C.FATE, fate)
+        .drop(_EARLIER)
     )
 
 
 def clean_landed(spark: SparkSession, settings: Settings, interval: Interval, landing: Landing) -> DataFrame:
     """Rows of `events` that the landed logs of ``interval`` give; nothing is written."""
-    return classified(spark, settings, interval, landing).where(F.col(FATE) == CLEAN).select(*EVENTS.names)
+    known = catalogue.frame(spark, settings, Edition(interval.ds))
+    records = not_before(classified(spark, settings, interval, landing, known), spark, settings, interval)
+    return records.where(F.col(C.FATE) == CLEAN).select(*EVENTS.names)
 
 
 def day_records(
@@ -113,14 +129,13 @@ def day_in_path(path: Column, logs: Source) -> Column:
     return F.concat_ws("-", year, parts["m"], parts["d"]).try_cast("date")
 
 
-def earlier_events(spark: SparkSession, settings: Settings, interval: Interval) -> DataFrame:
-    """Ids of events that logs just before the interval brought: a late log may repeat them."""
+def earlier_events(spark: SparkSession, settings: Settings, interval: Interval) -> DataFrame | None:
+    """Ids of the events of the days before the interval that its log may repeat; None where there are none."""
     since = interval.start - timedelta(days=settings.ingest.late_days)
-    return (
-        lake.read_or_empty(spark, settings, EVENTS)
-        .where(F.col(C.DS).between(F.lit(since), F.lit(interval.start - timedelta(days=1))))
-        .select(C.USER_ID, C.EVENT_ID, F.lit(True).alias(_EARLIER))
-    )
+    if since == interval.start or not lake.exists(settings, EVENTS):
+        return None
+    events = lake.read(spark, settings, EVENTS)
+    return events.where((F.col(C.DS) >= F.lit(since)) & (F.col(C.DS) < F.lit(interval.start))).select(C.EVENT_ID)
 
 
 def with_event(records: DataFrame, mapping: Mapping, zone: str) -> DataFrame:
@@ -208,12 +223,12 @@ def with_row_reason(records: DataFrame, ingest: Ingest, items: DataFrame, zone: 
     return records.join(known, C.ITEM_ID, "left").withColumn(C.REASON, first)
 
 
-def with_fate(records: DataFrame, ingest: Ingest, earlier: DataFrame) -> DataFrame:
-    """Adds whether a record is clean, rejected or a duplicate, and the reason of bots.
+def with_fate(records: DataFrame, ingest: Ingest) -> DataFrame:
+    """Adds whether a record is clean, repeated, rejected or a duplicate, and the reason of bots.
 
-    A record that its own day's log holds before is a duplicate, rejected or not. A clean one is a duplicate also
-    if the log of an earlier day brought it. Bots are counted within one day's log, duplicates left out. So each
-    day's rows are the same whether it is cleaned alone or with other days.
+    A record that its own day's log holds before is a duplicate, rejected or not. A clean one is repeated if the log of
+    an earlier one of the days brought it. Bots are counted within one day's log, duplicates left out. So each day's
+    rows are the same whether it is cleaned alone or with other days.
     """
     # one shuffle for all windows, records without a user are spread by their id; equal records are of the same
     # hour, so that the first two windows also share a sort
@@ -221,22 +236,21 @@ def with_fate(records: DataFrame, ingest: Ingest, earlier: DataFrame) -> DataFra
     same_day = Window.partitionBy(_OWNER, C.DS, _HOUR, C.EVENT_ID).orderBy(C.SOURCE_FILE, C.RAW)
     same_hour = Window.partitionBy(_OWNER, C.DS, _HOUR)
     same_event = Window.partitionBy(_OWNER, C.EVENT_ID)
-    counted = F.col(C.EVENT_TIME).isNotNull() & F.col(C.USER_ID).isNotNull() & ~F.col(_REPEATED)
+    counted = F.col(C.EVENT_TIME).isNotNull() & F.col(C.USER_ID).isNotNull() & ~F.col(_DUPLICATE)
     is_bot = F.count(F.when(counted, 1)).over(same_hour) > ingest.max_user_events_per_hour
-    is_new = F.col(C.REASON).isNull() & ~F.col(_REPEATED)
+    is_new = F.col(C.REASON).isNull() & ~F.col(_DUPLICATE)
     first_day = F.min(F.when(is_new, F.col(C.DS))).over(same_event)
     fate = (
-        F.when(F.col(_REPEATED), DUPLICATE)
+        F.when(F.col(_DUPLICATE), DUPLICATE)
         .when(F.col(C.REASON).isNotNull(), REJECTED)
-        .when((F.col(C.DS) > first_day) | F.col(_EARLIER).isNotNull(), DUPLICATE)
+        .when(F.col(C.DS) > first_day, REPEATED)
         .otherwise(CLEAN)
     )
     return (
         by_owner.withColumn(_HOUR, F.date_trunc("hour", C.EVENT_TIME))
-        .withColumn(_REPEATED, F.row_number().over(same_day) > 1)
+        .withColumn(_DUPLICATE, F.row_number().over(same_day) > 1)
         .withColumn(C.REASON, F.coalesce(C.REASON, F.when(counted & is_bot, REASONS[-1])))
-        .join(earlier, [C.USER_ID, C.EVENT_ID], "left")
-        .withColumn(FATE, fate)
-        .withColumn(C.RAW, F.when(F.col(FATE) == REJECTED, F.col(C.RAW)))
-        .select(FATE, *EVENTS.names, C.REASON, C.RAW, C.SOURCE_FILE)
+        .withColumn(C.FATE, fate)
+        .withColumn(C.RAW, F.when(F.col(C.FATE) == REJECTED, F.col(C.RAW)))
+        .select(*RECORDS.names)
     )

@@ -1,28 +1,33 @@
-"""The catalogue as the table `items`: normalised, one row per item, with the text that the model reads.
+"""The catalogue: normalised, one row per item, with the text that the model reads; versioned by the day that it is of.
 
 An item without attributes has an empty text: its id says nothing about it, and the model knows it by its events.
-`spark_jobs.clean_events` runs it first.
+`spark_jobs.clean_events` prepares it first, `spark_jobs.validate` takes it in.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
+from functools import reduce
 from pathlib import Path
 
+import pyarrow.dataset as pads
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from contracts import lake
+from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.cli import log
 from contracts.columns import Columns as C
 from contracts.interval import Interval
+from contracts.mapping import Mapping as LogMapping
 from contracts.settings import Settings
-from contracts.tables import ITEMS, ITEMS_REJECTED
+from contracts.tables import CATALOGUE_RECORDS, ITEMS, waiting_table
 from spark_jobs.ingest.events import day_records, folder_above
 from spark_jobs.ingest.expressions import ITEM_COLUMNS, inline_fields, item_fields
-from spark_jobs.ingest.inspections import identity
 from spark_jobs.ingest.landing import Landing
 from spark_jobs.ingest.log_files import LogFile
 from spark_jobs.ingest.records import BROKEN, finite, is_unusable, read_records, text_or_null
@@ -38,60 +43,100 @@ _ITEM, _WHEN = "item_", "_when"
 ATTRIBUTES = (C.TITLE, C.DESCRIPTION, C.DEPARTMENT, C.CATEGORY, C.PRODUCT_TYPE, C.BRAND, C.SIZE)
 
 
-def run(spark: SparkSession, settings: Settings, interval: Interval, landing: Landing) -> None:
-    """Brings `items` and `items_rejected` up to the catalogue; writes nothing if they are already."""
-    mapping = landing.mapping
-    note = inline_note(settings, interval, landing) if mapping.catalogue.inline else file_note(settings, landing)
-    # items are written last; of no rejects after no rejects Delta makes no commit, so that note can be old
-    if lake.exists(settings, ITEMS) and lake.newest_note(settings, ITEMS) == note:
-        log.info("Catalogue: unchanged.")
-        return
-    made = inline_items if mapping.catalogue.inline else catalogue_records
-    records = made(spark, settings, interval, landing).persist()
-    try:
-        items = records.where(F.col(C.REASON).isNull()).transform(with_text, settings.ingest.item_text)
-        rejected = records.where(F.col(C.REASON).isNotNull()).dropDuplicates([C.RAW])
-        lake.replace(rejected.coalesce(1), settings, ITEMS_REJECTED, None, note)
-        lake.replace(items, settings, ITEMS, None, note)
-    finally:
-        records.unpersist()
-    read = landing.event_files if mapping.catalogue.inline else landing.catalogue
+NOTHING, UPDATE, WHOLE = "nothing", "update", "whole"
+"""What a run can bring of the catalogue: nothing new, what log records say of their items, or all of it."""
+
+
+def prepare(spark: SparkSession, settings: Settings, landings: Mapping[Interval, Landing]) -> str:
+    """Writes the catalogue of a run aside, until the gate has seen it; says what it is: `NOTHING`, `UPDATE` or `WHOLE`.
+
+    ``landings`` has what each batch of days brings, the night's own last.
+    """
+    interval, landing = list(landings.items())[-1]
+    table = waiting_table(CATALOGUE_RECORDS, interval.ds)
+    if landing.mapping.catalogue.inline:
+        parts = (inline_items(spark, settings, days, each) for days, each in landings.items())
+        records = reduce(DataFrame.unionByName, parts)
+        made_from, what = digest(settings, landing.mapping, []), UPDATE
+    else:
+        made_from, what = digest(settings, landing.mapping, landing.catalogue), WHOLE
+        day = day_to_write(settings, interval, landing.catalogue_day, made_from)
+        if day is None:
+            return NOTHING
+        records = catalogue_records(spark, settings, landing).withColumn(C.DS, F.lit(day).cast("date"))
+    rows = records.transform(with_text, settings.ingest.item_text).withColumns(
+        {C.WHOLE: F.lit(what == WHOLE), C.MADE_FROM: F.lit(made_from)}
+    )
+    lake.replace(rows, settings, table, None)
+    read = landing.event_files if landing.mapping.catalogue.inline else landing.catalogue
     log.info("Catalogue: %d records read.", sum(file.records for file in read))
+    return what
+
+
+def known_to(spark: SparkSession, settings: Settings, batches: Sequence[Interval], prepared: str) -> DataFrame:
+    """Ids of the items that a run's records may name: those of its catalogue, and for earlier days of that of then."""
+    night = batches[-1].ds
+    parts = []
+    if prepared != NOTHING:
+        rows = lake.read(spark, settings, waiting_table(CATALOGUE_RECORDS, night))
+        parts.append(rows.where(F.col(C.REASON).isNull()))
+    if prepared != WHOLE and lake.exists(settings, ITEMS):
+        parts.append(catalogue.frame(spark, settings, Edition(night)))
+    if lake.exists(settings, ITEMS):
+        parts += [catalogue.frame(spark, settings, Edition(days.ds)) for days in batches[:-1]]
+    ids = [part.select(C.ITEM_ID) for part in parts]
+    return ids[0] if len(ids) == 1 and prepared != UPDATE else reduce(DataFrame.union, ids).distinct()
+
+
+def day_to_write(settings: Settings, interval: Interval, told: date | None, made_from: str) -> date | None:
+    """The day of which a run writes its catalogue; None where what the table has is to stay.
+
+    That is the day ``told`` by the catalogue's path. One without a day is of the time of the run: it becomes the
+    night's if no later night has one, and leaves the past as it was.
+    """
+    night = interval.ds
+    there = sorted(day for day, kinds in catalogue.days(settings).items() if True in kinds)
+    before = [day for day in there if day <= night]
+    if told is None and before and before[-1] != there[-1]:
+        log.info("Catalogue: it tells no day, and later nights have one: that of %s stays.", before[-1])
+        return None
+    same = told if told is not None else max(before, default=None)
+    if same in there and made_from == _made_from(settings, same):
+        log.info("Catalogue: unchanged since %s.", same)
+        return None
+    if told is not None:
+        return told
+    return night if before else interval.start
+
+
+def _made_from(settings: Settings, day: date | None) -> str | None:
+    """What the whole catalogue of a day was made from."""
+    where = (pads.field(C.DS) == day) & pads.field(C.WHOLE)
+    rows = lake.some_rows(settings, ITEMS, [C.MADE_FROM], where, 1)
+    return rows[0][C.MADE_FROM] if rows else None
 
 
 def known_items(spark: SparkSession, settings: Settings, interval: Interval, landing: Landing) -> DataFrame:
-    """Ids of the items that `run` would leave; nothing is written."""
-    made = inline_items if landing.mapping.catalogue.inline else catalogue_records
-    return made(spark, settings, interval, landing).where(F.col(C.REASON).isNull()).select(C.ITEM_ID)
+    """Ids of the items that would be known after a run; nothing is written."""
+    if not landing.mapping.catalogue.inline:
+        return catalogue_records(spark, settings, landing).where(F.col(C.REASON).isNull()).select(C.ITEM_ID)
+    named = inline_items(spark, settings, interval, landing).select(C.ITEM_ID)
+    if lake.exists(settings, ITEMS):
+        named = named.union(catalogue.frame(spark, settings, Edition(interval.ds)).select(C.ITEM_ID))
+    return named.distinct()
 
 
-def file_note(settings: Settings, landing: Landing) -> dict[str, object]:
-    """What names the content of `items` that catalogue files give."""
-    mapping = landing.mapping
+def digest(settings: Settings, mapping: LogMapping, files: Sequence[LogFile]) -> str:
+    """Hash of all that decides a catalogue: files, template, mapping and this code."""
     way = "" if mapping.is_default else f"{mapping.catalogue.dialect} {mapping.item}"
-    return {"catalogue": fingerprint(landing.catalogue, settings.ingest.item_text + way)}
-
-
-def inline_note(settings: Settings, interval: Interval, landing: Landing) -> dict[str, object]:
-    """What names the content of `items` after a run with an inline catalogue, if it was the newest run."""
-    told = [settings.ingest.item_text, Path(__file__).read_text(), settings.shop.time_zone, repr(landing.mapping)]
-    told += [f"{file.path.parent} {identity(file.path)}" for file in landing.event_files]
-    return {
-        "catalogue": hashlib.sha256("\n".join(told).encode()).hexdigest(),
-        "start": str(interval.start),
-        "end": str(interval.end),
-    }
-
-
-def fingerprint(files: list[LogFile], template: str) -> str:
-    """Hash of all that decides the content of `items`: the files, the template and this code."""
-    digest = hashlib.sha256(template.encode())
+    made = hashlib.sha256(f"{settings.ingest.item_text}{way}".encode())
     for path in [Path(__file__), *(file.path for file in files)]:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+        with path.open("rb") as file:
+            made.update(hashlib.file_digest(file, "sha256").digest())
+    return made.hexdigest()
 
 
-def catalogue_records(spark: SparkSession, settings: Settings, _: Interval, landing: Landing) -> DataFrame:
+def catalogue_records(spark: SparkSession, settings: Settings, landing: Landing) -> DataFrame:
     """The records of the catalogue files with attributes, and why one is no item."""
     mapping, source = landing.mapping, landing.mapping.catalogue
     above = folder_above(settings, source)
@@ -100,32 +145,26 @@ def catalogue_records(spark: SparkSession, settings: Settings, _: Interval, land
 
 
 def inline_items(spark: SparkSession, settings: Settings, interval: Interval, landing: Landing) -> DataFrame:
-    """The items after a run whose log records name the attributes: its own ones, and those that were there before.
+    """The items that the log records of some days name, for each day: they need no catalogue file.
 
-    An item is as the newest of the run's records with its id says, also of one that is no event for want of a user.
-    A run of older days therefore gives the items that it has their older attributes again.
+    An item is as the newest of the day's records with its id says, also of one that is no event for want of a user.
     """
     fields = [replace(field, column=f"{_ITEM}{field.column}") for field in inline_fields(landing.mapping)]
     records = day_records(spark, settings, interval, landing, fields).where(~F.col(BROKEN))
-    time = F.col(C.EVENT_TIME)
     attributes = (
         records.select(
+            C.DS,
             *(F.col(field.column).alias(field.column.removeprefix(_ITEM)) for field in fields),
-            F.struct(time, F.col(C.RAW)).alias(_WHEN),
+            F.struct(C.EVENT_TIME, C.RAW).alias(_WHEN),
         )
         .transform(with_all_columns)
         .transform(with_attributes)
         .where(F.col(C.ITEM_ID).isNotNull() & ~is_unusable(F.col(C.ITEM_ID)))
     )
     names = (*ATTRIBUTES, C.PRICE, C.AVAILABLE)
-    newest = (
-        attributes.groupBy(C.ITEM_ID)
-        .agg(F.max_by(F.struct(*names), _WHEN).alias("newest"))
-        .select(C.ITEM_ID, *(F.col(f"newest.{name}").alias(name) for name in names))
-    )
-    before = lake.read_or_empty(spark, settings, ITEMS).select(C.ITEM_ID, *names).join(newest, C.ITEM_ID, "left_anti")
+    newest = attributes.groupBy(C.DS, C.ITEM_ID).agg(F.max_by(F.struct(*names), _WHEN).alias("newest"))
     nothing = {name: F.lit(None).cast("string") for name in (C.REASON, C.RAW, C.SOURCE_FILE)}
-    return newest.unionByName(before).withColumns(nothing)
+    return newest.select(C.DS, C.ITEM_ID, "newest.*").withColumns(nothing)
 
 
 def with_all_columns(records: DataFrame) -> DataFrame:

@@ -41,6 +41,7 @@ class Landing:
     catalogue: list[LogFile]  # none if the catalogue is inline
     raw: dict[date, int]  # records of each of the run's days; of an export not before Spark has counted them
     first_day: date | None = None  # of an export that has been counted
+    catalogue_day: date | None = None  # that the path of the catalogue tells
 
     @property
     def event_files(self) -> list[LogFile]:
@@ -67,13 +68,20 @@ def land(settings: Settings, interval: Interval, *, allow_empty: bool = False) -
         for day in interval.days
     }
     whole = [Found(path, mapping.logs, allow_empty=allow_empty) for path in supported(export, mapping.logs)]
-    catalogue = [] if mapping.catalogue.inline else catalogue_files(mapping.catalogue, interval.ds)
+    day, catalogue = (None, []) if mapping.catalogue.inline else catalogue_files(mapping.catalogue, interval.ds)
     described = [Found(path, mapping.catalogue) for path in catalogue]
     seen = inspect_all(settings, [*(file for files in found.values() for file in files), *whole, *described])
 
     events = {} if export else {day: [seen[file] for file in files] for day, files in found.items()}
     raw = {day: sum(file.records for file in files) for day, files in events.items()}
-    landing = Landing(mapping, events, [seen[file] for file in whole], [seen[file] for file in described], raw)
+    landing = Landing(
+        mapping,
+        events,
+        [seen[file] for file in whole],
+        [seen[file] for file in described],
+        raw,
+        catalogue_day=day,
+    )
     fields = event_fields(mapping)
     if mapping.catalogue.inline:
         fields += inline_fields(mapping)
@@ -238,8 +246,8 @@ def as_ranges(days: Sequence[date]) -> list[str]:
     return [f"{run[0]} … {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
 
 
-def catalogue_files(source: Source, night: date) -> list[Path]:
-    """The files of the newest catalogue that is not after the night, by what the paths tell; or else all.
+def catalogue_files(source: Source, night: date) -> tuple[date | None, list[Path]]:
+    """The day and the files of the newest catalogue that is not after the night, by what the paths tell; or else all.
 
     Raises:
         InputError: there is none.
@@ -248,7 +256,7 @@ def catalogue_files(source: Source, night: date) -> list[Path]:
     dated = by_day_of(source, paths)
     newest = max((day for day in dated if day <= night), default=None)
     if newest:
-        return supported(dated[newest], source)
+        return newest, supported(dated[newest], source)
     told = {path for files in dated.values() for path in files}
     # deeper ones may be of a day that the name does not tell rightly
     files = [path for path in paths if path not in told and (source.days is None or path.parent == source.root)]
@@ -259,7 +267,7 @@ def catalogue_files(source: Source, night: date) -> list[Path]:
             f"or say in {FILE} where it is: [catalogue] path, or inline = true if the log itself names the items' "
             "attributes."
         )
-    return supported(files, source)
+    return None, supported(files, source)
 
 
 def require_catalogue(files: Sequence[LogFile], mapping: Mapping) -> None:

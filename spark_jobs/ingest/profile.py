@@ -14,7 +14,7 @@ from contracts.interval import Interval
 from contracts.mapping import load_mapping
 from contracts.settings import Settings
 from spark_jobs.ingest import exports
-from spark_jobs.ingest.events import CLEAN, DUPLICATE, FATE, REASONS, REJECTED, classified
+from spark_jobs.ingest.events import CLEAN, DUPLICATE, REASONS, REJECTED, REPEATED, classified, not_before
 from spark_jobs.ingest.items import known_items
 from spark_jobs.ingest.landing import Landing, land, log_paths
 
@@ -53,13 +53,15 @@ def profile(spark: SparkSession, settings: Settings, interval: Interval | None =
         SettingsError: the mapping is wrong.
     """
     exist, landing, chosen = _landed(spark, settings, interval)
-    records = classified(spark, settings, chosen, landing, known_items(spark, settings, chosen, landing)).persist()
+    known = known_items(spark, settings, chosen, landing)
+    records = not_before(classified(spark, settings, chosen, landing, known), spark, settings, chosen).persist()
     try:
         days = {day: dict.fromkeys(FATES, 0) for day in chosen.days if landing.raw[day]}
         reasons: dict[str, int] = {}
-        for row in records.groupBy(C.DS, FATE, C.REASON).agg(F.count("*").alias("records")).collect():
-            days[row[C.DS]][row[FATE]] += row["records"]
-            if row[FATE] == REJECTED:
+        for row in records.groupBy(C.DS, C.FATE, C.REASON).agg(F.count("*").alias("records")).collect():
+            fate = DUPLICATE if row[C.FATE] == REPEATED else row[C.FATE]
+            days[row[C.DS]][fate] += row["records"]
+            if fate == REJECTED:
                 reasons[row[C.REASON]] = reasons.get(row[C.REASON], 0) + row["records"]
         examples = _examples(records)
     finally:
@@ -109,7 +111,7 @@ def _examples(records: DataFrame) -> dict[str, tuple[tuple[str, str], ...]]:
     """File and raw of the first rejects of each reason."""
     order = Window.partitionBy(C.REASON).orderBy(C.SOURCE_FILE, C.RAW)
     first = (
-        records.where(F.col(FATE) == REJECTED)
+        records.where(F.col(C.FATE) == REJECTED)
         .withColumn("n", F.row_number().over(order))
         .where(F.col("n") <= EXAMPLES)
         .orderBy(C.REASON, "n")

@@ -7,7 +7,7 @@ read, and tested to fail, on its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -18,6 +18,9 @@ from spark_jobs.quality.results import Result
 
 SUITE = "recommendations"
 """Name of the audit's suite in `quality_results`."""
+
+COVERS_USERS, KEEPS_USERS = "users with events have a list", "as many users as in the last night have a list"
+"""The checks of how many users are covered: at all, and against the last published night."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Measured:
     shown: Shown
     validated: Validated
     last_night: date | None  # the last published night before this one
+    before: Mapping[str, float] = field(default_factory=dict)  # what was measured of it
 
 
 def checks(measured: Measured, bounds: Audit, n: int, max_per_category: int | None) -> list[Result]:
@@ -99,7 +103,7 @@ def checks(measured: Measured, bounds: Audit, n: int, max_per_category: int | No
     results = [
         _check("there are lists", lists.users > 0, "1 or more users", f"{lists.users:,} users"),
         _check(
-            "users with events have a list",
+            COVERS_USERS,
             faults.users_covered >= bounds.min_users_covered * faults.users_with_events,
             f"a share of {bounds.min_users_covered:g} or more ([audit] min_users_covered)",
             f"{faults.users_covered:,} of {faults.users_with_events:,} users",
@@ -140,6 +144,13 @@ def checks(measured: Measured, bounds: Audit, n: int, max_per_category: int | No
     ]
     if max_per_category is not None:
         results.append(_none(f"a list has at most {max_per_category} items of a category", faults.over_category_cap))
+    if measured.before:
+        drop, bound = coverage_drop(measured), bounds.max_coverage_drop
+        expected = f"a drop of {bound:g} or less ([audit] max_coverage_drop)"
+        results.append(
+            # not "<=": NaN, of a last night that was measured by an earlier version, is no drop
+            _check(KEEPS_USERS, not drop > bound, expected, f"a drop of {drop:.3f}: {_kept(measured)}", WARNING)
+        )
     if measured.last_night and faults.compared_users:
         what = f"of a list is new since {measured.last_night}, mean over {faults.compared_users:,} users"
         results += [
@@ -147,6 +158,26 @@ def checks(measured: Measured, bounds: Audit, n: int, max_per_category: int | No
             _check("lists change at all", faults.churn > 0, "more than 0", f"{faults.churn:.3f} {what}", WARNING),
         ]
     return results
+
+
+def coverage_drop(measured: Measured) -> float:
+    """How much was lost since the last published night: a share between 0 and 1, NaN where that was not measured.
+
+    The larger one of the users that lost their list, and of what the share of users with events that have one fell by.
+    """
+    faults, before, nan = measured.faults, measured.before, float("nan")
+    lost = 1 - faults.compared_users / before["users"] if before.get("users") else nan
+    fell = before.get("coverage", nan) - share(faults.users_covered, faults.users_with_events)
+    return max((drop for drop in (lost, fell) if drop == drop), default=nan)
+
+
+def _kept(measured: Measured) -> str:
+    faults, before = measured.faults, measured.before
+    covered, then = share(faults.users_covered, faults.users_with_events), before.get("coverage", float("nan"))
+    return (
+        f"{faults.compared_users:,} of the {before.get('users', 0):,.0f} users of {measured.last_night} still have a "
+        f"list, and {covered:.3f} of the users with events (then {then:.3f})"
+    )
 
 
 def reasons(results: Iterable[Result]) -> list[str]:

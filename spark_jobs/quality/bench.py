@@ -12,7 +12,6 @@ from datetime import timedelta
 from time import perf_counter
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from contracts import lake
 from contracts.cli import NoArguments
@@ -20,10 +19,11 @@ from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.interval import Interval
 from contracts.settings import Settings
-from contracts.tables import EVENTS, INGEST_COUNTS, ITEMS
+from contracts.tables import INGEST_COUNTS
 from spark_jobs.cluster.step import main
+from spark_jobs.ingest.acceptance import batch
 from spark_jobs.quality import gate
-from spark_jobs.quality.metrics import aggregate, events_aggregates, events_metrics, known_items
+from spark_jobs.quality.metrics import aggregate, catalogue_rows, events_aggregates, events_metrics, known_items
 from spark_jobs.quality.suites import events_suite
 
 NAIVE = 10
@@ -80,15 +80,12 @@ def ingested(settings: Settings) -> Interval:
 def run(spark: SparkSession, settings: Settings, _: NoArguments) -> None:
     """Prints the times of one pass, of the gate, and of GX on the data."""
     interval = ingested(settings)
-    events = (
-        lake.read(spark, settings, EVENTS)
-        .where(interval.covers(F.col(C.DS)))
-        .join(known_items(lake.read(spark, settings, ITEMS)), C.ITEM_ID, "left")
-    )
+    items, taken_in = catalogue_rows(spark, settings, interval.ds), batch(spark, settings, interval.ds, interval)
+    events = taken_in.events.join(known_items(items.items), C.ITEM_ID, "left")
     imported = timed(gate.quiet_context)
     aggregates = events_aggregates(settings)
     timed(lambda: aggregate(events, aggregates))  # compiles, fills the file cache
-    metrics = events_metrics(spark, settings, interval)
+    metrics = events_metrics(items, settings, taken_in)
     checks = events_suite(settings, allow_empty=False, has_past="volume_ratio" in metrics)
     one_pass = timed(lambda: aggregate(events, aggregates))
     judged = timed(lambda: gate.judge("events", checks, metrics))

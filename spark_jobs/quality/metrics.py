@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 from statistics import median
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from contracts import lake
+from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.interval import Interval
 from contracts.settings import Settings, Shop
-from contracts.tables import EVENTS, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
+from contracts.tables import CATALOGUE_RECORDS, INGEST_COUNTS, ITEMS, ITEMS_REJECTED, Table, waiting_table
+from spark_jobs.ingest.acceptance import Batch
 from spark_jobs.ingest.events import NEEDS_QUANTITY
 from spark_jobs.quality import rejects
 from spark_jobs.scoring.sequences import shop_time
@@ -25,26 +28,52 @@ PAST_DAYS, FEWEST_PAST_DAYS = 28, 7
 """A night's volume is compared with so many days before it, if at least so few of them had logs."""
 
 
-def events_metrics(spark: SparkSession, settings: Settings, interval: Interval) -> Metrics:
-    """Metrics of the events of the interval; `volume_ratio` only where there is a past to compare with."""
-    events = (
-        lake.read(spark, settings, EVENTS)
-        .where(interval.covers(F.col(C.DS)))
-        .join(known_items(lake.read(spark, settings, ITEMS)), C.ITEM_ID, "left")
+@dataclass(frozen=True)
+class CatalogueRows:
+    """The catalogue that a run's days are judged with."""
+
+    day: date  # since which it is as it is
+    items: DataFrame  # rows of `items`, one an item
+    rejected: Table  # which has its rejects, by their columns ds, reason and raw
+
+
+def catalogue_rows(spark: SparkSession, settings: Settings, night: date) -> CatalogueRows:
+    """What a run brings of the catalogue or, where that is nothing new, what the table has as of the night."""
+    table = waiting_table(CATALOGUE_RECORDS, night)
+    if not lake.exists(settings, table):
+        found = catalogue.version(settings, Edition(night))
+        day = found.newest if found else night
+        return CatalogueRows(day, catalogue.frame(spark, settings, Edition(night)), ITEMS_REJECTED)
+    rows = lake.read(spark, settings, table).where(F.col(C.REASON).isNull()).select(*ITEMS.names)
+    first = lake.read(spark, settings, table).orderBy(F.col(C.DS).desc()).select(C.DS, C.WHOLE).first()
+    if first is None or first[C.WHOLE] or not lake.exists(settings, ITEMS):
+        there = rows
+    else:
+        there = rows.unionByName(catalogue.frame(spark, settings, Edition(night)).select(*ITEMS.names))
+    newest = Window.partitionBy(C.ITEM_ID).orderBy(F.col(C.DS).desc())
+    one_each = (
+        there if first and first[C.WHOLE] else there.withColumn("_n", F.row_number().over(newest)).where("_n = 1")
     )
+    return CatalogueRows(first[C.DS] if first else night, one_each.select(*ITEMS.names), table)
+
+
+def events_metrics(items: CatalogueRows, settings: Settings, batch: Batch) -> Metrics:
+    """Metrics of the events of a batch of days; `volume_ratio` only where there is a past to compare with."""
+    days = batch.days
+    events = batch.events.join(known_items(items.items), C.ITEM_ID, "left")
     seen = aggregate(events, events_aggregates(settings))
-    counts = {row[C.DS]: row for row in lake.rows(settings, INGEST_COUNTS)}
+    expected = rejects.expected_events(settings, days, batch.rejected)
     return (
         with_shares(seen, price_null="purchases", price_negative="rows", items_unknown="rows", late="rows")
-        | counted_metrics(counts, settings, interval, seen["rows"])
-        | volume_metric(counts, settings.shop, interval.ds)
+        | counted_metrics(batch.counts, settings.shop, days, seen["rows"], expected)
+        | volume_metric(batch.counts, settings.shop, days.ds)
     )
 
 
-def items_metrics(spark: SparkSession, settings: Settings) -> Metrics:
+def items_metrics(settings: Settings, items: CatalogueRows) -> Metrics:
     """Metrics of the catalogue."""
-    seen = aggregate(lake.read(spark, settings, ITEMS), items_aggregates())
-    rejected = lake.count(settings, ITEMS_REJECTED)
+    seen = aggregate(items.items, items_aggregates())
+    rejected = rejects.count_of_items(settings, items.rejected, items.day)
     raw = rejected + seen["rows"]
     return with_shares(seen, textless="rows", price_negative="rows") | {
         "raw": raw,
@@ -112,8 +141,10 @@ def with_shares(metrics: Metrics, **wholes: str) -> Metrics:
     return metrics | {f"{part}_share": metrics[part] / max(metrics[whole], 1) for part, whole in wholes.items()}
 
 
-def counted_metrics(counts: dict[date, dict[str, Any]], settings: Settings, interval: Interval, rows: float) -> Metrics:
-    """What `ingest_counts` says of the interval, and whether the table agrees.
+def counted_metrics(
+    counts: dict[date, dict[str, Any]], shop: Shop, interval: Interval, rows: float, expected_rejects: int
+) -> Metrics:
+    """What the balance says of the interval, and whether the events agree.
 
     Rejected records count but for those that the settings expect. An empty day counts but where the shop was closed, or
     where it is a gap in a history, which ingestion has listed.
@@ -121,13 +152,13 @@ def counted_metrics(counts: dict[date, dict[str, Any]], settings: Settings, inte
     is_history = len(interval.days) > 1
     inside = [counts[day] for day in interval.days if day in counts]
     raw, clean, rejected = (sum(row[name] for row in inside) for name in ("raw", "clean", "rejected"))
-    unexpected = rejected - rejects.expected_events(settings, interval)
+    unexpected = rejected - expected_rejects
     return {
         "raw": float(raw),
         "days_missing": float(len(interval.days) - len(inside)),
         "days_empty": float(
             sum(
-                not row["clean"] and not settings.shop.is_closed(row[C.DS]) and not (is_history and not row["raw"])
+                not row["clean"] and not shop.is_closed(row[C.DS]) and not (is_history and not row["raw"])
                 for row in inside
             )
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import date
 
 import pyarrow.dataset as pads
 
@@ -11,7 +12,7 @@ from contracts import lake
 from contracts.columns import Columns as C
 from contracts.interval import Interval
 from contracts.settings import Settings
-from contracts.tables import EVENTS_REJECTED, ITEMS_REJECTED, Table
+from contracts.tables import EVENTS_REJECTED, Table
 
 REASONS_NAMED = 5
 """Reasons that a message names, the commonest first."""
@@ -38,41 +39,40 @@ class Rejects:
         return f"Rejected of {raw:,.0f} records: {reasons}{more}; for example ({named[0][0]}) in {self.file}: {shown}"
 
 
-def of_events(settings: Settings, interval: Interval) -> Rejects | None:
-    """Rejected log records of some days but for expected ones; None where there are none."""
-    return _rejects(settings, EVENTS_REJECTED, interval, settings.ingest.expected_rejects)
+def of_events(settings: Settings, interval: Interval, table: Table = EVENTS_REJECTED) -> Rejects | None:
+    """Rejected log records of some days in ``table`` but for expected ones; None where there are none."""
+    return _rejects(settings, table, interval.covers(pads.field(C.DS)), settings.ingest.expected_rejects)
 
 
-def of_items(settings: Settings) -> Rejects | None:
-    """Rejected records of the catalogue; None where there are none."""
-    return _rejects(settings, ITEMS_REJECTED, None, ())
+def of_items(settings: Settings, table: Table, day: date) -> Rejects | None:
+    """Rejected records in ``table`` of a day's catalogue; None where there are none."""
+    return _rejects(settings, table, pads.field(C.DS) == day, ())
 
 
-def expected_events(settings: Settings, interval: Interval) -> int:
-    """Number of rejected log records of some days that are expected."""
-    counts = _by_reason(settings, EVENTS_REJECTED, interval)
+def expected_events(settings: Settings, interval: Interval, table: Table = EVENTS_REJECTED) -> int:
+    """Number of rejected log records of some days in ``table`` that are expected."""
+    counts = _by_reason(settings, table, interval.covers(pads.field(C.DS)))
     return sum(rows for reason, rows in counts.items() if reason in settings.ingest.expected_rejects)
 
 
-def _by_reason(settings: Settings, table: Table, interval: Interval | None) -> dict[str, int]:
-    """Number of a table's records by reason."""
+def count_of_items(settings: Settings, table: Table, day: date) -> int:
+    """Number of rejected records in ``table`` of a day's catalogue."""
+    return lake.count(settings, table, (pads.field(C.DS) == day) & pads.field(C.REASON).is_valid())
+
+
+def _by_reason(settings: Settings, table: Table, where: pads.Expression) -> dict[str, int]:
+    """Number of a table's rejected records by reason."""
     if not lake.exists(settings, table):
         return {}
-    counts = lake.arrow(settings, table, [C.REASON], _within(interval)).group_by(C.REASON)
+    counts = lake.arrow(settings, table, [C.REASON], where & pads.field(C.REASON).is_valid()).group_by(C.REASON)
     return {row[C.REASON]: row["count_all"] for row in counts.aggregate([([], "count_all")]).to_pylist()}
 
 
-def _rejects(settings: Settings, table: Table, interval: Interval | None, expected: Collection[str]) -> Rejects | None:
-    counts = _by_reason(settings, table, interval)
+def _rejects(settings: Settings, table: Table, where: pads.Expression, expected: Collection[str]) -> Rejects | None:
+    counts = _by_reason(settings, table, where)
     order = sorted((reason for reason in counts if reason not in expected), key=lambda name: (-counts[name], name))
     if not order:
         return None
     commonest = pads.field(C.REASON) == order[0]
-    within = _within(interval)
-    where = commonest if within is None else commonest & within
-    (example,) = lake.some_rows(settings, table, [C.SOURCE_FILE, C.RAW], where, 1)
+    (example,) = lake.some_rows(settings, table, [C.SOURCE_FILE, C.RAW], commonest & where, 1)
     return Rejects({reason: counts[reason] for reason in order}, example[C.SOURCE_FILE], example[C.RAW])
-
-
-def _within(interval: Interval | None) -> pads.Expression | None:
-    return None if interval is None else interval.covers(pads.field(C.DS))

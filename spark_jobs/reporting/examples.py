@@ -70,7 +70,7 @@ def examples(settings: Settings, ds: date, users: int = 3) -> list[Example]:
     past = _past(settings, known, chosen)
     shown = {item for items in past.values() for item in items}
     shown |= {row[key] for rows in lists.values() for row in rows for key in (C.ITEM_ID, C.BECAUSE) if row[key]}
-    texts = item_texts(settings, shown)
+    texts = item_texts(settings, shown, ds)
     key = pseudonym_key(settings)
     return [
         Example(

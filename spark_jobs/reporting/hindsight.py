@@ -20,12 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from contracts import lake
+from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.interval import Interval, midnight, midnight_seconds
 from contracts.settings import Baselines, Settings
-from contracts.tables import EVENTS, ITEMS, RECOMMENDATIONS
+from contracts.tables import EVENTS, RECOMMENDATIONS
 from models.baselines import own_repeats, own_repeats_name, popular, popular_name
 from models.histories import Histories, Ints, Longs
 from models.metrics import Estimate, Relevant, accuracy, estimate, paired_difference
@@ -104,11 +105,11 @@ def published_lists(settings: Settings, ds: date, max_users: int = MAX_USERS) ->
     of_chosen = (pads.field(C.DS) == ds) & pads.field(C.USER_ID).isin(chosen)
     rows = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID, C.ITEMS, C.MODEL_ID], of_chosen).sort_by(C.USER_ID)
     # baselines break ties by the item's index: the order of the table's rows must not decide
-    catalogue = lake.arrow(settings, ITEMS, [C.ITEM_ID])[C.ITEM_ID].unique().sort()
+    items = catalogue.arrow(settings, Edition(ds), [C.ITEM_ID])[C.ITEM_ID].unique().sort()
     listed = rows[C.ITEMS].combine_chunks()
     indptr = indptr_of(pc.list_value_length(listed).to_numpy(zero_copy_only=False))
-    items = padded(indptr, _codes(pc.struct_field(listed.flatten(), C.ITEM_ID), catalogue), N, -1)
-    return PublishedLists(ds, rows[C.MODEL_ID][0].as_py(), chosen, items, catalogue, len(users))
+    shown = padded(indptr, _codes(pc.struct_field(listed.flatten(), C.ITEM_ID), items), N, -1)
+    return PublishedLists(ds, rows[C.MODEL_ID][0].as_py(), chosen, shown, items, len(users))
 
 
 def sample(users: Sequence[str], count: int) -> Sequence[str]:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.settings import Baselines, Settings
-from contracts.states import newest_published
+from contracts.states import has_later_model, newest_published
 from spark_jobs.reporting import plots
 from spark_jobs.reporting.formats import day_label
 from spark_jobs.reporting.hindsight import METRICS, Hindsight, recommenders, window
@@ -87,6 +87,7 @@ def _published_before(night: NightTables) -> dict[date, str]:
     hashes = {}
     for ds in sorted({row[C.DS] for row in night.publications}):
         row = newest_published(row for row in night.publications if row[C.DS] == ds)
-        if row and window(ds).ds <= night.ds:
+        # lists of a model that knew the window's events say nothing
+        if row and window(ds).ds <= night.ds and not has_later_model(row):
             hashes[ds] = row[C.CONTENT_HASH]
     return hashes

@@ -10,7 +10,7 @@ from contracts import lake
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.settings import Baselines, Settings
-from contracts.states import Row, newest_published
+from contracts.states import Row, has_later_model, newest_published
 from contracts.tables import EVENTS, HINDSIGHT_RESULTS, INGEST_COUNTS, PUBLICATIONS
 from models.metrics import Estimate
 from spark_jobs.reporting.hindsight import (
@@ -30,12 +30,18 @@ def published_hash(settings: Settings, ds: date) -> str:
     """Content hash of the night's lists.
 
     Raises:
-        InputError: the night was not published.
+        InputError: the night was not published, or by a model that knew what users would do.
     """
     row = newest_published(lake.rows(settings, PUBLICATIONS, {C.DS: ds}))
     if row is None:
         raise InputError(
             f"Night {ds} was not published, says table {lake.path(settings, PUBLICATIONS)}: there is nothing to judge."
+        )
+    if has_later_model(row):
+        raise InputError(
+            f"The lists of {ds} were made by model {row[C.MODEL_ID]}, which knows events up to {row[C.MODEL_AS_OF]}: "
+            "what users did after that night says nothing about them. Fine-tune a model of that time (`make model "
+            f"AS_OF={ds}`) and run the night again."
         )
     return str(row[C.CONTENT_HASH])
 

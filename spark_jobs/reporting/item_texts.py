@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
-import pyarrow.dataset as pads
-
-from contracts import lake
+from contracts import catalogue
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.settings import Settings
-from contracts.tables import ITEMS
 
 
-def item_texts(settings: Settings, items: Iterable[str]) -> dict[str, str]:
-    """What to call each item; the id where the catalogue has no words for it."""
+def item_texts(settings: Settings, items: Iterable[str], night: date) -> dict[str, str]:
+    """What to call each item; the id where the catalogue of the night has no words for it."""
     columns = [C.ITEM_ID, C.TITLE, C.PRODUCT_TYPE, C.CATEGORY, C.BRAND, C.SIZE]
     wanted = sorted(items)
-    if not wanted:  # Arrow would not know their type
+    if not wanted:
         return {}
     texts = {item: f"item {item}" for item in wanted}
-    for row in lake.arrow(settings, ITEMS, columns, pads.field(C.ITEM_ID).isin(wanted)).to_pylist():
+    for row in catalogue.arrow(settings, Edition(night), columns, wanted).to_pylist():
         name = row[C.TITLE] or row[C.PRODUCT_TYPE] or row[C.CATEGORY]
         if name:
             texts[row[C.ITEM_ID]] = ", ".join(part for part in (name, row[C.BRAND], row[C.SIZE]) if part)

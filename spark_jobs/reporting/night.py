@@ -5,11 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from contracts import lake
+from contracts import intake, lake
 from contracts.columns import Columns as C
 from contracts.settings import Settings
-from contracts.states import HELD, PUBLISHED, WARNING, Row, is_critical_failure, newest, newest_published
-from contracts.tables import INGEST_COUNTS, PUBLICATIONS, QUALITY_RESULTS
+from contracts.states import (
+    HELD,
+    PUBLISHED,
+    WARNING,
+    Row,
+    has_later_model,
+    is_critical_failure,
+    newest,
+    newest_published,
+    readers_get,
+)
+from contracts.tables import PUBLICATIONS, QUALITY_RESULTS
 from spark_jobs.quality import audit
 
 STOPPED = "stopped"
@@ -70,7 +80,7 @@ def load(settings: Settings, ds: date, run_id: str) -> NightTables:
     own = [row for row in quality if row[C.RUN_ID] == run_id]
     if not own and (of_night := newest(row for row in publications if row[C.DS] == ds)):
         own = [row for row in quality if row[C.RUN_ID] == of_night[C.RUN_ID]]
-    counts = {row[C.DS]: row for row in lake.rows(settings, INGEST_COUNTS) if row[C.DS] <= ds}
+    counts = {day: row for day, row in intake.cleaned(settings).items() if day <= ds}
     return NightTables(ds, run_id, publications, own, counts)
 
 
@@ -90,17 +100,21 @@ def verdict(night: NightTables) -> Verdict:
             f"by run {own[C.RUN_ID]}; run {night.run_id} published nothing of its own: its lists were the same, "
             "or it failed on the way"
         )
-        return Verdict(PUBLISHED, "Published", [] if own[C.RUN_ID] == night.run_id else [by_another], readers)
+        notes = [] if own[C.RUN_ID] == night.run_id else [by_another]
+        if has_later_model(own):
+            notes.append(
+                f"the model knows events up to {own[C.MODEL_AS_OF]}: no model of the time of this night was there. "
+                "Hindsight leaves this night out"
+            )
+        return Verdict(PUBLISHED, "Published", notes, readers)
     return Verdict(STOPPED, "Not published", [_how_far(night)], readers)
 
 
 def _readers(night: NightTables) -> str:
     """What readers get now."""
-    live = night.live
-    if live is None:
-        return "Nothing was ever published: readers get no lists."
-    whose = "this night" if live[C.DS] == night.ds else live[C.DS]
-    return f"Readers get the lists of {whose}: {live[C.USERS]:,} users, model {live[C.MODEL_ID]}."
+    told = readers_get(night.publications, night.ds, night.run_id)
+    lists = f": {night.live[C.USERS]:,} users, model {night.live[C.MODEL_ID]}" if night.live else ""
+    return f"{told[0].upper()}{told[1:]}{lists}."
 
 
 def _how_far(night: NightTables) -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import pyarrow.dataset as pads
 from markupsafe import Markup
 
-from contracts import lake
+from contracts import intake
 from contracts.columns import Columns as C
 from contracts.settings import Settings
 from contracts.states import Row
-from contracts.tables import EVENTS_REJECTED
 from spark_jobs.reporting import plots
 from spark_jobs.reporting.formats import day_label
 from spark_jobs.reporting.night import NightTables
@@ -59,10 +57,8 @@ def volumes(night: NightTables) -> Markup:
 
 def rejects(settings: Settings, night: NightTables) -> Rejects:
     """Rejects by reason, the commonest of the last 28 days first."""
-    if not lake.exists(settings, EVENTS_REJECTED):
-        return Rejects(Markup(""), [])
     days = _days(night)
-    by_day = _rejects_by_day(settings, days)
+    by_day = intake.rejected_by_day(settings, (pads.field(C.DS) >= days[0]) & (pads.field(C.DS) <= days[-1]))
     totals: Counter[str] = Counter()
     for (_, reason), rows in by_day.items():
         totals[reason] += rows
@@ -83,17 +79,10 @@ def _days(night: NightTables) -> list[date]:
     return [night.ds - timedelta(days=n) for n in reversed(range(DAYS))]
 
 
-def _rejects_by_day(settings: Settings, days: Sequence[date]) -> dict[tuple[date, str], int]:
-    """Number of rejected records by day and reason."""
-    where = (pads.field(C.DS) >= days[0]) & (pads.field(C.DS) <= days[-1])
-    grouped = lake.arrow(settings, EVENTS_REJECTED, [C.DS, C.REASON], where).group_by([C.DS, C.REASON])
-    return {(row[C.DS], row[C.REASON]): row["count_all"] for row in grouped.aggregate([([], "count_all")]).to_pylist()}
-
-
 def _rejected_records(settings: Settings, ds: date, reason: str) -> list[str]:
     """Some records of a day that were rejected for a reason, users under pseudonyms."""
-    where = {C.DS: ds, C.REASON: reason}
-    some = lake.some_rows(settings, EVENTS_REJECTED, [C.EVENT_ID, C.RAW], where, REJECTS_READ)
+    where = (pads.field(C.DS) == ds) & (pads.field(C.REASON) == reason)
+    some = intake.some_rejects(settings, [C.EVENT_ID, C.RAW], where, REJECTS_READ)
     records = [row[C.RAW] for row in sorted(some, key=lambda row: (row[C.EVENT_ID], row[C.RAW]))]
     key = pseudonym_key(settings)
     return [masked(record, key) for record in records[:REJECTS_SHOWN]]

@@ -56,7 +56,7 @@ def reach(settings: Settings, night: NightTables) -> Reach | None:
     return Reach(
         [(name, form(measures[measure])) for name, measure, form in MEASURES if measure in measures],
         plots.share_bar("Sources of the recommendations", shares) if shares else Markup(""),
-        _top_items(settings, lists),
+        _top_items(settings, night.ds, lists),
         len(lists),
     )
 
@@ -67,9 +67,9 @@ def _published_lists(settings: Settings, ds: date) -> list[list[str]]:
     return [[item[C.ITEM_ID] for item in row[C.ITEMS]] for row in rows]
 
 
-def _top_items(settings: Settings, lists: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
+def _top_items(settings: Settings, ds: date, lists: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
     """The commonest items: id, text, share of the lists."""
     counts = Counter(item for items in lists for item in items)
     top = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:TOP_ITEMS]
-    texts = item_texts(settings, [item for item, _ in top]) if top else {}
+    texts = item_texts(settings, [item for item, _ in top], ds) if top else {}
     return [(item, texts[item], percent(times / len(lists))) for item, times in top]

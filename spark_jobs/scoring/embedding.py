@@ -14,10 +14,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from contracts import lake
+from contracts import catalogue, lake
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.settings import Settings
-from contracts.tables import ITEM_VECTORS, ITEMS
+from contracts.tables import ITEM_VECTORS
 from models import artifact
 from spark_jobs.cluster.shipping import Shipment, ship
 
@@ -33,9 +34,9 @@ TEXTS_A_SLICE = 1024
 """Texts sorted by length together: enough that a batch holds like lengths, small beside the catalogue."""
 
 
-def stale_items(settings: Settings, model_id: str) -> pa.Table:
-    """Items without a vector of their text: item_id, text, text_hash."""
-    items = lake.arrow(settings, ITEMS, [C.ITEM_ID, C.TEXT, C.TEXT_HASH])
+def stale_items(settings: Settings, model_id: str, edition: Edition) -> pa.Table:
+    """Items of an edition of the catalogue without a vector of their text: item_id, text, text_hash."""
+    items = catalogue.arrow(settings, edition, [C.ITEM_ID, C.TEXT, C.TEXT_HASH])
     if not lake.exists(settings, ITEM_VECTORS):
         return items
     there = lake.arrow(settings, ITEM_VECTORS, [C.ITEM_ID, C.TEXT_HASH], {C.MODEL_ID: model_id})
@@ -56,8 +57,8 @@ def embed(spark: SparkSession, settings: Settings, folder: Path, stale: pa.Table
         slices = max(2 * spark.sparkContext.defaultParallelism, 1 + stale.num_rows // 10_000)
         made = encoded(distinct_texts(spark, stale, id_rows, slices), ship(spark, shipped), model_id)
         kept = lake.read_or_empty(spark, settings, ITEM_VECTORS).where(F.col(C.MODEL_ID) == model_id)
-        stale_ids = spark.createDataFrame(stale.select([C.ITEM_ID]).to_pandas(), f"{C.ITEM_ID} string")
-        rows = kept.join(stale_ids, C.ITEM_ID, "left_anti").select(*ITEM_VECTORS.names).unionByName(made)
+        # vectors of texts that an item had on other days stay: a backfilled night needs them
+        rows = kept.select(*ITEM_VECTORS.names).unionByName(made)
         lake.replace(rows, settings, ITEM_VECTORS, f"{C.MODEL_ID} = '{model_id}'", {"model_id": model_id})
 
 

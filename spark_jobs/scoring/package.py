@@ -10,10 +10,12 @@ import pyarrow as pa
 from safetensors.numpy import save_file
 
 from contracts import lake
+from contracts.catalogue import Edition
+from contracts.catalogue import arrow as catalogue_rows
 from contracts.columns import Columns as C
 from contracts.errors import ModelError
 from contracts.settings import Settings
-from contracts.tables import ITEM_VECTORS, ITEMS
+from contracts.tables import ITEM_VECTORS
 from models import artifact
 from models.catalogue import CATALOGUE_COLUMNS, Catalogue
 from models.histories import Floats
@@ -24,8 +26,8 @@ CATALOGUE, DAYS, VECTORS = "catalogue.arrow", "days.safetensors", "vectors.safet
 """Files of the package, besides the model's own."""
 
 
-def pack(settings: Settings, model_folder: Path, counts: pa.Table, into: Path) -> str:
-    """Fills a folder with all that a worker needs, and gives the model's id.
+def pack(settings: Settings, model_folder: Path, counts: pa.Table, edition: Edition, into: Path) -> str:
+    """Fills a folder with all that a worker needs, the edition of the catalogue too, and gives the model's id.
 
     Raises:
         ModelError: the model's folder is damaged, or some item has no vector of the model.
@@ -35,11 +37,11 @@ def pack(settings: Settings, model_folder: Path, counts: pa.Table, into: Path) -
     for file in sorted(model_folder.iterdir()):
         if file.is_file() and file.name not in (artifact.MANIFEST, TEXT_VECTORS):
             shutil.copyfile(file, into / file.name)
-    items = lake.arrow(settings, ITEMS, CATALOGUE_COLUMNS).sort_by(C.ITEM_ID)
+    items = catalogue_rows(settings, edition, [*CATALOGUE_COLUMNS, C.TEXT_HASH]).sort_by(C.ITEM_ID)
     with pa.OSFile(str(into / CATALOGUE), "wb") as sink, pa.ipc.new_file(sink, items.schema) as writer:
         writer.write_table(items)
     catalogue = Catalogue.from_arrow(items)
-    save_file({"vectors": vectors_of(settings, catalogue, model_id)}, into / VECTORS)
+    save_file({"vectors": vectors_of(settings, catalogue, items, model_id)}, into / VECTORS)
     item, day = catalogue.positions(counts[C.ITEM_ID].to_numpy()), counts[ITEM_DAY].to_numpy().astype(np.int32)
     order = np.lexsort((day, item))
     order = order[item[order] >= 0]
@@ -48,18 +50,22 @@ def pack(settings: Settings, model_folder: Path, counts: pa.Table, into: Path) -
     return model_id
 
 
-def vectors_of(settings: Settings, catalogue: Catalogue, model_id: str) -> Floats:
-    """The item vectors of a model in the order of the catalogue, [items, size].
+def vectors_of(settings: Settings, catalogue: Catalogue, items: pa.Table, model_id: str) -> Floats:
+    """The vectors that a model has for the texts of ``items``, in the order of ``catalogue``, [items, size].
 
     Raises:
         ModelError: some item has none.
     """
     stored = (
-        lake.arrow(settings, ITEM_VECTORS, [C.ITEM_ID, C.VECTOR], {C.MODEL_ID: model_id})
+        lake.arrow(settings, ITEM_VECTORS, [C.ITEM_ID, C.TEXT_HASH, C.VECTOR], {C.MODEL_ID: model_id})
         if lake.exists(settings, ITEM_VECTORS)
-        else pa.table({C.ITEM_ID: [], C.VECTOR: pa.array([], pa.list_(pa.float32()))})
+        else pa.table({C.ITEM_ID: [], C.TEXT_HASH: [], C.VECTOR: pa.array([], pa.list_(pa.float32()))})
     )
+    hashes = np.empty(len(catalogue), dtype=object)
+    hashes[catalogue.positions(items[C.ITEM_ID].to_numpy())] = items[C.TEXT_HASH].to_numpy()
     position = catalogue.positions(stored[C.ITEM_ID].to_numpy())
+    # an item also has the vectors of texts that it had on other days
+    position[hashes[position] != stored[C.TEXT_HASH].to_numpy()] = -1
     missing = len(catalogue) - len(np.unique(position[position >= 0]))
     if missing:
         raise ModelError(

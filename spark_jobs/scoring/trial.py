@@ -13,6 +13,7 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.settings import Scoring, Settings
 from models.evaluation import N, Trial
@@ -24,16 +25,22 @@ from spark_jobs.scoring.score import in_fixed_batches, score
 
 
 def model_lists(
-    spark: SparkSession, settings: Settings, trial: Trial, split: DataFrame, folder: Path, counts: pa.Table
+    spark: SparkSession,
+    settings: Settings,
+    trial: Trial,
+    split: DataFrame,
+    folder: Path,
+    counts: pa.Table,
+    edition: Edition,
 ) -> Ints:
     """Lists of a model for rows of `sequences`, by the same code as at night, [users, N].
 
-    All rules but availability are off.
+    ``edition`` is the catalogue. All rules but availability are off.
     """
     scoring = Scoring(n=N, users_per_batch=settings.scoring.users_per_batch)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         package = Path(scratch) / f"trial-{folder.name}"
-        pack(settings, folder, counts, package)
+        pack(settings, folder, counts, edition, package)
         judged = spark.createDataFrame([(user,) for user in trial.user_ids], f"{C.USER_ID} string")
         rows_of_judged = split.join(judged, C.USER_ID, "left_semi").select("*", nothing_excluded())
         users = in_fixed_batches(rows_of_judged, scoring, settings.spark.shuffle_partitions)

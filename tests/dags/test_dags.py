@@ -14,7 +14,7 @@ from contracts.pools import POOLS
 from contracts.settings import PROJECT
 from contracts.tables import TABLES
 
-NIGHTLY, WEEKLY = "nightly_recommendations", "fine_tune_model"
+NIGHTLY, WEEKLY, WATCH = "nightly_recommendations", "fine_tune_model", "watch_nights"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def tasks(described: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_loads_exactly_the_dags_without_errors(described: dict[str, Any]) -> None:
     assert described["import_errors"] == {}
-    assert sorted(described["dags"]) == [WEEKLY, NIGHTLY]
+    assert sorted(described["dags"]) == [WEEKLY, NIGHTLY, WATCH]
 
 
 def test_parsing_is_fast_and_imports_nothing_heavy(described: dict[str, Any]) -> None:
@@ -58,6 +58,7 @@ def test_edges(described: dict[str, Any]) -> None:
     }
     assert edges == {
         NIGHTLY: {
+            "wait_for_logs": ["land_events"],
             "land_events": ["clean_events"],
             "clean_events": ["validate"],
             "validate": ["choose_model"],
@@ -68,7 +69,13 @@ def test_edges(described: dict[str, Any]) -> None:
             "publish": ["write_report"],
             "write_report": [],
         },
-        WEEKLY: {"build_splits": ["fine_tune"], "fine_tune": ["evaluate"], "evaluate": []},
+        WEEKLY: {
+            "wait_for_night": ["build_splits"],
+            "build_splits": ["fine_tune"],
+            "fine_tune": ["evaluate"],
+            "evaluate": [],
+        },
+        WATCH: {"ask": []},
     }
 
 
@@ -94,8 +101,19 @@ def test_writers_take_the_pool_of_their_table_and_name_it_as_outlet(tasks: dict[
         if task["pool"] != "default_pool"
     }
     assert writing == {
-        "clean_events": ("write_events", ["events", "events_rejected", "ingest_counts", "items", "items_rejected"]),
-        "validate": ("write_quality_results", ["quality_results"]),
+        "validate": (
+            "write_events",
+            [
+                "events",
+                "events_rejected",
+                "events_repeated",
+                "ingest_counts",
+                "ingest_files",
+                "items",
+                "items_rejected",
+                "quality_results",
+            ],
+        ),
         "embed_items": ("write_item_vectors", ["item_vectors"]),
         "score_users": ("write_recommendations", []),
         "publish": ("write_recommendations", ["publications", "quality_results", "recommendations"]),
@@ -124,6 +142,10 @@ def test_retries_fit_the_failure_and_every_task_ends(tasks: dict[str, dict[str, 
         assert task["retries"] == (0 if task["triggers"] else 2), name
 
 
+def test_every_task_tells_people(tasks: dict[str, dict[str, Any]]) -> None:
+    assert {name for name, task in tasks.items() if task["callbacks"] != [["failed"], ["ended"], ["ended"]]} == set()
+
+
 def test_the_report_runs_always_and_leaves_the_nights_state_alone(tasks: dict[str, dict[str, Any]]) -> None:
     assert [name for name, task in tasks.items() if task["teardown"]] == [f"{NIGHTLY}.write_report"]
 
@@ -145,6 +167,7 @@ def test_params_have_a_schema(described: dict[str, Any]) -> None:
             "ingest_only": ("boolean", None),
         },
         WEEKLY: {"as_of": (["null", "string"], "date")},
+        WATCH: {},
     }
     assert described["dags"][NIGHTLY]["defaults"] == {"allow_empty": False, "ingest_from": None, "ingest_only": False}
     assert described["dags"][WEEKLY]["defaults"] == {"as_of": None}

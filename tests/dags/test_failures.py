@@ -1,7 +1,8 @@
-"""What the operators make of a job's exit code, seen in a real run: jobs that end with 0, 1 and 66."""
+"""What the operators make of a job's exit code and results, seen in a real run: jobs that end with 0, 1 and 66."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -42,6 +43,17 @@ def test_final_failures_are_not_retried_and_others_are(outcomes: dict[str, tuple
     assert outcomes[f"{kind}_0"] == ("success", 1)
     assert outcomes[f"{kind}_1"] == ("failed", 2)
     assert outcomes[f"{kind}_66"] == ("failed", 1)
+
+
+def test_what_a_job_gives_goes_to_xcom_when_it_ends_well(outcomes: object, airflow_database: Path) -> None:
+    with closing(sqlite3.connect(airflow_database)) as database:
+        rows = database.execute("select task_id, key, value from xcom where dag_id = 'failing'").fetchall()
+    given = {(task, key): json.loads(value) for task, key, value in rows if key in ("model_id", "versions")}
+    assert given == {
+        (task, key): value
+        for task in ("python_0", "spark_0", "one_day")
+        for key, value in {"model_id": "2017-01-02-0", "versions": {"events": 3, "items": None}}.items()
+    }
 
 
 def test_the_log_ends_with_the_jobs_error_line_and_no_traceback(run: subprocess.CompletedProcess[str]) -> None:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from contracts.settings import PROJECT, Settings
+from nightshift.runtime.airflow_api import AirflowError
 from nightshift.runtime.services import WEEKLY, Running, airflow
 
 pytestmark = pytest.mark.timeout(900)
@@ -65,6 +66,8 @@ def test_the_next_command_ends_what_is_left_and_counts_its_run_as_failed(
     with airflow(settings, "the next night") as api:
         assert not any(process.is_running() for process in killed)
         assert api.unfinished() == []
+        with pytest.raises(AirflowError, match=r"nobody would wake it: .* has no triggerer"):
+            api.require_triggerer()
         assert api.state(WEEKLY, RUN_ID) == "failed"
         # this process shares it with itself, and nobody else
         with airflow(settings, "a run of the next night") as same:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import socket
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from contracts.errors import FINAL_EXIT_CODES, ModelError, RegistryError
+from contracts.model_ids import knows_later
 from contracts.settings import Settings, load_settings
 from models.store import registry
 
@@ -54,6 +56,27 @@ def test_without_a_name_the_champion_is_used(registered: Settings) -> None:
     registry.promote(mlflow, "a")
     assert registry.chosen_folder(settings, None) == settings.models / "a"
     assert registry.model_with(settings, registry.CHALLENGER) == "b"
+
+
+def test_a_night_of_the_past_uses_the_champion_of_its_time(registered: Settings) -> None:
+    settings, mlflow = registered, registry.client(registered)
+    assert registry.model_of_night(settings, date(2017, 12, 10)) is None
+    for name in ("2017-12-02-a", "2017-12-09-b", "2017-12-09-loser", "2017-12-16-c"):
+        registry.register(settings, mlflow, name, registry.start_run(mlflow, name, settings.training, {}))
+        if "loser" not in name:
+            registry.promote(mlflow, name)
+    uses = {day: registry.model_of_night(settings, date(2017, 12, day)) for day in (1, 2, 8, 9, 15, 16, 30)}
+    assert uses == {
+        1: "2017-12-16-c",  # none was there yet: the champion, and the caller says so
+        2: "2017-12-02-a", 8: "2017-12-02-a", 9: "2017-12-09-b", 15: "2017-12-09-b", 16: "2017-12-16-c",
+        30: "2017-12-16-c",
+    }  # fmt: skip
+    # one that is made later for the nights of the past leaves the champion alone
+    registry.register(settings, mlflow, "2017-12-08-d", registry.start_run(mlflow, "d", settings.training, {}))
+    assert not registry.promote(mlflow, "2017-12-08-d")
+    assert registry.champion(settings) == "2017-12-16-c"
+    assert registry.model_of_night(settings, date(2017, 12, 8)) == "2017-12-08-d"
+    assert [knows_later(str(uses[day]), date(2017, 12, day)) for day in (1, 2)] == [True, False]
 
 
 def test_no_champion_is_only_a_missing_alias(registered: Settings) -> None:

@@ -48,7 +48,10 @@ def shop(settings: Settings, ranker: Ranker) -> ArrowLake:
     vectors = zip(catalogue.item_ids, state.vectors, strict=True)
     shop.write(
         ITEM_VECTORS,
-        [{"model_id": "m1", "item_id": each, "text_hash": "h", "vector": vector.tolist()} for each, vector in vectors],
+        [
+            {"model_id": "m1", "item_id": each, "text_hash": item(each)["text_hash"], "vector": vector.tolist()}
+            for each, vector in vectors
+        ],
     )
     bought = [event("ann", f"i{n % 4:02d}", noon(NIGHT - timedelta(days=n))) for n in range(9)]
     shop.write(EVENTS, [*bought, event("bob", "i00", noon(NIGHT), "view"), event("ann", "i00", noon(END))])

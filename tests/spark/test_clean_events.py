@@ -22,7 +22,7 @@ from contracts.interval import Interval
 from contracts.mapping import EVENT_COLUMNS
 from contracts.settings import Settings, Shop
 from contracts.tables import EVENTS, EVENTS_REJECTED, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
-from spark_jobs.clean_events import balance, run
+from spark_jobs.clean_events import balance
 from spark_jobs.ingest import items
 from spark_jobs.ingest.events import REASONS, classified
 from spark_jobs.ingest.expressions import ITEM_COLUMNS
@@ -30,6 +30,7 @@ from spark_jobs.ingest.items import with_attributes, with_reason, with_text
 from spark_jobs.ingest.landing import land
 from spark_jobs.ingest.records import BROKEN
 from spark_jobs.ingest.times import parsed_time
+from tests.ingesting import take_in
 from tests.lakes import SparkLake
 
 DAY = date(2017, 12, 23)
@@ -73,7 +74,7 @@ def put_log(settings: Settings, day: date, *records: Record, name: str = "a.json
 
 
 def clean(tables: SparkLake, start: date = DAY, end: date = NEXT, *, allow_empty: bool = False) -> None:
-    run(tables.spark, tables.settings, Days(start=start, end=end, allow_empty=allow_empty))
+    take_in(tables, Days(start=start, end=end, allow_empty=allow_empty))
 
 
 def counts(tables: SparkLake) -> dict[str, tuple[int, int, int, int]]:
@@ -200,8 +201,7 @@ def test_an_allowed_empty_day_is_counted_and_replaces_what_was_there(tables: Spa
 
 def test_items_are_rendered_once_each_and_left_alone_while_the_catalogue_stays(tables: SparkLake) -> None:
     def update() -> None:
-        night = Interval.of_night(DAY)
-        items.run(tables.spark, tables.settings, night, land(tables.settings, night))
+        clean(tables)
 
     put_log(tables.settings, DAY, event())
     update()
@@ -253,11 +253,12 @@ def test_a_day_that_does_not_balance_writes_nothing(tables: SparkLake) -> None:
     interval = Interval.of_night(DAY)
     landing = land(tables.settings, interval)
     put(tables.settings, "items/catalogue.jsonl", CATALOGUE)
-    items.run(tables.spark, tables.settings, interval, landing)
+    prepared = items.prepare(tables.spark, tables.settings, {interval: landing})
+    known = items.known_to(tables.spark, tables.settings, [interval], prepared)
     put_log(tables.settings, DAY, event(), event(user_id="bob"))  # the file grows after it was counted
-    records = classified(tables.spark, tables.settings, interval, landing)
+    records = classified(tables.spark, tables.settings, interval, landing, known)
     with pytest.raises(InputError, match=r"The log of 2017-12-23 does not balance: 1 records in its files, but 2"):
-        balance(records, landing)
+        balance(records, {interval: landing})
 
 
 def test_a_file_that_changed_since_it_landed_is_read_again(tables: SparkLake) -> None:

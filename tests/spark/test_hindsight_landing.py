@@ -18,11 +18,12 @@ from contracts import lake
 from contracts.cli import Days
 from contracts.settings import Settings
 from contracts.tables import EVENTS, HINDSIGHT_RESULTS, INGEST_COUNTS, ITEMS, PUBLICATIONS, RECOMMENDATIONS
-from spark_jobs import clean_events, hindsight
+from spark_jobs import hindsight
 from spark_jobs.reporting.hindsight import FROM_EVENTS, FROM_LANDING, LISTS, Hindsight, window
 from spark_jobs.reporting.hindsight_table import kept, remembered
 from tests.factories import counted, event, item, noon, publication, ranked, recommended
-from tests.lakes import ArrowLake
+from tests.ingesting import take_in
+from tests.lakes import ArrowLake, SparkLake
 
 NIGHT = date(2017, 12, 10)
 AFTER = window(NIGHT).days
@@ -157,7 +158,7 @@ def test_log_files_give_the_same_as_the_tables_that_replace_them(
     assert told() == shown
     assert sessions == ["hindsight"] * 2
 
-    clean_events.run(spark, shop, Days(start=AFTER[0], end=window(NIGHT).end, allow_empty=True))
+    take_in(SparkLake(shop, spark), Days(start=AFTER[0], end=window(NIGHT).end, allow_empty=True))
     ingested = remembered(shop, NIGHT, "c0ffee")
     assert ingested.source == FROM_EVENTS
     assert (ingested.users, ingested.values, ingested.gains) == (landed.users, landed.values, landed.gains)

@@ -31,7 +31,7 @@ from contracts.mapping import EVENT_COLUMNS
 from contracts.settings import PROJECT, Settings, load_settings
 from spark_jobs.clean_events import Counts, balance
 from spark_jobs.ingest import items
-from spark_jobs.ingest.events import CLEAN, FATE, REASONS, REJECTED, classified
+from spark_jobs.ingest.events import CLEAN, REASONS, REJECTED, classified
 from spark_jobs.ingest.exports import counted
 from spark_jobs.ingest.landing import Landing, land
 from spark_jobs.ingest.records import MAX_ID, SHOWN_OF_LONG
@@ -169,14 +169,14 @@ class Ingested:
 def ingest(spark: SparkSession, settings: Settings) -> Ingested:
     """All of ingestion but its writing."""
     landing = counted(spark, settings, NIGHT, land(settings, NIGHT))
-    catalogue = items.catalogue_records(spark, settings, NIGHT, landing)
+    catalogue = items.catalogue_records(spark, settings, landing)
     known: DataFrame = catalogue.where(F.col(C.REASON).isNull()).select(C.ITEM_ID)
     made = classified(spark, settings, NIGHT, landing, known).persist()
     try:
-        (counts,) = balance(made, landing)
+        (counts,) = balance(made, {NIGHT: landing})
         names = (C.EVENT_ID, C.USER_ID, C.ITEM_ID, C.SESSION_ID, C.REASON, C.RAW, C.SOURCE_FILE)
         return Ingested(
-            landing, counts, made.select(FATE, *names).collect(),
+            landing, counts, made.select(C.FATE, *names).collect(),
             catalogue.select(C.ITEM_ID, C.REASON, C.RAW, C.SOURCE_FILE).collect(),
         )  # fmt: skip
     finally:
@@ -226,13 +226,13 @@ def test_nothing_is_lost(
     assert clean >= 1
     if not way.is_export and None not in written:
         assert raw == sum(filter(None, written))
-    rejects = [row for row in made.records if row[FATE] == REJECTED]
+    rejects = [row for row in made.records if row[C.FATE] == REJECTED]
     assert {row[C.REASON] for row in rejects} <= set(REASONS)
     assert all(row[C.RAW] and row[C.EVENT_ID] for row in rejects)
     paths = {file.path.relative_to(settings.landing).as_posix() for file in made.landing.event_files}
     assert {row[C.SOURCE_FILE] for row in made.records} <= paths
     for row in made.records:
-        if row[FATE] == CLEAN:
+        if row[C.FATE] == CLEAN:
             for value in (row[C.USER_ID], row[C.ITEM_ID], row[C.SESSION_ID] or "s1"):
                 assert 1 <= len(value) <= MAX_ID
                 assert value.isprintable() or not set(value) & set("\0\x1f\x1b\r\n\u202e\ufeff")
@@ -247,7 +247,7 @@ def test_nothing_is_lost(
 
 def reasons_of(made: Ingested) -> dict[str, int]:
     """How many records were rejected for each reason."""
-    found = [row[C.REASON] for row in made.records if row[FATE] == REJECTED]
+    found = [row[C.REASON] for row in made.records if row[C.FATE] == REJECTED]
     return {reason: found.count(reason) for reason in sorted(set(found))}
 
 
@@ -287,7 +287,7 @@ def test_hostile_values_are_rejects_with_a_reason(spark: SparkSession, tmp_path:
     assert reasons_of(made) == {
         "missing_user_id": 1, "unparseable_record": 1, "unparseable_time": 6, "unusable_id": 7,
     }  # fmt: skip
-    clean = sorted(row[C.USER_ID] for row in made.records if row[FATE] == CLEAN)
+    clean = sorted(row[C.USER_ID] for row in made.records if row[C.FATE] == CLEAN)
     assert clean == ["12", "ann", "priced", "x" * MAX_ID]
     # not a number is no id in JSON and in Parquet: that is one record twice. But ids with the character that stands
     # between the values of a hash do not make two records one
@@ -314,7 +314,7 @@ def test_columns_that_differ_by_case_are_two_columns(spark: SparkSession, tmp_pa
     (settings.landing / f"events/ds={DAY}/a.csv").write_text(text)
     (settings.landing / f"events/ds={DAY}/b.jsonl").write_text(json.dumps(rows[0] | {"session_id": "s2"}))
     made = ingest(spark, settings)
-    assert sorted(row[C.USER_ID] for row in made.records if row[FATE] == CLEAN) == ["ann", "bob", "bob"]
+    assert sorted(row[C.USER_ID] for row in made.records if row[C.FATE] == CLEAN) == ["ann", "bob", "bob"]
 
 
 def test_a_record_of_50_mb_is_a_reject_that_shows_its_beginning(spark: SparkSession, tmp_path: Path) -> None:
@@ -328,6 +328,6 @@ def test_a_record_of_50_mb_is_a_reject_that_shows_its_beginning(spark: SparkSess
     made = ingest(spark, settings)
     assert reasons_of(made) == {"unparseable_record": 3}
     assert made.counts[2:] == (6, 1, 3, 2)
-    raws = [row[C.RAW] for row in made.records if row[FATE] == REJECTED]
+    raws = [row[C.RAW] for row in made.records if row[C.FATE] == REJECTED]
     assert all(SHOWN_OF_LONG < len(raw) < SHOWN_OF_LONG + 200 for raw in raws)
     assert all(" … (50000" in raw and " bytes, sha-256 " in raw for raw in raws)

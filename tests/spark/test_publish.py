@@ -11,6 +11,7 @@ import pytest
 
 from contracts import lake
 from contracts.errors import HeldError, InputError
+from contracts.notices import of_run
 from contracts.settings import Settings
 from contracts.states import newest_published
 from contracts.tables import (
@@ -51,7 +52,7 @@ class Shop:
     settings: Settings
 
     def stage(self, lists: Sequence[dict[str, Any]], night: date = NIGHT) -> None:
-        self.tables.write(staging(night), lists)
+        self.tables.write(staging(RECOMMENDATIONS, night), lists)
 
     def publish(self, night: date = NIGHT, run_id: str = "r1", now: datetime = NOW, **scoring: Any) -> None:
         changed = self.settings.model_copy(update={"scoring": self.settings.scoring.model_copy(update=scoring)})
@@ -196,6 +197,26 @@ def test_a_held_night_says_what_readers_get(shop: Shop) -> None:
     later = factories.publication(NEXT, run_id="r9")
     shop.tables.write(PUBLICATIONS, [*shop.publications(), later])
     assert "readers still get the lists of 2017-12-24, published 2017-12-25 04:00 UTC by run r9" in told()
+
+
+def test_a_drop_of_coverage_is_told_once_unless_it_holds_the_night(shop: Shop) -> None:
+    shop.publish()
+    assert of_run(shop.settings, "r1") == []
+    cleo = recommended("cleo", ranked(("milk", 1.0, "repeat", None), ("tea", 0.5, "popular", None)), ds=NEXT)
+    shop.stage([recommended("ann", ANN, ds=NEXT), cleo], NEXT)
+    assert shop.held(night=NEXT, now=LATER) == ["users with events have a list"]
+    assert of_run(shop.settings, "r1") == []
+    generous = shop.settings.audit.model_copy(update={"min_users_covered": 0.5})
+    tolerant = Shop(shop.tables, shop.settings.model_copy(update={"audit": generous}))
+    tolerant.publish(NEXT, now=datetime(2017, 12, 25, tzinfo=UTC))
+    (told,) = of_run(shop.settings, "r1")
+    assert (told.notice.kind, told.notice.night) == ("coverage", NEXT)
+    assert told.notice.what == (
+        "as many users as in the last night have a list: expected a drop of 0.02 or less ([audit] max_coverage_drop), "
+        "found a drop of 0.500: 1 of the 2 users of 2017-12-23 still have a list, and 0.667 of the users with events "
+        "(then 1.000)"
+    )
+    assert shop.publications()[-1]["status"] == "published"
 
 
 JAM = ("jam", 1.0, "repeat", None)

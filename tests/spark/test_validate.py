@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,15 +14,17 @@ from contracts.errors import InputError, QualityError
 from contracts.interval import Interval
 from contracts.settings import Settings, Shop, names
 from contracts.tables import EVENTS, EVENTS_REJECTED, INGEST_COUNTS, ITEMS, ITEMS_REJECTED, QUALITY_RESULTS
+from spark_jobs.ingest.acceptance import batch
 from spark_jobs.quality import gate
-from spark_jobs.quality.metrics import events_metrics, items_metrics, volume_metric
+from spark_jobs.quality.metrics import Metrics, catalogue_rows, events_metrics, items_metrics, volume_metric
 from spark_jobs.quality.suites import Check, events_suite, items_suite
 from spark_jobs.validate import Arguments, run
 from tests import factories
-from tests.factories import counted
+from tests.factories import FIRST_CATALOGUE, counted
 from tests.lakes import SparkLake
 
 NIGHT = date(2017, 12, 23)
+OF_NIGHT = Interval.of_night(NIGHT)
 
 
 def event(n: int, **changes: Any) -> dict[str, Any]:
@@ -51,6 +54,11 @@ def validate(
 ) -> None:
     arguments = Arguments(start=NIGHT, end=NIGHT + timedelta(days=1), allow_empty=allow_empty, run_id=run_id)
     run(tables.spark, settings or tables.settings, arguments)
+
+
+def measure(tables: SparkLake, days: Interval = OF_NIGHT) -> Metrics:
+    items = catalogue_rows(tables.spark, tables.settings, days.ds)
+    return events_metrics(items, tables.settings, batch(tables.spark, tables.settings, days.ds, days))
 
 
 def failed(tables: SparkLake) -> set[tuple[str, str]]:
@@ -134,19 +142,19 @@ def test_a_day_begins_at_the_shops_midnight(tables: SparkLake) -> None:
     # half past midnight in Tokyo, of the night, of its last late day, and half an hour before that day
     moments = [datetime(2017, 12, day, 15 - early, 30, tzinfo=UTC) for day, early in ((22, 0), (19, 0), (19, 1))]
     fill(tables, [event(n, event_time=moment) for n, moment in enumerate(moments)], [counted(NIGHT, 3)])
-    seen = events_metrics(tables.spark, tokyo, Interval.of_night(NIGHT))
+    seen = measure(replace(tables, settings=tokyo))
     assert (seen["late"], seen["times_outside"]) == (2, 1)
 
 
 def test_of_several_days_only_closed_ones_and_gaps_may_be_empty(tables: SparkLake) -> None:
     days = Interval(NIGHT - timedelta(days=1), NIGHT + timedelta(days=1))
     fill(tables, [event(1)], [counted(NIGHT - timedelta(days=1), 0), counted(NIGHT, 1)])
-    assert events_metrics(tables.spark, tables.settings, days)["days_empty"] == 0
+    assert measure(tables, days)["days_empty"] == 0
     # there were records, and none was an event
     fill(tables, [event(1)], [counted(NIGHT - timedelta(days=1), 0, rejected=1), counted(NIGHT, 1)])
-    assert events_metrics(tables.spark, tables.settings, days)["days_empty"] == 1
+    assert measure(tables, days)["days_empty"] == 1
     friday = tables.settings.model_copy(update={"shop": Shop(closed_dates=(NIGHT - timedelta(days=1),))})
-    assert events_metrics(tables.spark, friday, days)["days_empty"] == 0
+    assert measure(replace(tables, settings=friday), days)["days_empty"] == 0
 
 
 def test_too_many_rejects_are_explained_with_reasons_an_example_and_the_setting(tables: SparkLake) -> None:
@@ -176,7 +184,10 @@ def test_too_many_rejects_are_explained_with_reasons_an_example_and_the_setting(
 
 def test_rejects_of_the_catalogue_are_explained(tables: SparkLake) -> None:
     fill(tables, [event(1)], [counted(NIGHT, 1)])
-    tables.write(ITEMS_REJECTED, [{"reason": "missing_item_id", "raw": '{"title": "x"}', "source_file": "items/a.csv"}])
+    tables.write(
+        ITEMS_REJECTED,
+        [{"ds": FIRST_CATALOGUE, "reason": "missing_item_id", "raw": '{"title": "x"}', "source_file": "items/a.csv"}],
+    )
     with pytest.raises(QualityError) as error:
         validate(tables)
     told = (
@@ -208,8 +219,10 @@ def test_item_metrics_see_repeated_ids_wrong_hashes_and_missing_texts(tables: Sp
         item("milk", "milk"), item("milk", "milk"), item("tea", "tea", text_hash="old", available=False),
         item("x", "", title=None, price=-1.0),
     ])  # fmt: skip
-    tables.write(ITEMS_REJECTED, [{"reason": "missing_item_id", "raw": "{}", "source_file": "f"}])
-    assert items_metrics(tables.spark, tables.settings) == {
+    tables.write(
+        ITEMS_REJECTED, [{"ds": FIRST_CATALOGUE, "reason": "missing_item_id", "raw": "{}", "source_file": "f"}]
+    )
+    assert items_metrics(tables.settings, catalogue_rows(tables.spark, tables.settings, NIGHT)) == {
         "rows": 4, "item_ids": 3, "item_id_repeated": 1, "hash_wrong": 1, "available": 3, "textless": 1,
         "textless_share": 0.25, "price_negative": 1, "price_negative_share": 0.25, "raw": 5, "rejected_share": 0.2,
     }  # fmt: skip
@@ -254,4 +267,4 @@ def test_metrics_of_a_table_with_other_columns_are_refused(tables: SparkLake) ->
     frame = tables.spark.read.format("delta").load(path).drop("price")
     frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(path)
     with pytest.raises(InputError, match=r"missing column price \(double\)"):
-        events_metrics(tables.spark, tables.settings, Interval.of_night(NIGHT))
+        measure(tables)

@@ -26,6 +26,7 @@ GOOD = audit.Measured(
     ),
     audit.Validated(rows=12, critical_failures=()),
     last_night=date(2017, 12, 22),
+    before={"users": 8},
 )  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def test_a_good_night_passes_every_check_under_a_name_of_its_own() -> None:
     results = audit.checks(GOOD, Audit(), 20, 2)
     assert failed(GOOD) == {}
     assert audit.reasons(results) == []
-    assert len({result.expectation for result in results}) == len(results) == 22
+    assert len({result.expectation for result in results}) == len(results) == 23
 
 
 @pytest.mark.parametrize(
@@ -113,8 +114,24 @@ def test_lists_that_stand_still_are_a_warning_that_holds_nothing() -> None:
     assert audit.reasons(audit.checks(still, Audit(), 20, 2)) == []
 
 
+@pytest.mark.parametrize(
+    ("measured", "drop"),
+    [
+        (with_("faults", compared_users=7), 1 / 8),  # one of the last night's users has no list any more
+        (replace(with_("faults", users_covered=6), before={"users": 8, "coverage": 0.8}), 0.8 - 6 / 9),
+        (replace(with_("faults", users_with_events=0, users_covered=0), before={"users": 8, "coverage": 0.8}), 0),
+        (replace(GOOD, before={"users": 0}), NAN),  # a night of an earlier version, or without anybody
+        (replace(GOOD, before={}), NAN),
+    ],
+)
+def test_a_drop_of_coverage_is_the_larger_of_two_and_a_warning(measured: audit.Measured, drop: float) -> None:
+    assert audit.coverage_drop(measured) == pytest.approx(drop, nan_ok=True)
+    assert (audit.KEEPS_USERS in failed(measured, min_users_covered=0)) == (drop > 0.02)
+    assert audit.KEEPS_USERS not in failed(measured, min_users_covered=0, max_coverage_drop=0.5)
+
+
 def test_the_first_night_is_compared_with_nothing() -> None:
-    first = replace(with_("faults", compared_users=0, churn=NAN), last_night=None)
+    first = replace(with_("faults", compared_users=0, churn=NAN), last_night=None, before={})
     assert failed(first) == {}
     assert "churn" not in audit.measures(first)
 
@@ -126,7 +143,7 @@ def test_a_night_without_lists_is_held() -> None:
         faults=replace(GOOD.faults, users_with_events=0, users_covered=0, compared_users=0, churn=NAN),
         shown=replace(GOOD.shown, rows=0, top_item=None, top_item_users=0, by_source={}),
     )
-    assert set(failed(empty)) == {"there are lists", "one model made the lists"}
+    assert set(failed(empty)) == {"there are lists", "one model made the lists", audit.KEEPS_USERS}
 
 
 def test_measures_are_shares() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.cli import Days, Night, OneModel, argument, parse
+from contracts.cli import RESULT_FILE, Days, Night, OneModel, argument, give_result, parse, read_result
 from contracts.errors import SettingsError
 from contracts.settings import load_settings
 
@@ -58,3 +58,14 @@ def test_a_rule_of_an_unknown_behaviour_is_refused(tmp_path: Path) -> None:
     (tmp_path / "nightshift.toml").write_text("[scoring]\nexclude_seen_days = { purchase = 7, buy = 7 }\n")
     with pytest.raises(SettingsError, match=r"scoring: .*exclude_seen_days names buy, expected one of view, cart, "):
         load_settings({"NIGHTSHIFT_HOME": str(tmp_path)})
+
+
+def test_results_add_up_in_the_file_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "result.json"
+    monkeypatch.delenv(RESULT_FILE, raising=False)
+    give_result({"model_id": "a"})
+    assert read_result(file) == {}
+    monkeypatch.setenv(RESULT_FILE, str(file))
+    give_result({"model_id": "a", "rows": 3})
+    give_result({"model_id": "b"})
+    assert read_result(file) == {"model_id": "b", "rows": 3}

@@ -11,7 +11,7 @@ import pytest
 from contracts import lake
 from contracts.errors import ModelError
 from contracts.settings import Settings, load_settings
-from contracts.tables import EVENTS, PUBLICATIONS, RECOMMENDATIONS
+from contracts.tables import EVENTS, INGEST_COUNTS, PUBLICATIONS, RECOMMENDATIONS, waiting_table
 from models import artifact
 from models.store import registry
 from nightshift.health import data, installation, machine
@@ -148,10 +148,13 @@ def test_the_lake(arrow_lake: ArrowLake) -> None:
     assert states(list(data.tables(settings))) == {"Lake": OK, "Newest night": OK, "Half-written tables": OK}
     (settings.lake / "items" / "_delta_log").mkdir(parents=True)
     (settings.lake / "staging" / "recommendations_2017-12-24").mkdir(parents=True)
+    # what a night that its data stopped has left aside is whole
+    arrow_lake.write(waiting_table(INGEST_COUNTS, NIGHT), [])
+    (settings.lake / "staging" / f"intake_{NIGHT}" / "records").mkdir()
     arrow_lake.write(PUBLICATIONS, [publication(NIGHT, users=2)])
     wrong = {check.name: check for check in data.tables(settings)}
     assert wrong["Newest night"].state == PROBLEM
-    assert wrong["Half-written tables"].found == "items, recommendations_2017-12-24"
+    assert wrong["Half-written tables"].found == "items, recommendations_2017-12-24, records"
 
 
 def test_a_table_of_another_contract_or_a_damaged_one(arrow_lake: ArrowLake) -> None:

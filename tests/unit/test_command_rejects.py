@@ -10,7 +10,7 @@ import pytest
 
 from contracts.tables import EVENTS_REJECTED, INGEST_COUNTS, ITEMS, ITEMS_REJECTED
 from tests.commands import answer, command, told
-from tests.factories import NIGHT, counted, item
+from tests.factories import FIRST_CATALOGUE, NIGHT, counted, item
 from tests.lakes import ArrowLake
 
 BEFORE = date(2017, 12, 22)
@@ -34,7 +34,13 @@ def shop(arrow_lake: ArrowLake) -> ArrowLake:
         ],
     )
     arrow_lake.write(ITEMS, [item("1"), item("2"), item("3")])
-    duplicate = {"item_id": "1", "reason": "duplicate_item", "raw": '{"item_id": "1"}' + " " * 400, "source_file": "i"}
+    duplicate = {
+        "ds": FIRST_CATALOGUE,
+        "item_id": "1",
+        "reason": "duplicate_item",
+        "raw": '{"item_id": "1"}' + " " * 400,
+        "source_file": "i",
+    }
     arrow_lake.write(ITEMS_REJECTED, [duplicate])
     return arrow_lake
 

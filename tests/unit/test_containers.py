@@ -49,6 +49,11 @@ def test_somebody_works_on_every_queue(services: dict[str, dict[str, Any]]) -> N
     assert queues == {"default", "gpu"}
 
 
+def test_somebody_wakes_the_tasks_that_wait_and_sees_the_logs(services: dict[str, dict[str, Any]]) -> None:
+    (triggerer,) = (service for service in services.values() if service.get("command") == ["airflow", "triggerer"])
+    assert "nightshift:/var/nightshift" in triggerer["volumes"]
+
+
 def test_make_env_writes_every_secret_once_and_only_for_its_owner(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     script = shutil.copy(PROJECT / "scripts" / "make_env.sh", tmp_path / "scripts")

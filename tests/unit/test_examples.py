@@ -12,7 +12,7 @@ from contracts.tables import EVENTS, ITEMS, RECOMMENDATIONS
 from spark_jobs import examples as command
 from spark_jobs.reporting import examples
 from spark_jobs.reporting.pseudonyms import masked, pseudonym
-from tests.factories import event, noon, ranked, recommended
+from tests.factories import event, item, noon, ranked, recommended
 from tests.lakes import ArrowLake
 
 NIGHT = date(2017, 12, 23)
@@ -23,9 +23,9 @@ def shop(arrow_lake: ArrowLake) -> ArrowLake:
     arrow_lake.write(
         ITEMS,
         [
-            {"item_id": "1", "title": "Milk", "brand": "Farm", "size": "1 L"},
-            {"item_id": "2", "title": None, "category": "TEA"},
-            {"item_id": "3"},
+            item("1", title="Milk", brand="Farm", size="1 L"),
+            item("2", category="TEA"),
+            item("3"),
         ],
     )
     arrow_lake.write(

@@ -17,7 +17,7 @@ from spark_jobs import hindsight as command
 from spark_jobs.reporting import hindsight, hindsight_table
 from spark_jobs.reporting.hindsight import FROM_EVENTS, FROM_LANDING, LISTS, Hindsight
 from spark_jobs.reporting.hindsight_text import text
-from tests.factories import counted, event, noon, publication, ranked, recommended
+from tests.factories import counted, event, item, noon, publication, ranked, recommended
 from tests.lakes import ArrowLake
 
 NIGHT = date(2017, 12, 10)
@@ -50,7 +50,7 @@ FUTURE = [
 
 @pytest.fixture
 def shop(arrow_lake: ArrowLake) -> ArrowLake:
-    arrow_lake.write(ITEMS, [{"item_id": item} for item in ("jam", "tea", "ham", "milk")])
+    arrow_lake.write(ITEMS, [item(each) for each in ("jam", "tea", "ham", "milk")])
     arrow_lake.write(EVENTS, [*FUTURE, *PAST])
     arrow_lake.write(INGEST_COUNTS, [counted(day, 1) for day in [NIGHT, *AFTER]])
     arrow_lake.write(RECOMMENDATIONS, [listed("bob", "jam"), listed("ann", "jam", "milk")])
@@ -113,7 +113,7 @@ def test_the_order_of_the_catalogue_does_not_decide_between_equals(shop: ArrowLa
     # jam and ham are equally popular
     shop.write(EVENTS, [*FUTURE, *PAST, event("zoe", "ham", noon(date(2017, 12, 9)))])
     result = judged(shop)
-    shop.write(ITEMS, [{"item_id": item} for item in ("milk", "ham", "tea", "jam")])
+    shop.write(ITEMS, [item(each) for each in ("milk", "ham", "tea", "jam")])
     assert judged(shop) == result
 
 

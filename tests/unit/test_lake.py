@@ -122,3 +122,22 @@ def test_the_as_of_filter_asks_for_the_log_and_for_the_time(settings: Settings) 
     )
     rows = lake.rows(settings, EVENTS, lake.known_before(SECOND, pads.field, UTC))
     assert [row["item_id"] for row in rows] == ["known"]
+
+
+def test_an_older_version_is_read_until_its_files_are_cleaned_away(settings: Settings) -> None:
+    for raw in (9, 5):
+        lake.replace_small(settings, INGEST_COUNTS, [(FIRST, 1, raw, raw, 0, 0)], f"ds = '{FIRST}'")
+    before = lake.arrow(settings, INGEST_COUNTS, ["raw"], at=0)
+    assert before["raw"].to_pylist() == [9]
+    assert lake.arrow(settings, INGEST_COUNTS, ["raw"], at=1)["raw"].to_pylist() == [5]
+    with pytest.raises(
+        InputError, match=r"Version 7 of table .*/ingest_counts cannot be read any more: its log does not"
+    ):
+        lake.arrow(settings, INGEST_COUNTS, at=7)
+    opened = deltalake.DeltaTable(lake.path(settings, INGEST_COUNTS))
+    opened.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    with pytest.raises(
+        InputError, match=r"Version 0 of table .*: 1 of its files were cleaned away. Run again what noted"
+    ):
+        lake.arrow(settings, INGEST_COUNTS, at=0)
+    assert lake.arrow(settings, INGEST_COUNTS, ["raw"], at=1)["raw"].to_pylist() == [5]

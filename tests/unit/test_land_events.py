@@ -11,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from contracts.cli import Days
 from contracts.errors import InputError
 from contracts.interval import Interval
 from contracts.mapping import EVENT_COLUMNS, Source, load_mapping
@@ -19,7 +18,7 @@ from contracts.settings import Settings, Shop, load_settings
 from spark_jobs.ingest import inspections
 from spark_jobs.ingest.landing import Landing, land
 from spark_jobs.ingest.log_files import LogFile, inspect
-from spark_jobs.land_events import run
+from spark_jobs.land_events import Arguments, run
 
 NIGHT, AFTER = (Interval.of_night(date(2017, 12, day)) for day in (23, 24))
 LINE = (
@@ -216,7 +215,7 @@ def test_no_catalogue_is_refused(settings: Settings) -> None:
 
 def test_the_step_prints_the_list(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     file = put_log(settings, "a.jsonl", LINE)
-    run(settings, Days(start=NIGHT.start, end=NIGHT.end))
+    run(settings, Arguments(start=NIGHT.start, end=NIGHT.end))
     assert re.search(rf"2017-12-23 +1  {re.escape(str(file))}", capsys.readouterr().out)
 
 

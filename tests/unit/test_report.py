@@ -28,7 +28,7 @@ from spark_jobs.reporting.changes import Change, changes
 from spark_jobs.reporting.hindsight_section import judged_nights
 from spark_jobs.reporting.night import Verdict, load
 from spark_jobs.reporting.night import verdict as verdict_of
-from tests.factories import counted, event, noon, publication, ranked, recommended, result
+from tests.factories import counted, event, item, noon, publication, ranked, recommended, result
 from tests.lakes import ArrowLake
 
 NIGHT = date(2017, 12, 23)
@@ -40,7 +40,7 @@ EVIL = "<script>alert(1)</script>"
 
 @pytest.fixture
 def shop(arrow_lake: ArrowLake) -> ArrowLake:
-    arrow_lake.write(ITEMS, [{"item_id": "1", "title": f"Milk {EVIL}"}, {"item_id": "2", "title": "Tea"}])
+    arrow_lake.write(ITEMS, [item("1", title=f"Milk {EVIL}"), item("2", title="Tea")])
     arrow_lake.write(
         EVENTS,
         [event("ann", "1", noon(OLD)), event("ann", "2", noon(BEFORE)), event("bob", "1", noon(OLD))],
@@ -141,7 +141,7 @@ def test_the_verdict_comes_first_and_every_section_is_filled(shop: ArrowLake) ->
     )
     order = [page.index(part) for part in parts]
     assert order == sorted(order)
-    assert "Readers get the lists of this night: 2 users, model m2." in page
+    assert "Readers get the lists of 2017-12-23, published 2017-12-24 04:00 UTC by run r1: 2 users, model m2." in page
 
 
 def test_the_same_tables_give_the_same_page_and_the_index_links_it(shop: ArrowLake) -> None:
@@ -157,7 +157,10 @@ def test_a_held_night_says_why_and_what_readers_get(shop: ArrowLake) -> None:
     shop.write(PUBLICATIONS, [publication(BEFORE), publication(NIGHT, status="held", reasons=[why])])
     it = verdict(shop)
     assert (it.state, it.reasons) == ("held", [why])
-    assert it.readers == "Readers get the lists of 2017-12-22: 2 users, model m1."
+    assert (
+        it.readers
+        == "Readers still get the lists of 2017-12-22, published 2017-12-23 04:00 UTC by run r1: 2 users, model m1."
+    )
     assert "This run published no lists, so there are none to show." in written(shop)
 
 
@@ -169,7 +172,7 @@ def test_a_night_that_failed_its_validation_says_which_expectation(shop: ArrowLa
     # the same run was published before: what came last counts
     shop.write(PUBLICATIONS, [publication(NIGHT)])
     assert verdict(shop).state == "stopped"
-    assert verdict(shop).readers.startswith("Readers get the lists of this night")
+    assert verdict(shop).readers.startswith("Readers get the lists of 2017-12-23, ")
 
 
 def test_a_warning_of_the_audit_is_shown_like_all_others(shop: ArrowLake) -> None:

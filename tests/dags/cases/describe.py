@@ -41,6 +41,10 @@ def describe_task(task: Any) -> dict[str, Any]:
         "teardown": task.is_teardown,
         "trigger_rule": task.trigger_rule.value,
         "timeout": bool(task.execution_timeout),
+        "callbacks": [
+            [each.__name__ for each in callbacks]
+            for callbacks in (task.on_failure_callback, task.on_success_callback, task.on_retry_callback)
+        ],
         "triggers": task.trigger_dag_id if isinstance(task, TriggerDagRunOperator) else None,
     }
 

@@ -1,0 +1,94 @@
+"""What runs have cleaned and the gate has not passed: it waits in a folder a night, and is no part of the tables yet.
+
+A run that goes on has some for a moment; what stays belongs to a night that was killed, or that the gate has stopped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from contracts import lake
+from contracts.columns import Columns as C
+from contracts.settings import Settings
+from contracts.tables import EVENTS_REJECTED, INGEST_COUNTS, RECORDS, Table, intake_folder, waiting_table
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads
+
+Counts = dict[date, dict[str, Any]]
+"""Rows of `ingest_counts` by day."""
+
+
+def nights(settings: Settings) -> list[date]:
+    """The nights whose runs have cleaned days that are not taken in."""
+    return sorted(
+        date.fromisoformat(folder.name.partition("_")[2]) for folder in settings.lake.glob("staging/intake_*")
+    )
+
+
+def waiting(settings: Settings, night: date) -> Counts:
+    """The balance of each day that the run of a night has cleaned, and that is not taken in."""
+    if not lake.exists(settings, waiting_table(RECORDS, night)):
+        return {}
+    return {row[C.DS]: row for row in lake.rows(settings, waiting_table(INGEST_COUNTS, night))}
+
+
+def accepted(settings: Settings) -> Counts:
+    """The balance of each day that was taken in."""
+    return {row[C.DS]: row for row in lake.rows(settings, INGEST_COUNTS)}
+
+
+def cleaned(settings: Settings) -> Counts:
+    """The balance of each day as it was cleaned last, whether the gate has passed it or not."""
+    counts = accepted(settings)
+    for night in nights(settings):
+        counts |= waiting(settings, night)
+    return counts
+
+
+def rejects(settings: Settings) -> Iterator[tuple[Table, pads.Expression]]:
+    """The tables that have the rejects of the days as they were cleaned last, and which rows of each are that."""
+    import pyarrow.dataset as pads
+
+    newest: dict[date, date] = {}
+    for night in nights(settings):
+        newest |= dict.fromkeys(waiting(settings, night), night)
+    if lake.exists(settings, EVENTS_REJECTED):
+        yield EVENTS_REJECTED, ~pads.field(C.DS).isin(list(newest)) if newest else pads.scalar(value=True)
+    for night in sorted(set(newest.values())):
+        days = [day for day, of in newest.items() if of == night]
+        yield waiting_table(RECORDS, night), pads.field(C.DS).isin(days) & pads.field(C.REASON).is_valid()
+
+
+def rejected_by_day(settings: Settings, where: pads.Expression) -> dict[tuple[date, str], int]:
+    """Number of rejected records by day and reason."""
+    found: dict[tuple[date, str], int] = {}
+    for table, those in rejects(settings):
+        grouped = lake.arrow(settings, table, [C.DS, C.REASON], where & those).group_by([C.DS, C.REASON])
+        for row in grouped.aggregate([([], "count_all")]).to_pylist():
+            found[row[C.DS], row[C.REASON]] = row["count_all"]
+    return found
+
+
+def some_rejects(
+    settings: Settings, columns: Sequence[str], where: pads.Expression, at_most: int
+) -> list[dict[str, Any]]:
+    """At most so many rejected records of each of `rejects`' tables."""
+    return [
+        row
+        for table, those in rejects(settings)
+        for row in lake.some_rows(settings, table, columns, where & those, at_most)
+    ]
+
+
+def drop(settings: Settings, night: date) -> None:
+    """Removes what the run of a night has cleaned: all of its tables or, when killed, none."""
+    folder = settings.lake / intake_folder(night)
+    dropped = folder.with_name(f".{folder.name}")
+    shutil.rmtree(dropped, ignore_errors=True)  # what a killed one has left
+    if folder.exists():
+        folder.rename(dropped)
+        shutil.rmtree(dropped)

@@ -1,0 +1,239 @@
+"""Who is told what: callbacks of every task, which send what its run has to tell through Airflow's own notifiers.
+
+A channel is on when its connection exists (docs/alerts.md). The callbacks are the tasks', not the DAG's: those run in
+the task's own process, these in the DAG processor, which a command's Airflow has none of. They run after the state of
+the task is reported, so that nothing here can fail or hold up a night; twenty seconds later Airflow ends the process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, timedelta
+from threading import Thread
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from contracts.errors import ERROR_PREFIX, HeldError, QualityError
+from contracts.notices import Kind, Notice, claim, of_run, tell
+from contracts.settings import Settings, load_settings
+from wiring.failures import JobExit
+from wiring.run import day
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+    from airflow.sdk.bases.notifier import BaseNotifier
+
+    from nightshift.alerts.message import Message
+
+log = logging.getLogger(__name__)
+
+Context = Mapping[str, Any]
+
+CALL_SECONDS = 8
+"""How long a server may take to answer."""
+
+SEND_SECONDS = 12
+"""How long all channels may take together: less than the time after which Airflow ends the process."""
+
+NIGHTLY, WEEKLY, FOR_A_NIGHT = "nightly_recommendations", "fine_tune_model", "for-"
+"""The DAGs, and how the runs of the second one are called that a night waits for."""
+
+KINDS: dict[int, Kind] = {HeldError.exit_code: "held", QualityError.exit_code: "gate"}
+"""What a job's exit code means for its night; any other one is a failure."""
+
+TO_DO = {
+    "held": "Look at the night's report, correct the cause, and run it again: nightshift night {night}.",
+    "gate": "Correct the logs, or the bound in nightshift.toml, and run the night again: nightshift night {night}.",
+    "failed": "Do what the error says, then clear the failed task, or run the night again: nightshift night {night}.",
+    "model": "Do what the error says, then clear the failed task. The nights go on with the model that they have.",
+}
+
+
+def mail(connection: Connection, message: Message) -> BaseNotifier:
+    """A mail to those that the connection's extra names as `to`."""
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+    return SmtpNotifier(
+        smtp_conn_id=connection.conn_id,
+        to=connection.extra_dejson["to"],
+        subject=message.headline,
+        html_content=message.mail,
+    )
+
+
+def chat(connection: Connection, message: Message) -> BaseNotifier:
+    """A message to an incoming webhook as Slack has them."""
+    from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
+
+    return SlackWebhookNotifier(slack_webhook_conn_id=connection.conn_id, text=message.chat, timeout=CALL_SECONDS)
+
+
+def webhook(connection: Connection, message: Message) -> BaseNotifier:
+    """A message to a program: JSON, posted to the connection's address."""
+    from airflow.providers.http.notifications.http import HttpNotifier
+
+    return HttpNotifier(http_conn_id=connection.conn_id, json=message.payload, extra_options={"timeout": CALL_SECONDS})
+
+
+CHANNELS: dict[str, Callable[[Connection, Message], BaseNotifier]] = {
+    "nightshift_smtp": mail,
+    "nightshift_slack": chat,
+    "nightshift_webhook": webhook,
+}
+"""Connections, and what makes the notifier of each."""
+
+
+def failed(context: Context) -> None:
+    """Sends why the task failed, and what else its run has to tell."""
+    with unobtrusive() as settings:
+        told = tell(settings, context["run_id"], failure(settings, context))
+        claim(told)
+        if not told_by_triggered(settings, context):
+            send(settings, context, told.notice)
+        send_waiting(settings, context)
+
+
+def ended(context: Context) -> None:
+    """Sends what the task's jobs have left to tell."""
+    with unobtrusive() as settings:
+        send_waiting(settings, context)
+
+
+ALERTS: dict[str, Any] = {
+    "on_failure_callback": failed,
+    "on_success_callback": ended,
+    "on_retry_callback": ended,
+}
+"""Arguments of every task."""
+
+
+def announce(context: Context, notice: Notice) -> None:
+    """Sends a notice while its task runs, once in the run: late logs cannot wait for the end of their sensor."""
+    with unobtrusive() as settings:
+        tell(settings, context["run_id"], notice)
+        send_waiting(settings, context)
+
+
+def failure(settings: Settings, context: Context) -> Notice:
+    """What the failure of a task means."""
+    from nightshift.alerts.standing import held_for
+
+    task_id, night, error = context["ti"].task_id, night_of(context), context.get("exception")
+    kind: Kind = KINDS.get(error.exit_code, "failed") if isinstance(error, JobExit) else "failed"
+    if context["dag"].dag_id == WEEKLY:
+        kind = "model"
+    what = f"{task_id} ended with {type(error).__name__}: {error}"
+    if isinstance(error, JobExit):
+        what = f"{task_id}: {error.line.removeprefix(ERROR_PREFIX).strip()}"
+    elif error is None:
+        run_id = getattr(context["ti"].task, "trigger_run_id", None)
+        what = f"{task_id} failed{f', because the run {run_id} did' if run_id else ''}."
+    if kind == "held" and (reasons := held_for(settings, night, context["run_id"])):
+        what = f"The audit held the lists. {'; '.join(reasons)}."
+    # without its first model, the night that started this is not published either
+    to_do = TO_DO["failed" if kind == "model" and context["run_id"].startswith(FOR_A_NIGHT) else kind]
+    return Notice(kind, night, what, to_do.format(night=night))
+
+
+def told_by_triggered(settings: Settings, context: Context) -> bool:
+    """Whether the task waited for another run that failed, and that run has told why."""
+    ti = context["ti"]
+    run_id = getattr(ti.task, "trigger_run_id", None)
+    return run_id is not None and any(told.told_at >= ti.start_date.timestamp() for told in of_run(settings, run_id))
+
+
+def night_of(context: Context) -> date:
+    """The night that a run is about: its data interval's day; of a training, the day before its as-of date."""
+    if as_of := context["params"].get("as_of"):
+        return date.fromisoformat(as_of) - timedelta(days=1)
+    run = context["dag_run"]
+    end = context.get("data_interval_end") or run.logical_date or run.run_after
+    return date.fromisoformat(day(end)) - timedelta(days=1)
+
+
+def send_waiting(settings: Settings, context: Context) -> None:
+    """Sends each notice of the run that nobody has sent. Without a channel they go on waiting."""
+    waiting = [told for told in of_run(settings, context["run_id"]) if not told.is_sent]
+    if waiting and connections():
+        for told in waiting:
+            if claim(told):
+                send(settings, context, told.notice)
+
+
+def send(settings: Settings, context: Context, notice: Notice) -> None:
+    """Sends one message through every channel that is on."""
+    from nightshift.alerts.message import Message
+    from nightshift.alerts.standing import readers
+
+    if not (there := connections()):
+        return
+    try:
+        seen = readers(settings, None if notice.kind == "model" else notice.night, context["run_id"])
+    except Exception as error:
+        seen = f"what readers get cannot be read ({error})"
+    message = Message(notice, context["run_id"], seen, link(settings, context, notice))
+    # side by side: a server that does not answer takes no time from the others, nor can it hold up the process
+    threads = {
+        conn_id: Thread(target=deliver, args=(connection, message, context), daemon=True)
+        for conn_id, connection in there.items()
+    }
+    for thread in threads.values():
+        thread.start()
+    for conn_id, thread in threads.items():
+        thread.join(SEND_SECONDS / len(threads))
+        if thread.is_alive():
+            log.warning("No alert through %s: its server does not answer.", conn_id)
+
+
+def connections() -> dict[str, Connection]:
+    """The channels that are on."""
+    found = {}
+    for conn_id in CHANNELS:
+        try:
+            found[conn_id] = BaseHook.get_connection(conn_id)
+        except AirflowNotFoundException:
+            continue
+    return found
+
+
+def deliver(connection: Connection, message: Message, context: Context) -> None:
+    """Sends a message through one channel, and says in one line how that went."""
+    conn_id = connection.conn_id
+    try:
+        # not notifier(context), which would render the message as a template: it has words out of the logs
+        CHANNELS[conn_id](connection, message).notify(cast("Any", context))
+    except KeyError as error:
+        log.warning("No alert through %s: its connection has no %s in its extra (docs/alerts.md).", conn_id, error)
+    except Exception as error:
+        log.warning("No alert through %s: %s: %s", conn_id, type(error).__name__, " ".join(str(error).split()))
+    else:
+        log.info("Told through %s: %s", conn_id, message.headline)
+
+
+def link(settings: Settings, context: Context, notice: Notice) -> str:
+    """Where people see the task; of a night that is missing, all runs of the nights."""
+    ti, pages = context["ti"], f"{settings.alerts.url.rstrip('/')}/dags"
+    if notice.kind == "missing":
+        return f"{pages}/{NIGHTLY}"
+    return f"{pages}/{ti.dag_id}/runs/{quote(context['run_id'], safe='')}/tasks/{ti.task_id}"
+
+
+@contextmanager
+def unobtrusive() -> Iterator[Settings]:
+    """The settings, for a block that must not disturb its task, whatever happens in it."""
+    from filelock import FileLock
+
+    from nightshift.runtime.commands import lock_file
+
+    try:
+        settings = load_settings()
+        # whoever stops Airflow waits for this (nightshift.runtime.services)
+        with FileLock(lock_file(settings, "alerts"), timeout=SEND_SECONDS):
+            yield settings
+    except Exception as error:
+        log.warning("No alert: %s: %s", type(error).__name__, error)
