@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -94,27 +94,24 @@ NAMES = (
 )  # fmt: skip
 
 text = st.text(st.characters(codec="utf-8"), max_size=6)
-values = st.one_of(
-    text,
-    st.sampled_from([
-        "", " ", "NaN", "-Infinity", "1e400", "-1", "9999-12-31T23:59:59-18:00", "0000-01-01", "0001-01-01T00:00+18:00",
-        "253402300800", "2017-12-23T23:59:60Z", "x" * 10240, "a\0b", "a\x1fb", "a\nb", "a\r", "\x1b[31m", "\u202eb",
-        "\ufeff", "\xa0", '"', 'a"b', "\\", "a,b;c|d::e", "null", "true", "é", "😀",
-    ]),
+VALUES = (
+    "", " ", "NaN", "-Infinity", "1e400", "-1", "9999-12-31T23:59:59-18:00", "0000-01-01", "0001-01-01T00:00+18:00",
+    "253402300800", "2017-12-23T23:59:60Z", "x" * 10240, "a\0b", "a\x1fb", "a\nb", "a\r", "\x1b[31m", "\u202eb",
+    "\ufeff", "\xa0", '"', 'a"b', "\\", "a,b;c|d::e", "null", "true", "é", "😀",
 )  # fmt: skip
-records = st.dictionaries(st.sampled_from(sorted(GOOD)), values, max_size=2).map(lambda changes: GOOD | changes)
 HEADER = object()
 """The header of the file once more."""
-junk = st.one_of(
-    text.map(lambda line: line.replace("\n", "")),
-    st.sampled_from([
-        "", " \t\r", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\xa0", "\ufeff", "\ufeff \ufeff", "\0", "{", "}",
-        "[]", "7", "null", "NaN", '""', '"', '{"user_id": NaN}', '{"user_id": "a"} {"user_id": "b"}', "{}}",
-        '{"a":' * 1200, "x" * (MAX_RECORD + 1), '"' * (MAX_RECORD + 1), " " * (MAX_RECORD + 1), "," * 30_000,
-    ]),
-    st.just(HEADER),
+JUNK = (
+    HEADER, "", " \t\r", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\xa0", "\ufeff", "\ufeff \ufeff", "\0", "{",
+    "}", "[]", "7", "null", "NaN", '""', '"', '{"user_id": NaN}', '{"user_id": "a"} {"user_id": "b"}', "{}}",
+    '{"a":' * 1200, "x" * (MAX_RECORD + 1), '"' * (MAX_RECORD + 1), " " * (MAX_RECORD + 1), "," * 30_000,
 )  # fmt: skip
-contents = st.lists(st.one_of(records, records, junk), max_size=8)
+ALL = [*JUNK, *(GOOD | {name: value} for value in VALUES for name in ("user_id", "event_time", "price"))]
+
+values = st.one_of(text, st.sampled_from(VALUES))
+records = st.dictionaries(st.sampled_from(sorted(GOOD)), values, max_size=2).map(lambda changes: GOOD | changes)
+junk = st.one_of(text.map(lambda line: line.replace("\n", "")), st.sampled_from(JUNK))
+contents = st.lists(st.one_of(records, records, junk), min_size=4, max_size=20)
 files = st.tuples(st.sampled_from(NAMES), st.sampled_from(SUFFIXES), contents)
 
 
@@ -197,7 +194,7 @@ def home(folder: Path, mapping: str = "") -> Settings:
 
 @hypothesis_settings(
     # a day of files takes seconds, however small they are
-    max_examples=EXAMPLES or 6,
+    max_examples=EXAMPLES or 2,
     derandomize=not EXAMPLES,
     suppress_health_check=list(HealthCheck),
 )
@@ -206,6 +203,11 @@ def home(folder: Path, mapping: str = "") -> Settings:
     logs=st.lists(files, min_size=2, max_size=3, unique_by=lambda file: file[:2]),
     stock=files,
 )
+@example(
+    way=Way(), logs=[("[1]", suffix, ALL) for suffix in ("jsonl", "csv", "json", "parquet")], stock=("{2}", "csv", ALL)
+)
+@example(way=WAYS[3], logs=[("a:b", "csv", ALL)], stock=("a", "jsonl", ALL))
+@example(way=WAYS[4], logs=[("a%b", "csv", ALL), ("c", "csv.zst", ALL)], stock=("a", "CSV.GZ", ALL))
 def test_nothing_is_lost(
     spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, way: Way, logs: list[Any], stock: Any
 ) -> None:
