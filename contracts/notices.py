@@ -19,8 +19,14 @@ from urllib.parse import quote
 from contracts.files import write_atomically
 from contracts.settings import Settings
 
-Kind = Literal["held", "gate", "failed", "model", "late", "missing", "late_files", "hole", "coverage", "drift"]
-"""What a notice can be about: `gate` is a night that its data stopped, `model` a fine-tuning that failed."""
+Kind = Literal[
+    "held", "gate", "failed", "beside", "model", "late", "missing", "late_files", "hole", "coverage", "drift"
+]
+"""What a notice can be about.
+
+`gate` is a night that its data stopped, `beside` a failed task that the lists do not need, `model` a fine-tuning that
+failed.
+"""
 
 STOPS: tuple[Kind, ...] = ("held", "gate", "failed")
 """Kinds after which a night is not published."""

@@ -44,6 +44,9 @@ SEND_SECONDS = 12
 NIGHTLY, WEEKLY, FOR_A_NIGHT = "nightly_recommendations", "fine_tune_model", "for-"
 """The DAGs, and how the runs of the second one are called that a night waits for."""
 
+BESIDE = ("measure_drift", "write_report", "start_fine_tuning")
+"""Tasks of a night that its lists do not need: where one fails, the night goes on."""
+
 KINDS: dict[int, Kind] = {HeldError.exit_code: "held", QualityError.exit_code: "gate"}
 """What a job's exit code means for its night; any other one is a failure."""
 
@@ -51,6 +54,7 @@ TO_DO = {
     "held": "Look at the night's report, correct the cause, and run it again: nightshift night {night}.",
     "gate": "Correct the logs, or the bound in nightshift.toml, and run the night again: nightshift night {night}.",
     "failed": "Do what the error says, then clear the failed task, or run the night again: nightshift night {night}.",
+    "beside": "Do what the error says, then clear the failed task. The lists of the night do not need it.",
     "model": "Do what the error says, then clear the failed task. The nights go on with the model that they have.",
 }
 
@@ -126,6 +130,8 @@ def failure(settings: Settings, context: Context) -> Notice:
 
     task_id, night, error = context["ti"].task_id, night_of(context), context.get("exception")
     kind: Kind = KINDS.get(error.exit_code, "failed") if isinstance(error, JobExit) else "failed"
+    if task_id in BESIDE:
+        kind = "beside"
     if context["dag"].dag_id == WEEKLY:
         kind = "model"
     what = f"{task_id} ended with {type(error).__name__}: {error}"

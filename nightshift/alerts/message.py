@@ -14,6 +14,7 @@ HEADLINES: dict[Kind, str] = {
     "held": "The night {night} is held",
     "gate": "The data of {night} stopped its night",
     "failed": "The night {night} failed",
+    "beside": "A task beside the lists of the night {night} failed",
     "model": "Fine-tuning failed, after the night {night}",
     "late": "The logs of {night} are late",
     "missing": "The night {night} is not published at its deadline",

@@ -23,13 +23,15 @@ from contracts.tables import EVENTS
 from models.store import registry
 from nightshift.chaos import shop
 from nightshift.chaos.story import SETTINGS, Story, require
-from nightshift.runtime.airflow_runs import history, model
-from nightshift.runtime.services import NIGHTLY
+from nightshift.runtime.airflow_runs import by_drift, history, model
+from nightshift.runtime.services import NIGHTLY, WEEKLY
 from spark_jobs.reporting.hindsight_table import published_hash
 
 FIRST_NIGHT = 27
 """The days before it are the history, which is loaded at once."""
 PATIENCE_SECONDS = 900
+STRANGERS = 100
+"""Users that the drift brings."""
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,31 @@ def killed(story: Story) -> str:
     return "published at the second try"
 
 
+def drifted(story: Story) -> str:
+    """The shop is another one: strangers, who look and do not buy. A fine-tuning starts once the night is published."""
+    logs, day, file = story.logs, story.logs.day(39), story.settings.home / "nightshift.toml"
+    moment = datetime(*day.timetuple()[:3], 12, tzinfo=UTC)
+    pairs = [(user, item) for user in range(STRANGERS) for item in range(5)]
+    views = [shop.record(f"stranger-{user:03d}", f"item-{item:02d}", moment, "view") for user, item in pairs]
+    logs.deliver(day, [*logs.records(day), *views])
+    # so small a shop has fewer events than a share needs, and its model is of yesterday
+    file.write_text(f"{SETTINGS}\n[drift]\nmin_events = 100\nmin_days_between = 1\n")
+    before = len(story.messages)
+    said = story.night(39)
+    file.write_text(SETTINGS)
+    require(said == "success", f"the night is published, not: {said}")
+    require(story.readers_see() == 39, "readers see the night")
+    runs = [
+        run
+        for run in story.api.runs_of_type(WEEKLY, "operator_triggered")
+        if run["dag_run_id"].startswith(by_drift(""))
+    ]
+    require([run["state"] for run in runs] == ["success"], "one fine-tuning was started by it, and has ended well")
+    made = str(registry.model_with(story.settings, registry.CHALLENGER))
+    require(made.startswith(str(logs.day(40))), "its model knows the night")
+    return _one(story, "drift", before)
+
+
 def waited_for(story: Story) -> str:
     """The logs of the newest night are late; at the deadline it is not published."""
     logs, day = story.logs, story.logs.day(40)
@@ -289,6 +316,7 @@ SCENARIOS = (
     Scenario("A night older than all models", "the 26th, of which there was no model", before_any_model),
     Scenario("A held night", "the audit finds fault with the lists of the 39th", held),
     Scenario("A killed job", "the gate of the 39th is killed", killed),
+    Scenario("Drift", "many strangers come on the 39th, who look and do not buy", drifted),
     Scenario("Logs that are late", "the 40th's logs come after two deadlines", waited_for),
 )
 

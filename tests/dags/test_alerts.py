@@ -105,13 +105,13 @@ def test_each_event_is_one_message_through_every_channel(home: Settings, empty: 
     # `breaks` was tried twice, `after` never ran, the hole was told three times and the late logs twice
     assert states(home, "alerting") | {"breaks": 0} == {
         "validate": ("failed", 1), "after": ("upstream_failed", 0), "publish": ("failed", 1),
-        "land_events": ("failed", 1), "breaks": 0, "tells": ("success", 1), "again": ("success", 1),
-        "waits": ("success", 1),
+        "land_events": ("failed", 1), "measure_drift": ("failed", 1), "breaks": 0, "tells": ("success", 1),
+        "again": ("success", 1), "waits": ("success", 1),
     }  # fmt: skip
     assert states(home, "alerting")["breaks"] == ("failed", 2)
     hooked = empty.to("/hook")
     assert Counter(told["kind"] for told in hooked) == {
-        "gate": 1, "held": 1, "failed": 2, "hole": 1, "late_files": 1, "late": 1,
+        "gate": 1, "held": 1, "failed": 2, "beside": 1, "hole": 1, "late_files": 1, "late": 1,
     }  # fmt: skip
     headlines = sorted(told["headline"] for told in hooked)
     assert sorted(message["subject"] for _, message in empty.mails) == headlines

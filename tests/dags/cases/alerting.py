@@ -57,6 +57,7 @@ with DAG("alerting", **OPTIONS):
     job("publish", HeldError.exit_code, "The night 2017-12-24 is held.")
     job("land_events", InputError.exit_code, "There is no log of 2017-12-24.")
     job("breaks", 1, "It broke.")
+    job("measure_drift", InputError.exit_code, "There are no events.")
     PythonOperator(task_id="tells", python_callable=tells) >> PythonOperator(task_id="again", python_callable=tells)
     PythonOperator(task_id="waits", python_callable=waits)
 
