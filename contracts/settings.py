@@ -126,7 +126,7 @@ class Delivery(Section):
     give_up_after_minutes: float = Field(
         default=720, ge=0, description="after the day's end: the night waits no more, and fails if logs are missing"
     )
-    poll_seconds: float = Field(default=30, gt=0, description="how often it is looked whether something came")
+    poll_seconds: float = Field(default=30, ge=5, description="how often it is looked whether something came")
 
     @field_validator("success_file", "manifest")
     @classmethod
@@ -344,8 +344,13 @@ class Drift(Section):
     retrain: bool = Field(
         default=True, description="a bound that is exceeded starts fine_tune_model; else it is only told"
     )
+    lasting_days: int = Field(
+        default=7,
+        ge=0,
+        description="days that it must have lasted: the newest window_days are what a model is tested on, not trained",
+    )
     min_days_between: int = Field(
-        default=3, ge=1, description="days from one fine-tuning, whoever started it, to one that drift starts"
+        default=7, ge=1, description="days from one fine-tuning, whoever started it, to one that drift starts"
     )
     min_events: int = Field(
         default=1000, ge=1, description="events that the week and the training need; with fewer, shares are noise"

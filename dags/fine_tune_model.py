@@ -31,6 +31,7 @@ from datetime import timedelta
 from airflow.sdk import DAG
 
 from contracts import tables
+from contracts.dag_runs import WEEKLY
 from contracts.pools import GPU, write_pool
 from wiring.alerts import ALERTS
 from wiring.failures import RETRIES
@@ -43,7 +44,7 @@ TRAINED = "{% set id = ti.xcom_pull(task_ids='fine_tune', key='model_id') %}{{ '
 """The model that this run has trained: it is judged, whichever has the alias `challenger` by then."""
 
 with DAG(
-    "fine_tune_model",
+    WEEKLY,
     doc_md=__doc__,
     description="A challenger from the newest events, promoted only if it is better",
     schedule=at_midnight("SAT"),

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from contracts.dag_runs import FOR_A_NIGHT, NIGHTLY, WEEKLY
 from contracts.errors import ERROR_PREFIX, HeldError, QualityError
 from contracts.notices import Kind, Notice, claim, of_run, tell
 from contracts.settings import Settings, load_settings
@@ -40,9 +41,6 @@ CALL_SECONDS = 8
 
 SEND_SECONDS = 12
 """How long all channels may take together: less than the time after which Airflow ends the process."""
-
-NIGHTLY, WEEKLY, FOR_A_NIGHT = "nightly_recommendations", "fine_tune_model", "for-"
-"""The DAGs, and how the runs of the second one are called that a night waits for."""
 
 BESIDE = ("measure_drift", "write_report", "start_fine_tuning")
 """Tasks of a night that its lists do not need: where one fails, the night goes on."""

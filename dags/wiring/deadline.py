@@ -6,9 +6,10 @@ import logging
 
 from airflow.sdk import get_current_context
 
+from contracts.dag_runs import NIGHTLY
 from contracts.notices import Notice
 from contracts.settings import load_settings
-from wiring.alerts import NIGHTLY, announce, night_of
+from wiring.alerts import announce, night_of
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator, Context
@@ -37,7 +37,23 @@ def logs_are_late(log: Logger | logging.Logger, context: Context, ds: date, why:
     announce(context, Notice("late", ds, what, to_do))
 
 
-class LogsSensor(BaseOperator):
+class Sensor(BaseOperator):
+    """Looks, and waits if there is something to wait for. An error of ours ends it as it ends a job."""
+
+    def execute(self, context: Context) -> None:
+        """Looks for the first time."""
+        self.look(context)
+
+    def look(self, context: Context, event: object = None, **known: Any) -> None:
+        """Looks, at first and whenever the trigger fires; ``known`` is what it was deferred with."""
+        with explained(self.log):
+            self._look(context, **known)
+
+    def _look(self, context: Context, *_: Any, **known: Any) -> None:
+        raise NotImplementedError
+
+
+class LogsSensor(Sensor):
     """Waits until it is the night's turn, and the delivery of its day is complete by the rule in the settings.
 
     The nights of a backfill have their turn one after the other, however many of them Airflow's form starts at once:
@@ -47,16 +63,8 @@ class LogsSensor(BaseOperator):
     from the start: what is missing, and what to do, the next task says.
     """
 
-    def execute(self, context: Context) -> None:
-        """Looks, and waits if there is something to wait for."""
-        self.look(context)
-
-    def look(self, context: Context, event: object = None, *, late: bool = False) -> None:
-        """Looks at what has come: at first, and whenever the trigger fires; ``late`` if that was told before."""
-        with explained(self.log):
-            self._look(context, late=late)
-
-    def _look(self, context: Context, *, late: bool) -> None:
+    def _look(self, context: Context, *, late: bool = False) -> None:
+        """Looks at what has come; ``late`` if that was told before."""
         settings = load_settings()
         if earlier := earlier_night(context):
             self.log.info("%sits turn: %s goes before.", WAITS, earlier)
@@ -100,7 +108,7 @@ def earlier_night(context: Context) -> str | None:
     return next((run.run_id for run in earlier if run), None)
 
 
-class NightSensor(BaseOperator):
+class NightSensor(Sensor):
     """Waits until the events of the day before the model's as-of date were taken in and validated.
 
     Runs that somebody, or a night, asked for do not wait: they are to train on what there is.
@@ -108,16 +116,8 @@ class NightSensor(BaseOperator):
 
     tables = (INGEST_COUNTS.name, QUALITY_RESULTS.name)
 
-    def execute(self, context: Context) -> None:
-        """Looks, and waits if there is something to wait for."""
-        self.look(context)
-
-    def look(self, context: Context, event: object = None) -> None:
-        """Looks at what was taken in: at first, and whenever a table changed that tells of it."""
-        with explained(self.log):
-            self._look(context)
-
     def _look(self, context: Context) -> None:
+        """Looks at what was taken in, whenever a table changed that tells of it."""
         from nightshift.runtime.triggers import TablesChanged, commits
 
         run, end = context["dag_run"], context["data_interval_end"]

@@ -2,7 +2,7 @@
 
 Airflow shows the alerts of `DASHBOARD_UIALERTS` there, and walks through the list at each request: this one finds out
 anew each time. Set-up makes Airflow import it (`airflow_local_settings.py`), in all of its processes: it imports
-nothing before it is asked.
+little before it is asked.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
+
+from contracts.dag_runs import NIGHTLY
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.common.types import UIAlert
@@ -54,7 +56,7 @@ def banner(standing: Standing, root: str = "") -> str | None:
     readers, night = standing.readers, str(standing.expected)
     return (
         f"{escaped(f'{readers[0].upper()}{readers[1:]}')}\\. [The night of {escaped(night)}]"
-        f"({root}/dags/nightly_recommendations{run}) is not published: {escaped(standing.why)}"
+        f"({root}/dags/{NIGHTLY}{run}) is not published: {escaped(standing.why)}"
     )
 
 

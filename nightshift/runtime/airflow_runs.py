@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
+from contracts.dag_runs import AFTER_DRIFT, FOR_A_NIGHT, NIGHTLY, WEEKLY
 from contracts.errors import SettingsError
 from contracts.interval import Interval
 from contracts.settings import Settings
@@ -22,13 +23,13 @@ from nightshift.runtime.airflow_api import ENDED, FINISHED, Api
 from nightshift.runtime.commands import Messages, RunError, alone, log_file, show
 from nightshift.runtime.environment import airflow_home
 from nightshift.runtime.home import prepare
-from nightshift.runtime.services import NIGHTLY, WEEKLY, Running, airflow
+from nightshift.runtime.services import Running, airflow
 
 POLL_SECONDS = 2.0
 HEALTH_SECONDS = 30
 """How often it is asked whether the scheduler still works."""
 
-AFTER_DRIFT = "start_fine_tuning"
+START_AFTER_DRIFT = "start_fine_tuning"
 """Task of a night that starts a fine-tuning which nobody in the DAG waits for."""
 
 SHOWN = {"success": "", "failed": "FAILED", "up_for_retry": "failed, Airflow tries again in a minute or two"}
@@ -110,7 +111,7 @@ def is_shared(settings: Settings) -> bool:
 
 def fine_tune_after(api: Api, run: DagRun, run_id: str, progress: Progress) -> None:
     """Waits for the fine-tuning that drift has started: it would be cut off. The night stands, whatever comes of it."""
-    asked = by_drift(run_id)
+    asked = f"{AFTER_DRIFT}{run_id}"
     show(f"The events have drifted: {asked} fine-tunes a model (Ctrl-C leaves it out; the night is published)")
     weekly = DagRun(asked, WEEKLY, run.interval)
     try:
@@ -173,8 +174,8 @@ class Progress:
             if not task["start_date"]:
                 continue
             if task["task_id"] == WEEKLY and dag_id != WEEKLY:
-                self.look(WEEKLY, triggered(run_id))
-            self.drifted |= task["task_id"] == AFTER_DRIFT and task["state"] == "success"
+                self.look(WEEKLY, f"{FOR_A_NIGHT}{run_id}")
+            self.drifted |= task["task_id"] == START_AFTER_DRIFT and task["state"] == "success"
             self._follow(task)
             self._show(task)
         self.waits = any(task["state"] == DEFERRED for task in tasks)
@@ -211,16 +212,6 @@ class Progress:
         self._ended.add(key)
         self.succeeded += task["state"] == "success"
         show(f"{task['task_id']:<16} {task['duration'] or 0:6.1f} s  {SHOWN[task['state']]}")
-
-
-def triggered(run_id: str) -> str:
-    """Id of the run of fine-tuning that the night ``run_id`` started: the DAG names it so."""
-    return f"for-{run_id}"
-
-
-def by_drift(run_id: str) -> str:
-    """Id of the run of fine-tuning that the night ``run_id`` starts at its end, where its events have drifted."""
-    return f"drift-{run_id}"
 
 
 def readable(lines: Sequence[str]) -> Iterator[str]:

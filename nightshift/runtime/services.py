@@ -23,6 +23,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from contracts.cli import NoArguments
+from contracts.dag_runs import NIGHTLY, WEEKLY
 from contracts.errors import NightshiftError
 from contracts.files import write_atomically
 from contracts.settings import Settings
@@ -39,9 +40,6 @@ API_SERVER = ("api-server",)
 DAG_PROCESSOR = ("dag-processor",)
 TRIGGERER = ("triggerer", "--skip-serve-logs")
 """Airflow's components, as its command line calls them."""
-
-NIGHTLY, WEEKLY = "nightly_recommendations", "fine_tune_model"
-"""The DAGs."""
 
 BY_HAND = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "false"}
 """Nothing starts by itself."""

@@ -21,7 +21,7 @@ from contracts.tables import TABLES
 
 
 class Until(BaseTrigger):
-    """Fires when something has happened, and at the moment ``until`` at the latest."""
+    """Fires when something has happened, and at the first look after the moment ``until`` at the latest."""
 
     def __init__(self, until: datetime, poll_seconds: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -41,7 +41,11 @@ class Until(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Looks until it happened."""
-        while (left := (self.until - datetime.now(UTC)).total_seconds()) > 0:
+        while True:
+            # before the first look too: a task that goes on at once Airflow takes for a killed one (docs/traps.md)
+            await asyncio.sleep(self.poll_seconds)
+            if datetime.now(UTC) >= self.until:
+                break
             try:
                 if await asyncio.to_thread(self.has_happened):
                     break
@@ -51,7 +55,6 @@ class Until(BaseTrigger):
             except OSError as error:
                 # files come and go, and a file system can be away for a while
                 self.log.warning("It is looked again in %s s: %s", self.poll_seconds, error)
-            await asyncio.sleep(min(self.poll_seconds, left))
         yield TriggerEvent(None)  # type: ignore[no-untyped-call]
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
+from contracts.dag_runs import NIGHTLY
 from contracts.interval import Interval
 from contracts.notices import of_night, of_run
 from contracts.settings import PROJECT, Settings, load_settings
@@ -27,7 +28,7 @@ from contracts.tables import PUBLICATIONS
 from nightshift.runtime import setup_airflow
 from nightshift.runtime.airflow_api import FINISHED, Api
 from nightshift.runtime.environment import airflow_home, environment, password_file
-from nightshift.runtime.services import NIGHTLY, airflow
+from nightshift.runtime.services import airflow
 from tests.factories import publication
 from tests.lakes import ArrowLake
 from tests.servers import Inbox, free_port, serving

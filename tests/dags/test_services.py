@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from contracts.dag_runs import WEEKLY
 from contracts.settings import PROJECT, Settings
 from nightshift.runtime.airflow_api import AirflowError
-from nightshift.runtime.services import WEEKLY, Running, airflow
+from nightshift.runtime.services import Running, airflow
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from contracts import lake
+from contracts.dag_runs import NIGHTLY, WEEKLY
 from contracts.interval import Interval
 from contracts.settings import Settings, load_settings
 from contracts.states import CRITICAL
@@ -23,7 +24,7 @@ from contracts.tables import INGEST_COUNTS, QUALITY_RESULTS
 from nightshift.runtime.airflow_api import AirflowError, Api
 from nightshift.runtime.airflow_runs import Progress, may_wait, model, night
 from nightshift.runtime.environment import airflow_home
-from nightshift.runtime.services import API_SERVER, NIGHTLY, SCHEDULER, TRIGGERER, WEEKLY, airflow, started
+from nightshift.runtime.services import API_SERVER, SCHEDULER, TRIGGERER, airflow, started
 
 DAY = date(2017, 12, 23)
 MANIFEST = "_MANIFEST.json"
@@ -103,7 +104,7 @@ def test_a_trigger_fires_when_a_table_has_another_commit(
 @pytest.fixture
 def shop(tmp_path: Path, prepared_airflow: Path) -> Settings:
     """A home whose nights wait for a manifest, and were to tell of it at once."""
-    rule = 'complete_when = "manifest"\nalert_after_minutes = 0\ngive_up_after_minutes = 10000\npoll_seconds = 0.5\n'
+    rule = 'complete_when = "manifest"\nalert_after_minutes = 0\ngive_up_after_minutes = 10000\npoll_seconds = 5\n'
     home = tmp_path / "home"
     home.mkdir()
     (home / "nightshift.toml").write_text(f"[delivery]\n{rule}")

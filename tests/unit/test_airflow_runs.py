@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from contracts.dag_runs import AFTER_DRIFT, FOR_A_NIGHT, NIGHTLY, WEEKLY
 from contracts.settings import Settings
 from nightshift.runtime.airflow_api import Api
-from nightshift.runtime.airflow_runs import Progress, by_drift, fine_tune_after, model, night, triggered
+from nightshift.runtime.airflow_runs import Progress, fine_tune_after, model, night
 from nightshift.runtime.environment import airflow_home
-from nightshift.runtime.services import NIGHTLY, WEEKLY
 
 RUN = "night-2017-12-23--now"
 
@@ -60,11 +60,11 @@ def test_each_task_is_shown_once_with_those_of_the_run_that_it_triggered(
     copy = io.StringIO()
     api = Told({
         RUN: [task("land_events", "success"), task(WEEKLY, "running"), task("publish", None, None)],
-        triggered(RUN): [task("evaluate", "failed", "12:01", None)],
+        f"{FOR_A_NIGHT}{RUN}": [task("evaluate", "failed", "12:01", None)],
     })  # fmt: skip
     progress = Progress(settings, api, copy)
     log(settings, NIGHTLY, RUN, "land_events", "20:00:01 INFO nightshift: 83 log files.")
-    log(settings, WEEKLY, triggered(RUN), "evaluate", "nightshift: ERROR: too few users: 3")
+    log(settings, WEEKLY, f"{FOR_A_NIGHT}{RUN}", "evaluate", "nightshift: ERROR: too few users: 3")
     progress.look(NIGHTLY, RUN)
     progress.look(NIGHTLY, RUN)
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -79,7 +79,7 @@ def test_each_task_is_shown_once_with_those_of_the_run_that_it_triggered(
 def test_the_fine_tuning_that_drift_starts_is_waited_for_and_fails_no_night(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = by_drift(RUN)
+    asked = f"{AFTER_DRIFT}{RUN}"
     api = Told({
         RUN: [task("publish", "success"), task("start_fine_tuning", "success", "12:01")],
         asked: [task("build_splits", "failed", "12:02")],
