@@ -5,15 +5,16 @@ A run that goes on has some for a moment; what stays belongs to a night that was
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from contracts import lake
 from contracts.columns import Columns as C
 from contracts.settings import Settings
-from contracts.tables import EVENTS_REJECTED, INGEST_COUNTS, RECORDS, Table, intake_folder, waiting_table
+from contracts.tables import EVENTS_REJECTED, INGEST_COUNTS, INGEST_FILES, RECORDS, Table, intake_folder, waiting_table
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
@@ -29,8 +30,14 @@ def nights(settings: Settings) -> list[date]:
     )
 
 
+def cleaned_at(settings: Settings, night: date) -> float:
+    """When the run of a night had cleaned its days, seconds since 1970; endless while it has not."""
+    first_commit = lake.path(settings, waiting_table(RECORDS, night)) / "_delta_log" / f"{0:020}.json"
+    return first_commit.stat().st_mtime if first_commit.exists() else math.inf
+
+
 def waiting(settings: Settings, night: date) -> Counts:
-    """The balance of each day that the run of a night has cleaned, and that is not taken in."""
+    """The balance of each day that the run of a night has cleaned, and that is not taken in; none while it cleans."""
     if not lake.exists(settings, waiting_table(RECORDS, night)):
         return {}
     return {row[C.DS]: row for row in lake.rows(settings, waiting_table(INGEST_COUNTS, night))}
@@ -83,6 +90,21 @@ def some_rejects(
         for table, those in rejects(settings)
         for row in lake.some_rows(settings, table, columns, where & those, at_most)
     ]
+
+
+def forget(settings: Settings, night: date, days: Collection[date]) -> None:
+    """Removes some days of what the run of a night has cleaned; all if none is left.
+
+    The balance goes first: without it nothing is there to take in, whatever a killed one leaves of the rest.
+    """
+    there = waiting(settings, night)
+    left = sorted(there.keys() - set(days))
+    if there and not left:
+        drop(settings, night)
+    elif len(left) < len(there):
+        of_others = " AND ".join(f"ds <> '{day}'" for day in left)
+        for table in (INGEST_COUNTS, RECORDS, INGEST_FILES):
+            lake.replace_small(settings, waiting_table(table, night), [], of_others)
 
 
 def drop(settings: Settings, night: date) -> None:

@@ -32,7 +32,7 @@ from spark_jobs.ingest import items
 from spark_jobs.ingest.deliveries import land_delivered
 from spark_jobs.ingest.events import CLEAN, DUPLICATE, REJECTED, REPEATED, classified
 from spark_jobs.ingest.exports import counted
-from spark_jobs.ingest.landing import Landing, written
+from spark_jobs.ingest.landing import Landing, as_ranges, written
 
 Counts = tuple[date, int, int, int, int, int]
 """A row of `ingest_counts`."""
@@ -42,15 +42,24 @@ def run(spark: SparkSession, settings: Settings, arguments: Days) -> None:
     """Reads, classifies, checks the balance and writes aside; nothing of the days is written before the check.
 
     Raises:
-        InputError: a file is missing, unreadable or changed during the run.
+        InputError: a file is missing, unreadable or changed during the run; or logs are gone that were taken in.
     """
     night, allow_empty = arguments.interval.ds, arguments.allow_empty
     landings = {
         days: counted(
-            spark, settings, days, land_delivered(settings, days, allow_empty=allow_empty), allow_empty=allow_empty
+            spark,
+            settings,
+            days,
+            land_delivered(settings, days, allow_empty=allow_empty),
+            # what an earlier day lacks stops that day, at the gate, and not the night
+            allow_empty=allow_empty or days != arguments.interval,
         )
         for days in arguments.batches
     }
+    if not allow_empty:
+        require_not_gone(settings, landings)
+    # before they are read: a file that changes from now on is a late one
+    files = files_of(landings)
     intake.drop(settings, night)
     prepared = items.prepare(spark, settings, landings)
     known = items.known_to(spark, settings, arguments.batches, prepared)
@@ -60,12 +69,32 @@ def run(spark: SparkSession, settings: Settings, arguments: Days) -> None:
         counts = balance(records, landings)
         log_counts(counts)
         lake.replace_small(settings, waiting_table(INGEST_COUNTS, night), counts, "true")
-        lake.replace_small(settings, waiting_table(INGEST_FILES, night), files_of(landings), "true")
+        lake.replace_small(settings, waiting_table(INGEST_FILES, night), files, "true")
         kept = records.where(F.col(C.FATE) != DUPLICATE).hint("rebalance", C.DS)
         # it comes last: without it nothing is there to take in
         lake.replace(kept, settings, waiting_table(RECORDS, night), None)
     finally:
         records.unpersist()
+
+
+def require_not_gone(settings: Settings, landings: Mapping[Interval, Landing]) -> None:
+    """Raises an InputError where days have no records any more that are in the tables: they would be replaced by none.
+
+    Of a single night without records that is said before, when its files are looked for.
+    """
+    known = intake.accepted(settings)
+    gone = [
+        day
+        for landing in landings.values()
+        for day, records in landing.raw.items()
+        if not records and day in known and known[day]["raw"]
+    ]
+    if gone:
+        logs = next(iter(landings.values())).mapping.logs.path
+        raise InputError(
+            f"{logs} has no records any more of {', '.join(as_ranges(gone))}, which are in the tables. Run for days "
+            "that have logs; if the events of these days are to be removed, run again with --allow-empty."
+        )
 
 
 def balance(records: DataFrame, landings: Mapping[Interval, Landing]) -> list[Counts]:

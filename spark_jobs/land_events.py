@@ -17,7 +17,7 @@ taken in, go to the steps after it as `--also`, or are only told, as `ingest.mis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -45,15 +45,17 @@ def run(settings: Settings, arguments: Arguments) -> None:
     """
     now, night = datetime.now(UTC), arguments.interval.ds
     found = gaps(settings, arguments.interval)
-    for notice in notices(settings, night, found):
+    earlier = earlier_days(settings, found)
+    left_out = {day: why for day in earlier if (why := problem(settings, day, now))}
+    for notice in notices(settings, night, found, left_out):
         log.warning("%s %s", notice.what, notice.to_do)
         tell(settings, arguments.run_id, notice)
-    if settings.ingest.missed_days == "stop" and (found.missed or found.absent):
+    if settings.ingest.missed_days == "stop" and found.missed_in_words:
         raise InputError(
             f"Before the night {night} no run has taken in {found.missed_in_words}. Run these nights first, in order, "
             "or let the next night take them in ([ingest] missed_days); if the shop was closed, set shop.closed_dates."
         )
-    also = [day for day in earlier_days(settings, found) if is_readable(settings, day, now)]
+    also = [day for day in earlier if day not in left_out]
     landing = land_delivered(settings, arguments.interval, allow_empty=arguments.allow_empty, now=now)
     for day, files in landing.events.items():
         for file in files:
@@ -75,41 +77,50 @@ def earlier_days(settings: Settings, found: Gaps) -> list[date]:
     return sorted({*missed, *late})
 
 
-def is_readable(settings: Settings, day: date, now: datetime) -> bool:
-    """Whether an earlier day can be taken in; one that cannot is no reason to stop the night."""
+def problem(settings: Settings, day: date, now: datetime) -> str | None:
+    """Why an earlier day cannot be taken in, which is no reason to stop the night; None where it can."""
     try:
         land_delivered(settings, Interval.of_night(day), now=now)
     except InputError as error:
-        log.warning("%s is left out. %s", day, error)
-        return False
-    return True
+        return str(error)
+    return None
 
 
-def notices(settings: Settings, night: date, found: Gaps) -> Iterator[Notice]:
-    """What people should know of the days before the night."""
-    if found.missed or found.absent:
+def notices(settings: Settings, night: date, found: Gaps, left_out: Mapping[date, str]) -> Iterator[Notice]:
+    """What people should know of the days before the night; ``left_out`` are those that cannot be taken in, and why."""
+    if found.missed_in_words:
         does = {
-            "take_in": "This run takes in those that have logs, before its own day.",
-            "stop": "The night stops.",
-            "report": "They stay out ([ingest] missed_days).",
+            "take_in": "This run takes in those that have logs, before its own day",
+            "stop": "The night stops",
+            "report": "They stay out ([ingest] missed_days)",
         }[settings.ingest.missed_days]
         yield Notice(
             "hole",
             night,
-            f"No run has taken in {found.missed_in_words}. {does}",
-            "Deliver the logs that are missing; if the shop was closed, set shop.closed_dates.",
+            f"No run has taken in {found.missed_in_words}. {does}{_but(found.missed, left_out)}.",
+            "Deliver the logs that are missing; if the shop was closed, set shop.closed_dates."
+            + (" Those longer ago need nights of their own: nightshift night DAY." if found.too_old else ""),
         )
     if found.late:
         takes_in = settings.ingest.late_files == "take_in"
+        but = _but(found.late, left_out)
         yield Notice(
             "late_files",
             night,
             f"Files came after their day was taken in: {found.late_in_words}. "
-            + ("This run takes these days in again." if takes_in else "They are not taken in."),
-            "Nothing, if that is how this shop delivers; else deliver each day whole."
+            + (f"This run takes these days in again{but}." if takes_in else "They are not taken in."),
+            "Correct the files that cannot be read: the next night tries again."
+            if but
+            else "Nothing, if that is how this shop delivers; else deliver each day whole."
             if takes_in
             else "Run those nights again, or set [ingest] late_files to take_in.",
         )
+
+
+def _but(days: Iterable[date], left_out: Mapping[date, str]) -> str:
+    """The days that are left out, and why, as the end of a sentence."""
+    reasons = [f"{day} ({left_out[day].rstrip('.')})" for day in sorted(days) if day in left_out]
+    return f", but leaves out {'; '.join(reasons)}" if reasons else ""
 
 
 if __name__ == "__main__":

@@ -14,4 +14,4 @@ def take_in(tables: SparkLake, days: Days) -> None:
     night = days.interval.ds
     for each in days.batches:
         accept(tables.spark, tables.settings, night, batch(tables.spark, tables.settings, night, each))
-    settle(tables.spark, tables.settings, night, days.batches)
+    settle(tables.settings, night, days.batches)

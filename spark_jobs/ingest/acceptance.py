@@ -67,18 +67,17 @@ def batch(spark: SparkSession, settings: Settings, night: date, days: Interval) 
     return Batch(days, events, accepted | made, waiting_table(RECORDS, night), records)
 
 
-def settle(spark: SparkSession, settings: Settings, night: date, accepted: Sequence[Interval]) -> None:
-    """Removes what is cleaned of days that are taken in now; what the gate has left out stays, to be looked at."""
+def settle(settings: Settings, night: date, accepted: Sequence[Interval]) -> None:
+    """Removes what is cleaned of days that are taken in now; what the gate has left out stays, to be looked at.
+
+    Of other nights what was cleaned before goes too: this is newer. A run that still cleans is left alone.
+    """
     settled = {day for days in accepted for day in days.days}
-    for each in intake.nights(settings):
-        if intake.waiting(settings, each).keys() <= settled:
-            intake.drop(settings, each)
-    left = [day for day in intake.waiting(settings, night) if day not in settled]
-    if left:
-        of_left = f"ds NOT IN ({_listed(left)})"
-        for table in (RECORDS, INGEST_COUNTS, INGEST_FILES):
-            nothing = lake.read(spark, settings, waiting_table(table, night)).limit(0)
-            lake.replace(nothing, settings, waiting_table(table, night), of_left)
+    own = intake.cleaned_at(settings, night)
+    # the own one comes last: it tells what is older
+    for each in [*(other for other in intake.nights(settings) if other != night), night]:
+        if intake.cleaned_at(settings, each) <= own:
+            intake.forget(settings, each, settled)
 
 
 def with_clean(row: dict[str, Any], clean: int) -> dict[str, Any]:
@@ -89,12 +88,15 @@ def with_clean(row: dict[str, Any], clean: int) -> dict[str, Any]:
 def accept(spark: SparkSession, settings: Settings, night: date, batch: Batch) -> None:
     """Takes a batch into the tables, days and catalogue. Run again after a kill, it ends in the same state.
 
-    The counts come last: a day without them is not taken in.
+    The counts come last: a day without them is not taken in. Those of an earlier time go first: killed in between, the
+    day counts as missed, and the next night takes it in again.
     """
     if batch.records is None:
         return
     days = batch.days
     within = f"ds >= '{days.start}' AND ds < '{days.end}'"
+    if lake.count(settings, INGEST_COUNTS, days.covers(pads.field(C.DS))):
+        replace_rows(settings, INGEST_COUNTS, [], within)
     accept_items(spark, settings, night, days)
     rejected = batch.records.where(F.col(C.FATE) == REJECTED)
     lake.replace(rejected.hint("rebalance", C.DS), settings, EVENTS_REJECTED, within)
@@ -157,7 +159,8 @@ def later_days(spark: SparkSession, settings: Settings, batch: Batch) -> LaterDa
     days = [day for day in batch.counts if end <= day < end + late]
     if not days:
         return None
-    between = (F.col(C.DS) >= F.lit(end)) & (F.col(C.DS) < F.lit(end + late))
+    # those that are taken in: what a killed run has left of others comes in again with them
+    between = F.col(C.DS).isin(days)
     before = lake.read(spark, settings, EVENTS).where(between)
     kept = lake.read_or_empty(spark, settings, EVENTS_REPEATED).where(between)
     key = [C.DS, C.EVENT_ID]

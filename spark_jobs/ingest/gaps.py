@@ -15,7 +15,7 @@ from contracts.interval import Interval
 from contracts.mapping import load_mapping
 from contracts.settings import Settings
 from contracts.tables import INGEST_FILES
-from spark_jobs.ingest.landing import as_ranges, log_paths, supported, written
+from spark_jobs.ingest.landing import as_ranges, log_paths, written
 
 FILES_NAMED = 3
 """So many late files of a day are named."""
@@ -28,6 +28,7 @@ class Gaps:
     missed: tuple[date, ...]  # days that no run took in, though their logs are there
     absent: tuple[date, ...]  # days that no run took in, and that have no logs
     late: Mapping[date, tuple[str, ...]]  # files that came, or changed, after their day was taken in
+    too_old: tuple[date, ...] = ()  # days that no run took in, longer ago than is looked back
 
     @property
     def missed_in_words(self) -> str:
@@ -35,6 +36,8 @@ class Gaps:
         parts = [", ".join(as_ranges(self.missed))] if self.missed else []
         if self.absent:
             parts.append(f"{', '.join(as_ranges(self.absent))} without logs")
+        if self.too_old:
+            parts.append(f"{', '.join(as_ranges(self.too_old))}, longer ago than [ingest] look_back_days")
         return " and ".join(parts)
 
     @property
@@ -49,8 +52,8 @@ class Gaps:
 def gaps(settings: Settings, interval: Interval) -> Gaps:
     """What the days before a run's lack, of those that the settings look back to.
 
-    Days before the first one that was ever taken in are no gap, nor are those on which the shop is closed. In an export
-    each record tells its own day: which days are there only a run can tell, and no file of it is late.
+    Days before the first one that was ever taken in are no gap, nor are those without logs on which the shop is closed.
+    In an export each record tells its own day: which days are there only a run can tell, and no file of it is late.
     """
     accepted = intake.accepted(settings)
     since = interval.start - timedelta(days=settings.ingest.look_back_days)
@@ -59,12 +62,17 @@ def gaps(settings: Settings, interval: Interval) -> Gaps:
         return Gaps((), (), {})
     first = max(since, min(earlier))
     days = [first + timedelta(days=n) for n in range((interval.start - first).days)]
-    lacking = [day for day in days if day not in accepted and not settings.shop.is_closed(day)]
+    lacking = [day for day in days if day not in accepted]
+    expected = [day for day in lacking if not settings.shop.is_closed(day)]
+    # told once: by the night that follows on so long a hole
+    hole = [max(earlier) + timedelta(days=n) for n in range(1, (since - max(earlier)).days)]
+    too_old = tuple(day for day in hole if not settings.shop.is_closed(day))
     logs = load_mapping(settings).logs
     by_day, export = log_paths(logs)
     if export:
-        return Gaps(tuple(lacking), (), {})
-    landed = {day for day in lacking if supported(by_day.get(day, []), logs)}
+        return Gaps(tuple(expected), (), {}, too_old)
+    # also files that cannot be read: the night says so when it comes to them
+    landed = {day for day in lacking if by_day.get(day)}
     taken_in = [day for day in days if day in accepted]
     there = {
         day: {
@@ -74,8 +82,9 @@ def gaps(settings: Settings, interval: Interval) -> Gaps:
     }
     return Gaps(
         tuple(day for day in lacking if day in landed),
-        tuple(day for day in lacking if day not in landed),
+        tuple(day for day in expected if day not in landed),
         late_files(there, _taken_in_from(settings, taken_in), {day: accepted[day]["files"] for day in taken_in}),
+        too_old,
     )
 
 

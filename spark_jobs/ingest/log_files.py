@@ -234,7 +234,7 @@ def _below(name: str, value: Any) -> Iterator[str]:
 
 
 def inspect_parquet(path: Path) -> LogFile:
-    """`inspect` for Parquet: its footer stands at the end, so a readable footer is a complete file."""
+    """`inspect` for Parquet, read to its end: a good footer says nothing of the pages before it."""
     import pyarrow.lib
     from pyarrow import parquet
 
@@ -242,9 +242,13 @@ def inspect_parquet(path: Path) -> LogFile:
         with parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
             records = file.metadata.num_rows
-    except pyarrow.lib.ArrowException as error:
+            for _ in file.iter_batches():
+                pass
+    # Arrow has OSError for a page that does not unpack
+    except (pyarrow.lib.ArrowException, OSError) as error:
         raise InputError(
-            f"{path} has no readable Parquet footer ({error}): it is truncated or damaged. Deliver the file again."
+            f"{path} cannot be read to its end as Parquet ({error}): it is truncated or damaged. Deliver the file "
+            "again."
         ) from error
     if is_misread_by_hadoop(path):
         raise InputError(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,11 +16,20 @@ import pytest
 from contracts import catalogue, intake, lake
 from contracts.catalogue import Edition
 from contracts.cli import Days
-from contracts.errors import QualityError
+from contracts.errors import InputError, QualityError
 from contracts.settings import Settings
-from contracts.tables import EVENTS, EVENTS_REJECTED, EVENTS_REPEATED, INGEST_COUNTS, INGEST_FILES, ITEMS
+from contracts.tables import (
+    EVENTS,
+    EVENTS_REJECTED,
+    EVENTS_REPEATED,
+    INGEST_COUNTS,
+    INGEST_FILES,
+    ITEMS,
+    waiting_table,
+)
 from spark_jobs import clean_events, validate
-from spark_jobs.ingest.acceptance import accept, batch
+from spark_jobs.ingest.acceptance import accept, batch, settle
+from spark_jobs.ingest.gaps import gaps
 from tests.ingesting import take_in
 from tests.lakes import SparkLake
 
@@ -111,7 +124,7 @@ def test_an_event_counts_once_in_whichever_order_its_days_come_in(tables: SparkL
     deliver(settings, SECOND, event("ann", FIRST), event("cat", SECOND))
     deliver(settings, THIRD, event("ann", FIRST), event("cat", SECOND), event("dan", THIRD))
     expected = {("21", "ann"), ("21", "bob"), ("22", "cat"), ("23", "dan")}
-    for order in ((THIRD, FIRST, SECOND), (SECOND, THIRD, FIRST), (THIRD, SECOND, FIRST)):
+    for order in ((THIRD, FIRST, SECOND), (SECOND, THIRD, FIRST)):
         for table in (EVENTS, EVENTS_REPEATED, EVENTS_REJECTED, INGEST_COUNTS, INGEST_FILES):
             if lake.exists(settings, table):
                 tables.write(table, [])
@@ -119,10 +132,8 @@ def test_an_event_counts_once_in_whichever_order_its_days_come_in(tables: SparkL
             take_in(tables, one(day))
         assert users(tables) == expected, order
         assert balances(tables) == {"21": (2, 2, 0, 0), "22": (2, 1, 0, 1), "23": (3, 1, 0, 2)}, order
-    # as one history, and again
-    for _ in range(2):
-        take_in(tables, Days(start=FIRST, end=THIRD + timedelta(days=1)))
-        assert users(tables) == expected
+    take_in(tables, Days(start=FIRST, end=THIRD + timedelta(days=1)))
+    assert users(tables) == expected
     assert users(tables, EVENTS_REPEATED) == {("22", "ann"), ("23", "ann"), ("23", "cat")}
 
 
@@ -146,41 +157,173 @@ def test_a_day_delivered_anew_gives_back_what_it_no_longer_has(tables: SparkLake
     assert balances(tables) == {"21": (2, 2, 0, 0), "22": (1, 1, 0, 0), "23": (2, 1, 0, 1)}
 
 
-def test_a_kill_between_any_two_commits_loses_nothing(tables: SparkLake, monkeypatch: pytest.MonkeyPatch) -> None:
+class Killed(BaseException):
+    """What a kill looks like from inside."""
+
+
+@contextmanager
+def killed_at(write: int) -> Iterator[None]:
+    """Kills the block at one of its writes to tables, counted from 0."""
+    left = [write]
+
+    def dying(function: Any) -> Any:
+        def dies(*told: Any, **named: Any) -> None:
+            if left[0] == 0:
+                raise Killed
+            left[0] -= 1
+            function(*told, **named)
+
+        return dies
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("replace", "replace_small"):
+            patch.setattr(lake, name, dying(getattr(lake, name)))
+        yield
+
+
+def kill_everywhere(run: Callable[[], None], check: Callable[[], None]) -> int:
+    """Runs, killed at the first write, then at the second, and so on until it ends; how many kills that took."""
+    for write in range(30):
+        try:
+            with killed_at(write):
+                run()
+        except Killed:
+            check()
+        else:
+            return write
+    raise AssertionError
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_kill_between_any_two_commits_loses_nothing(tables: SparkLake, *, again: bool) -> None:
     settings = tables.settings
+    if again:
+        deliver(settings, FIRST, event("zed", FIRST))
+        take_in(tables, one(FIRST))
     deliver(settings, FIRST, event("ann", FIRST))
     deliver(settings, SECOND, event("ann", FIRST), event("bob", SECOND))
     take_in(tables, one(SECOND))
     clean_events.run(tables.spark, settings, one(FIRST))
-    whole, small = lake.replace, lake.replace_small
-    for killed_at in range(8):
-        left = [killed_at]
 
-        def count_down(left: list[int] = left) -> None:
-            if left[0] == 0:
-                raise KeyboardInterrupt
-            left[0] -= 1
+    def taken_in() -> None:
+        accept(tables.spark, settings, FIRST, batch(tables.spark, settings, FIRST, one(FIRST).interval))
 
-        def dies(*told: Any, **named: Any) -> None:
-            count_down()
-            whole(*told, **named)
+    def check() -> None:
+        # a day that has counts is whole, be it the one of before; one that has none comes in with the next night
+        if FIRST in intake.accepted(settings):
+            assert ("21", "zed") in users(tables)
 
-        def dies_small(*told: Any, **named: Any) -> None:
-            count_down()
-            small(*told, **named)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(lake, "replace", dies)
-            patch.setattr(lake, "replace_small", dies_small)
-            try:
-                accept(tables.spark, settings, FIRST, batch(tables.spark, settings, FIRST, one(FIRST).interval))
-            except KeyboardInterrupt:
-                assert FIRST not in intake.accepted(settings)
-            else:
-                break
-    assert killed_at > 4
+    assert kill_everywhere(taken_in, check) > 4
     assert users(tables) == {("21", "ann"), ("22", "bob")}
     assert balances(tables) == {"21": (1, 1, 0, 0), "22": (2, 1, 0, 1)}
+
+
+def test_what_a_killed_run_has_left_of_a_later_day_changes_nothing(tables: SparkLake) -> None:
+    settings = tables.settings
+    deliver(settings, FIRST, event("ann", FIRST))
+    deliver(settings, SECOND, event("ann", FIRST), event("bob", SECOND))
+    deliver(settings, THIRD, event("cat", THIRD))
+    take_in(tables, one(THIRD))
+    clean_events.run(tables.spark, settings, one(SECOND))
+    # catalogue, its rejects, rejects, events, files; not its counts
+    of_second = batch(tables.spark, settings, SECOND, one(SECOND).interval)
+    with pytest.raises(Killed), killed_at(5):
+        accept(tables.spark, settings, SECOND, of_second)
+    assert users(tables) == {("22", "ann"), ("22", "bob"), ("23", "cat")}
+    assert SECOND not in intake.accepted(settings)
+    take_in(tables, one(THIRD, FIRST, SECOND))
+    assert users(tables) == {("21", "ann"), ("22", "bob"), ("23", "cat")}
+    balances(tables)
+
+
+def test_a_kill_while_a_night_is_settled_is_healed_by_running_it_again(tables: SparkLake) -> None:
+    settings = tables.settings
+    deliver(settings, FIRST, event("zed", FIRST))
+    gate(tables, FIRST)
+    deliver(settings, SECOND, event("", SECOND))  # it fails its gate, and is left out
+    deliver(settings, THIRD, event("cat", THIRD))
+    clean_events.run(tables.spark, settings, one(THIRD, SECOND))
+    expected = {("21", "zed"), ("23", "cat")}
+    told = one(THIRD, SECOND)
+
+    def validated(*, allow_empty: bool = False) -> None:
+        of = validate.Arguments(start=told.start, end=told.end, also=told.also, allow_empty=allow_empty)
+        validate.run(tables.spark, settings, of)
+
+    accept(tables.spark, settings, THIRD, batch(tables.spark, settings, THIRD, told.interval))
+    settled = partial(settle, settings, THIRD, [told.interval])
+    assert kill_everywhere(settled, lambda: validated(allow_empty=True)) < 3
+    validated()
+    assert users(tables) == expected
+    assert sorted(intake.cleaned(settings)) == [FIRST, SECOND, THIRD]
+
+
+def test_a_night_leaves_alone_what_another_run_still_cleans(tables: SparkLake) -> None:
+    settings = tables.settings
+    for day in (FIRST, SECOND):
+        deliver(settings, day, event("ann", day))
+    gate(tables, FIRST)
+    deliver(settings, FIRST, event("bob", FIRST))
+    small = lake.replace_small
+    beside: list[date] = []
+
+    def and_meanwhile(to: Settings, table: Any, *told: Any) -> None:
+        small(to, table, *told)
+        if table.name == waiting_table(INGEST_FILES, FIRST).name and not beside:
+            beside.append(SECOND)
+            gate(tables, SECOND)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lake, "replace_small", and_meanwhile)
+        gate(tables, FIRST)
+    assert beside
+    assert users(tables) == {("21", "bob"), ("22", "ann")}
+
+
+def test_a_file_that_is_delivered_anew_while_it_is_read_is_late(
+    tables: SparkLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, balanced = tables.settings, clean_events.balance
+
+    def and_meanwhile(*told: Any) -> Any:
+        made = balanced(*told)
+        deliver(settings, FIRST, event("ann", FIRST), event("bob", FIRST))
+        return made
+
+    deliver(settings, FIRST, event("ann", FIRST))
+    monkeypatch.setattr(clean_events, "balance", and_meanwhile)
+    gate(tables, FIRST)
+    assert users(tables) == {("21", "ann")}
+    assert gaps(settings, one(SECOND).interval).late == {FIRST: (f"ds={FIRST}/a.jsonl",)}
+
+
+def test_what_was_refused_is_forgotten_once_another_night_takes_it_in(tables: SparkLake) -> None:
+    settings = tables.settings
+    deliver(settings, FIRST, event("ann", FIRST))
+    deliver(settings, SECOND, event("", SECOND))
+    with pytest.raises(QualityError):
+        gate(tables, SECOND, FIRST)
+    assert users(tables) == {("21", "ann")}
+    deliver(settings, SECOND, event("bob", SECOND))
+    deliver(settings, THIRD, event("cat", THIRD))
+    gate(tables, THIRD, SECOND)
+    assert intake.cleaned(settings) == intake.accepted(settings)
+    assert intake.nights(settings) == []
+    assert intake.rejected_by_day(settings) == {}
+
+
+def test_a_history_again_does_not_empty_days_whose_logs_are_gone(tables: SparkLake) -> None:
+    settings = tables.settings
+    for day in (FIRST, SECOND, THIRD):
+        deliver(settings, day, event("ann", day))
+    history = Days(start=FIRST, end=THIRD + timedelta(days=1))
+    take_in(tables, history)
+    shutil.rmtree(settings.landing / f"events/ds={FIRST}")
+    with pytest.raises(InputError, match="no records any more of 2017-12-21, which are in the tables"):
+        take_in(tables, history)
+    assert users(tables) == {("21", "ann"), ("22", "ann"), ("23", "ann")}
+    take_in(tables, replace(history, allow_empty=True))
+    assert users(tables) == {("22", "ann"), ("23", "ann")}
 
 
 def test_earlier_days_come_in_first_each_for_itself(tables: SparkLake) -> None:
@@ -227,6 +370,28 @@ def test_the_catalogue_has_a_version_a_day_and_an_old_day_leaves_the_newer_ones_
     gate(tables, THIRD)
     assert titles(THIRD) == {"milk": "Milk of today"}
     assert titles(SECOND) == {"milk": "Milk", "tea": "Tea"}
+
+
+def test_an_earlier_day_that_an_export_does_not_have_is_left_out(tables: SparkLake) -> None:
+    settings = tables.settings
+    settings.home.mkdir(exist_ok=True)
+    (settings.home / "mapping.toml").write_text("""
+        [logs]
+        path = "landing/events"
+        [event]
+        user_id = "user_id"
+        item_id = "item_id"
+        event_time = "event_time"
+        event_type = "event_type"
+        [catalogue]
+        path = "landing/items"
+        """)
+    put(settings, "items/all.jsonl", CATALOGUE)
+    put(settings, "events/all.jsonl", [event("ann", FIRST), event("cat", THIRD)])
+    gate(tables, FIRST)
+    gate(tables, THIRD, SECOND)
+    assert users(tables) == {("21", "ann"), ("23", "cat")}
+    assert sorted(intake.accepted(settings)) == [FIRST, THIRD]
 
 
 def test_a_day_without_logs_leaves_a_catalogue_of_log_records_as_it_was(tables: SparkLake) -> None:

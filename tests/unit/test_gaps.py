@@ -77,9 +77,13 @@ def test_days_that_no_run_took_in_are_seen(shop: ArrowLake) -> None:
     assert (found.missed, found.absent, found.late) == ((day(4), day(2), day(1)), (day(3),), {})
     assert found.missed_in_words == "2017-12-19, 2017-12-21 … 2017-12-22 and 2017-12-20 without logs"
     closed = shop.settings.model_copy(update={"shop": Shop(closed_dates=(day(3), day(4)))})
-    assert (gaps(closed, OF_NIGHT).missed, gaps(closed, OF_NIGHT).absent) == ((day(2), day(1)), ())
+    # a day on which the shop is closed needs no log, but may have one
+    assert (gaps(closed, OF_NIGHT).missed, gaps(closed, OF_NIGHT).absent) == ((day(4), day(2), day(1)), ())
     near = with_ingest(shop.settings, look_back_days=1)
-    assert gaps(near, OF_NIGHT).missed == (day(1),)
+    assert (gaps(near, OF_NIGHT).missed, gaps(near, OF_NIGHT).too_old) == ((day(1),), (day(4), day(3), day(2)))
+    assert gaps(near, OF_NIGHT).missed_in_words == (
+        "2017-12-22 and 2017-12-19 … 2017-12-21, longer ago than [ingest] look_back_days"
+    )
 
 
 def test_days_before_the_first_one_ever_are_no_gap(shop: ArrowLake) -> None:
@@ -98,11 +102,26 @@ def test_the_night_takes_missed_days_in_first_and_says_so(
     }
 
 
-def test_a_missed_day_that_cannot_be_read_is_left_out(
+@pytest.mark.parametrize(("name", "why"), [("a.jsonl", "has zero bytes"), ("notes.txt", "no known")])
+def test_a_missed_day_that_cannot_be_read_is_left_out_and_people_are_told_why(
+    shop: ArrowLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str
+) -> None:
+    deliver(shop.settings, day(2), name, records=0)
+    assert look(shop.settings, tmp_path, monkeypatch) == {"also": "2017-12-19,2017-12-22"}
+    what = told(shop.settings)["hole"]
+    assert "before its own day, but leaves out 2017-12-21 (" in what
+    assert why in what
+    assert look(with_ingest(shop.settings, missed_days="report"), tmp_path, monkeypatch) == {"also": ""}
+
+
+def test_a_late_file_that_cannot_be_read_leaves_its_day_as_it_is_and_people_are_told_so(
     shop: ArrowLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deliver(shop.settings, day(2), records=0)
-    assert look(shop.settings, tmp_path, monkeypatch) == {"also": "2017-12-19,2017-12-22"}
+    deliver(shop.settings, day(5), "late.csv", records=0)
+    look(shop.settings, tmp_path, monkeypatch)
+    what = told(shop.settings)["late_files"]
+    assert "again, but leaves out 2017-12-18 (" in what
+    assert "late.csv" in what
 
 
 def test_the_night_stops_or_goes_on_as_the_settings_say(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from contracts.errors import InputError
 from contracts.interval import Interval
@@ -32,6 +33,15 @@ ROW = b"2017-12-23T10:00:00Z,purchase,ann,milk,1,,\n"
 def gzipped(content: bytes) -> bytes:
     """Without the time of compression: contents are in the names of tests, which pytest-xdist's processes compare."""
     return gzip.compress(content, mtime=0)
+
+
+def damaged_pages() -> bytes:
+    """A Parquet file whose footer is good."""
+    sink = pa.BufferOutputStream()
+    parquet.write_table(pa.table({"user_id": [f"user {n}" for n in range(2000)]}), sink)
+    content = bytearray(sink.getvalue().to_pybytes())
+    content[200:1200] = b"\xff" * 1000
+    return bytes(content)
 
 
 def zstd(content: bytes) -> bytes:
@@ -157,7 +167,8 @@ def test_the_message_of_an_empty_day_says_what_to_do(settings: Settings) -> None
         ("a.jsonl", b"", "zero bytes"),
         ("a.csv", b"", "zero bytes"),
         ("a.parquet", b"", "zero bytes"),
-        ("a.parquet", b"PAR1 and then nothing", "no readable Parquet footer"),
+        ("a.parquet", b"PAR1 and then nothing", "cannot be read to its end as Parquet"),
+        pytest.param("a.parquet", damaged_pages(), "cannot be read to its end as Parquet", id="damaged pages"),
         ("a.jsonl", b"one, two\n[1]\n", "no JSON object in its first 2 lines"),
         ("a.json", b'[{"item_id": "milk"},\n {"item_id": "te', "is no JSON array that can be read to its end"),
         ("a.json", b'[{"item_id": "caf\xe9"}]', "is no JSON array that can be read to its end"),
