@@ -39,11 +39,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.python import BranchPythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, TriggerRule
 
 from contracts import tables
+from contracts.dag_runs import AFTER_DRIFT, FOR_A_NIGHT, NIGHTLY, WEEKLY
 from contracts.pools import write_pool
 from wiring.alerts import ALERTS
 from wiring.champion import MODEL, TASK, next_step
@@ -55,7 +57,7 @@ from wiring.run import ALSO, DAYS, EVERY_RUN, NIGHT, NIGHT_PARAMS, RUN_ID, at_mi
 from wiring.waiting import LogsSensor
 
 with DAG(
-    "nightly_recommendations",
+    NIGHTLY,
     doc_md=__doc__,
     description="The day's logs in, every user's recommendations out",
     schedule=at_midnight(),
@@ -98,9 +100,9 @@ with DAG(
     )
     fine_tune_model = TriggerDagRunOperator(
         task_id="fine_tune_model",
-        trigger_dag_id="fine_tune_model",
+        trigger_dag_id=WEEKLY,
         # a run that is cleared finds the one that it triggered before, and runs it again
-        trigger_run_id="for-{{ run_id }}",
+        trigger_run_id=f"{FOR_A_NIGHT}{{{{ run_id }}}}",
         reset_dag_run=True,
         conf={"as_of": "{{ data_interval_end | day }}"},
         # deferred where Airflow's setting default_deferrable says so: that takes a triggerer
@@ -113,7 +115,7 @@ with DAG(
     measure_drift = AskingJob(
         task_id="measure_drift",
         module="spark_jobs.measure_drift",
-        arguments=[*NIGHT, MODEL],
+        arguments=[*NIGHT, MODEL, "{{ '--backfill' if dag_run.run_type == 'backfill' else '' }}"],
         pool=write_pool(tables.DRIFT_RESULTS),
         outlets=assets(tables.DRIFT_RESULTS),
         execution_timeout=timedelta(minutes=30),
@@ -153,17 +155,21 @@ with DAG(
         task_id="start_fine_tuning",
         asked_by="measure_drift",
         after="publish",
-        trigger_dag_id="fine_tune_model",
-        trigger_run_id="drift-{{ run_id }}",
-        reset_dag_run=True,
+        trigger_dag_id=WEEKLY,
+        trigger_run_id=f"{AFTER_DRIFT}{{{{ run_id }}}}",
+        # the night runs again while it trains: it goes on
+        skip_when_already_exists=True,
         conf={"as_of": "{{ data_interval_end | day }}"},
         trigger_rule=TriggerRule.NONE_SKIPPED,
-        retries=0,
         execution_timeout=timedelta(minutes=10),
+    )
+    # for the same reason: what came of drift is no failure of the night. Without callbacks it takes no process
+    drift_done = EmptyOperator(
+        task_id="drift_done", trigger_rule=TriggerRule.ALL_DONE, on_success_callback=None, on_failure_callback=None
     )
 
     wait_for_logs >> land_events >> clean_events >> validate >> choose_model
     choose_model >> [fine_tune_model, embed_items, measure_drift]
     fine_tune_model >> embed_items >> score_users >> publish >> write_report
     measure_drift >> [write_report, start_fine_tuning]
-    write_report >> start_fine_tuning
+    write_report >> start_fine_tuning >> drift_done

@@ -63,11 +63,14 @@ def run(settings: Settings, arguments: Arguments) -> None:
     Raises:
         NightshiftError: the home could not be prepared, or Airflow did not start.
     """
+    outer = environment(settings, {})
     own = own_home(settings)
     logs = Logs(own.landing, datetime.now(UTC).date())
     print(f"{len(SCENARIOS)} scenarios on the days {logs.day(1)} … {logs.day(DAYS)}, in {own.home}", flush=True)
     prepare(own)
-    os.environ.update(environment(own, os.environ))
+    # make runs this with the environment of the outer home
+    base = {name: value for name, value in os.environ.items() if outer.get(name) != value}
+    os.environ.update(environment(own, base))
     with told(own, logs) as story:
         outcomes = [outcome(story, scenario) for scenario in SCENARIOS]
     table = markdown([each.cells for each in outcomes])

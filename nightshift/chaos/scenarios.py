@@ -16,6 +16,7 @@ import psutil
 from contracts import catalogue, lake
 from contracts.catalogue import Edition
 from contracts.columns import Columns as C
+from contracts.dag_runs import AFTER_DRIFT, NIGHTLY, WEEKLY
 from contracts.errors import InputError
 from contracts.interval import Interval
 from contracts.model_ids import knows_later
@@ -23,8 +24,7 @@ from contracts.tables import EVENTS
 from models.store import registry
 from nightshift.chaos import shop
 from nightshift.chaos.story import SETTINGS, Story, require
-from nightshift.runtime.airflow_runs import by_drift, history, model
-from nightshift.runtime.services import NIGHTLY, WEEKLY
+from nightshift.runtime.airflow_runs import history, model
 from spark_jobs.reporting.hindsight_table import published_hash
 
 FIRST_NIGHT = 27
@@ -180,8 +180,8 @@ def backfilled(story: Story) -> str:
     logs = story.logs
     then = story.publication(32)
     catalogue_now = _texts(story, 38)
-    start, end = logs.day(31), logs.day(33)
-    bounds = Interval(start, end).bounds(story.settings.shop.zone)
+    # the form takes the last night in, too
+    bounds = Interval(logs.day(31), logs.day(33)).bounds(story.settings.shop.zone)
     story.api.backfill(NIGHTLY, *bounds, at_once=3)
     runs = _wait_for_backfill(story)
     require(all(run["state"] == "success" for run in runs), "the nights are published")
@@ -258,21 +258,19 @@ def drifted(story: Story) -> str:
     pairs = [(user, item) for user in range(STRANGERS) for item in range(5)]
     views = [shop.record(f"stranger-{user:03d}", f"item-{item:02d}", moment, "view") for user, item in pairs]
     logs.deliver(day, [*logs.records(day), *views])
-    # so small a shop has fewer events than a share needs, and its model is of yesterday
-    file.write_text(f"{SETTINGS}\n[drift]\nmin_events = 100\nmin_days_between = 1\n")
+    # so small a shop has fewer events than a share needs; and at once, what else takes a week
+    file.write_text(f"{SETTINGS}\n[drift]\nmin_events = 100\nlasting_days = 0\nmin_days_between = 1\n")
     before = len(story.messages)
     said = story.night(39)
     file.write_text(SETTINGS)
     require(said == "success", f"the night is published, not: {said}")
     require(story.readers_see() == 39, "readers see the night")
     runs = [
-        run
-        for run in story.api.runs_of_type(WEEKLY, "operator_triggered")
-        if run["dag_run_id"].startswith(by_drift(""))
+        run for run in story.api.runs_of_type(WEEKLY, "operator_triggered") if run["dag_run_id"].startswith(AFTER_DRIFT)
     ]
     require([run["state"] for run in runs] == ["success"], "one fine-tuning was started by it, and has ended well")
     made = str(registry.model_with(story.settings, registry.CHALLENGER))
-    require(made.startswith(str(logs.day(40))), "its model knows the night")
+    require(made.startswith(str(logs.day(40))), "its model is as of the day after the night")
     return _one(story, "drift", before)
 
 
@@ -312,7 +310,7 @@ SCENARIOS = (
     Scenario("Hostile files", "a repeated header, odd names, NaN, year 9999, long ids, a line of 50 MB", hostile),
     Scenario("The same event in two days", "the 37th repeats the 36th, which is delivered anew, halved", repeated),
     Scenario("A new model and catalogue", "a model as of the 38th is promoted, the catalogue changes", newer_model),
-    Scenario("A backfill from the UI", "the 31st and the 32nd again, three at once", backfilled),
+    Scenario("A backfill from the UI", "the 31st to the 33rd again, all at once", backfilled),
     Scenario("A night older than all models", "the 26th, of which there was no model", before_any_model),
     Scenario("A held night", "the audit finds fault with the lists of the 39th", held),
     Scenario("A killed job", "the gate of the 39th is killed", killed),

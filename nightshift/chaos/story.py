@@ -45,7 +45,7 @@ SETTINGS = f"""
 [delivery]
 complete_when = "success_file"
 alert_after_minutes = 0
-poll_seconds = 2
+poll_seconds = 5
 [spark]
 master = "local[1]"
 shuffle_partitions = 2

@@ -26,6 +26,9 @@ MEASURES = (BEHAVIOURS, NEW_ITEMS, NEW_USERS, *ATTRIBUTES, VOLUME, VOLUME_OF_NIG
 FLOOR = 1e-4
 """Share that an empty bin counts as, so that a value that comes or goes moves the index without making it infinite."""
 
+OPEN_DAYS, USUAL_EVENTS = 4, 100
+"""A volume needs so many days with events, and so many events that the training had on such days: else it is noise."""
+
 OTHERS, NO_VALUE = "all other values", "no value"
 """How the bin of the rest and that of a missing attribute are called."""
 
@@ -161,7 +164,11 @@ def _volumes(week: Week, profile: Profile, settings: Drift) -> Iterator[Measure]
     bound = settings.max_volume_factor
     usual = {day: profile.weekdays[day.weekday()] for day in week.days}
     known = {day: median for day, median in usual.items() if median is not None}
-    yield volume_factor(VOLUME, sum(known.values()), sum(week.days[day] for day in known), bound)
+    if len(known) < OPEN_DAYS or sum(known.values()) < USUAL_EVENTS:
+        usually = f"{len(known)} days with events, usually {sum(known.values()):,.0f} on such days"
+        yield Measure(VOLUME, bound=bound, note=f"{usually}, are fewer than {OPEN_DAYS} and {USUAL_EVENTS}")
+    else:
+        yield volume_factor(VOLUME, sum(known.values()), sum(week.days[day] for day in known), bound)
     of_night = known.get(week.night, 0.0)
     yield volume_factor(VOLUME_OF_NIGHT, of_night, week.days.get(week.night, 0), None, f"{week.night:%A}")
 

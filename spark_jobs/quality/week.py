@@ -1,12 +1,13 @@
-"""The events of the seven days that end with a night, counted batch by batch: no more than the counts is in memory."""
+"""The events of the seven days that end with a night, counted while they are read: in memory are the counts alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import pyarrow as pa
 import pyarrow.dataset as pads
+from pyarrow import acero
 
 from contracts import catalogue, lake
 from contracts.catalogue import Edition
@@ -18,8 +19,8 @@ from models.catalogue import ATTRIBUTES
 from models.profile import WEEK
 from spark_jobs.quality.drift import Week
 
-EVENTS_OF_EACH = "count_all"
-"""How Arrow calls the number of a group's rows."""
+EVENTS_OF_EACH = "events"
+"""Column with the number of a group's events."""
 
 GROUPS = ((C.DS, C.BEHAVIOUR), (C.ITEM_ID,), (C.USER_ID,))
 """What is counted."""
@@ -32,7 +33,8 @@ def week(settings: Settings, night: date) -> Week:
         InputError: there are no events at all.
     """
     days = Interval(night - timedelta(days=WEEK - 1), night + timedelta(days=1))
-    by_day, by_item, by_user = _counted(settings, days)
+    data, where = lake.dataset(settings, EVENTS), days.covers(pads.field(C.DS))
+    by_day, by_item, by_user = (_counted(data, where, names) for names in GROUPS)
     return Week(
         night,
         *_sums(by_day),
@@ -44,22 +46,20 @@ def week(settings: Settings, night: date) -> Week:
     )
 
 
-def _counted(settings: Settings, days: Interval) -> list[pa.Table]:
-    """Number of events by each of `GROUPS`."""
-    columns = [C.DS, C.BEHAVIOUR, C.ITEM_ID, C.USER_ID]
-    data = lake.dataset(settings, EVENTS)
-    parts: list[list[pa.Table]] = [[] for _ in GROUPS]
-    for batch in data.to_batches(columns=columns, filter=days.covers(pads.field(C.DS))):
-        rows = pa.Table.from_batches([batch])
-        for names, counted in zip(GROUPS, parts, strict=True):
-            counted.append(rows.group_by(list(names)).aggregate([([], EVENTS_OF_EACH)]))
-    made = []
-    for names, counted in zip(GROUPS, parts, strict=True):
-        empty = pa.schema([*(data.schema.field(name) for name in names), (EVENTS_OF_EACH, pa.int64())])
-        whole = pa.concat_tables([empty.empty_table(), *(each.select(empty.names).cast(empty) for each in counted)])
-        summed = whole.group_by(list(names)).aggregate([(EVENTS_OF_EACH, "sum")])
-        made.append(summed.rename_columns({f"{EVENTS_OF_EACH}_sum": EVENTS_OF_EACH}))
-    return made
+def _counted(data: pads.Dataset, where: pads.Expression, names: Sequence[str]) -> pa.Table:
+    """Number of events by ``names``."""
+    plan = acero.Declaration.from_sequence(
+        [
+            acero.Declaration("scan", acero.ScanNodeOptions(data, columns=list(names), filter=where)),
+            # a scan filters whole files only
+            acero.Declaration("filter", acero.FilterNodeOptions(where)),
+            acero.Declaration(
+                "aggregate",
+                acero.AggregateNodeOptions([([], "hash_count_all", None, EVENTS_OF_EACH)], keys=list(names)),
+            ),
+        ]
+    )
+    return plan.to_table()
 
 
 def _sums(by_day: pa.Table) -> tuple[dict[date, int], dict[str, int]]:

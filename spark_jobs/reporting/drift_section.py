@@ -39,6 +39,7 @@ class DriftSection:
     rows: list[tuple[str, str, str, str, str]]  # title, what has moved, value, bound, state
     model_id: str
     decision: str
+    other_run: str | None  # which measured, if not the one whose publication the page shows
     trends: list[tuple[str, Markup]]
 
 
@@ -54,6 +55,7 @@ def section(settings: Settings, night: NightTables) -> DriftSection | None:
         [_shown(measure_of(row)) for row in own],
         own[0][C.MODEL_ID],
         own[0][C.DECISION],
+        own[0][C.RUN_ID] if night.own and night.own[C.RUN_ID] != own[0][C.RUN_ID] else None,
         [(title, plot) for title, names in PLOTS if (plot := _trend(title, names, rows))],
     )
 

@@ -49,6 +49,13 @@ def test_without_drift_nothing_starts_not_even_the_task(environ: dict[str, str],
     assert (state, tasks["start_fine_tuning"], tasks["write_report"], asked) == ("success", "skipped", "success", [])
 
 
+def test_a_fine_tuning_that_cannot_start_is_red_and_the_night_a_success(
+    environ: dict[str, str], airflow_database: Path
+) -> None:
+    state, tasks, asked = end_of_night(environ, airflow_database, 7, drifted=True, starts="no_such_dag")
+    assert (state, tasks["start_fine_tuning"], asked) == ("success", "failed", [])
+
+
 def test_a_measure_that_fails_is_red_and_the_night_a_success(environ: dict[str, str], airflow_database: Path) -> None:
     state, tasks, asked = end_of_night(environ, airflow_database, 4, measure=65, drifted=True)
     assert tasks == {
@@ -56,6 +63,7 @@ def test_a_measure_that_fails_is_red_and_the_night_a_success(environ: dict[str, 
         "publish": "success",
         "write_report": "success",
         "start_fine_tuning": "skipped",
+        "drift_done": "success",
     }
     assert (state, asked) == ("success", [])
 

@@ -36,7 +36,7 @@ PROFILE = Profile(
     40,
     {"view": 30, "purchase": 10},
     dict.fromkeys(("department", "category", "product_type", "brand"), BRANDS),
-    (2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 4.0),
+    (20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 40.0),
     0.1,
     0.25,
     KnownIds.of(["i1", "i2"]),
@@ -106,21 +106,33 @@ def test_a_volume_drifts_both_ways(now: float, value: float, drifted: bool) -> N
     assert (measure.value, measure.drifted) == (value, drifted)
 
 
+def test_a_volume_of_few_days_or_events_is_noise() -> None:
+    many, few = (replace(PROFILE, weekdays=(events,) * 7) for events in (100.0, 10.0))
+    days = [NIGHT - timedelta(days=n) for n in range(7)]
+    for week, profile in ((dict.fromkeys(days[:3], 300), many), (dict.fromkeys(days, 300), few)):
+        found = {each.measure: each for each in measures(replace(WEEK, days=week), profile, SMALL)}
+        assert found["volume"].value is None
+        assert "are fewer than 4 and 100" in (found["volume"].note or "")
+    # it is what was usual that has to be enough: few events are a drift, not noise
+    found = {each.measure: each for each in measures(replace(WEEK, days=dict.fromkeys(days, 2)), many, SMALL)}
+    assert (found["volume"].value, found["volume"].drifted) == (50, True)
+
+
 def test_the_week_as_a_whole() -> None:
     found = {each.measure: each for each in measures(WEEK, PROFILE, SMALL)}
     assert tuple(found) == MEASURES
     assert found["behaviours"].value == pytest.approx(abs(10 / 14 - 30 / 40))
     assert found["new_items"].value == pytest.approx(2 / 14 - 0.1)
     assert found["new_users"] == Measure("new_users", 0.25, 0.15, None, 0.25, 0.5)
-    assert (found["volume"].before, found["volume"].now) == (16, 14)
-    assert found["volume_of_night"] == Measure("volume_of_night", 1.0, None, "Saturday", 2.0, 2)
+    assert (found["volume"].before, found["volume"].now) == (160, 14)
+    assert found["volume_of_night"] == Measure("volume_of_night", 10.0, None, "Saturday", 20.0, 2)
     assert in_words(found["new_users"]) == "events of new users 25.0 points (25.0% → 50.0%, bound 15.0 points)"
 
 
 def test_a_closed_day_is_no_fall_of_the_volume() -> None:
     closed = replace(WEEK, days={day: 2 for day in WEEK.days if day != NIGHT})
     found = {each.measure: each for each in measures(closed, PROFILE, SMALL)}
-    assert (found["volume"].before, found["volume"].now) == (14, 12)
+    assert (found["volume"].before, found["volume"].now) == (140, 12)
     assert found["volume_of_night"].value is None
 
 

@@ -51,10 +51,10 @@ def add_model(lake_: ArrowLake, name: str = MODEL, *, with_profile: bool = True)
     return folder
 
 
-def events_of(days: int, *behaviours: str) -> list[dict[str, Any]]:
-    """Everybody does these things with both items on each of the last days."""
+def events_of(days: int, *behaviours: str, until: int = 40) -> list[dict[str, Any]]:
+    """Everybody does these things with both items on each of the days up to ``until`` days after `NIGHT`."""
     return [
-        event(user, thing, noon(NIGHT + timedelta(days=2 - ago)), behaviour, event_id=f"{user}{thing}{ago}{n}")
+        event(user, thing, noon(NIGHT + timedelta(days=until - ago)), behaviour, event_id=f"{user}{thing}{ago}{n}")
         for user in USERS
         for thing in ITEM_IDS
         for ago in range(days)
@@ -66,59 +66,98 @@ def events_of(days: int, *behaviours: str) -> list[dict[str, Any]]:
 def shop(arrow_lake: ArrowLake) -> ArrowLake:
     kinds: dict[str, Any] = {"department": "food", "brand": "ours"}
     arrow_lake.write(ITEMS, [item("a", category="x", **kinds), item("b", category="y", **kinds)])
-    arrow_lake.write(EVENTS, events_of(9, "view", "view", "view", "purchase"))
+    arrow_lake.write(EVENTS, events_of(50, "view", "view", "view", "purchase"))
     add_model(arrow_lake)
     settings = arrow_lake.settings.model_copy(update={"drift": Drift(max_volume_factor=3)})
     return replace(arrow_lake, settings=settings)
 
 
-def measured(shop: ArrowLake, night: date = NIGHT, model: str = MODEL, **changes: Any) -> bool:
+def measured(
+    shop: ArrowLake, night: date = NIGHT, model: str = MODEL, *, backfill: bool = False, **changes: Any
+) -> bool:
     drift = shop.settings.drift.model_copy(update=changes)
-    return run(shop.settings.model_copy(update={"drift": drift}), Arguments(ds=night, run_id=f"r-{night}", model=model))
+    settings = shop.settings.model_copy(update={"drift": drift})
+    return run(settings, Arguments(ds=night, run_id=f"r-{night}", model=model, backfill=backfill))
+
+
+def nights_that_ask(shop: ArrowLake, first: int, end: int) -> list[date]:
+    """Measures the nights so many days after `NIGHT`, publishes them, and gives those that ask for a fine-tuning."""
+    asked = []
+    for night in [NIGHT + timedelta(days=n) for n in range(first, end)]:
+        if measured(shop, night):
+            asked.append(night)
+        shop.write(PUBLICATIONS, [publication(NIGHT + timedelta(days=n)) for n in range((night - NIGHT).days + 1)])
+    return asked
 
 
 def rows_of(shop: ArrowLake, night: date = NIGHT) -> dict[str, dict[str, Any]]:
     return {row["measure"]: row for row in lake.rows(shop.settings, DRIFT_RESULTS, {"ds": night})}
 
 
-def test_a_share_that_jumps_asks_for_a_fine_tuning_once(
+def test_a_share_that_jumps_is_told_at_once_and_asks_for_a_fine_tuning_once_it_has_lasted(
     shop: ArrowLake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(RESULT_FILE, str(tmp_path / "result.json"))
-    assert measured(shop)
-    assert json.loads((tmp_path / "result.json").read_text()) == {"drifted": True}
+    assert not measured(shop)
     rows = rows_of(shop)
-    drifted = [name for name, row in rows.items() if row["drifted"]]
-    assert drifted == ["behaviours"]
+    assert [name for name, row in rows.items() if row["drifted"]] == ["behaviours"]
     jumped = rows["behaviours"]
     assert (jumped["name"], jumped["before"], jumped["now"], jumped["value"]) == ("purchase", 0.5, 0.25, 0.25)
-    assert {row["decision"] for row in rows.values()} == {
-        "A fine-tuning as of 2017-12-24 starts as soon as the night is published."
-    }
+    waits = "No fine-tuning: one starts if this lasts until 2017-12-30 ([drift] lasting_days)."
+    assert {row["decision"] for row in rows.values()} == {waits}
     (told,) = notices.of_run(shop.settings, f"r-{NIGHT}")
     assert told.notice.kind == "drift"
     assert "share of a behaviour 25.0 points (purchase 50.0% → 25.0%, bound 10.0 points)" in told.notice.what
 
-    next_night = NIGHT + timedelta(days=1)
-    assert not measured(shop, next_night)
+    # the first one whose training has days of it, and no other: its training would learn no more
+    assert nights_that_ask(shop, 0, 25) == [NIGHT + timedelta(days=7)]
     assert json.loads((tmp_path / "result.json").read_text()) == {"drifted": False}
-    row = rows_of(shop, next_night)["behaviours"]
-    assert (row["drifted"], row["asked"]) == (True, False)
-    assert row["decision"] == "No fine-tuning: the last one is as of 2017-12-24, and [drift] min_days_between is 3."
-    # nothing has come of it yet that people do not know
-    assert notices.of_run(shop.settings, f"r-{next_night}") == []
+    assert notices.nights(shop.settings) == [NIGHT, NIGHT + timedelta(days=7)]
+    assert rows_of(shop, NIGHT + timedelta(days=24))["behaviours"]["decision"] == (
+        "No fine-tuning: that as of 2017-12-31 was trained on days that have drifted since 2017-12-23, whether it won "
+        "or not."
+    )
 
 
-def test_the_same_night_again_gives_the_same_rows(shop: ArrowLake) -> None:
-    assert measured(shop)
+def test_drift_that_ends_and_comes_again_asks_again(shop: ArrowLake) -> None:
+    assert nights_that_ask(shop, 0, 8) == [NIGHT + timedelta(days=7)]
+    rows = lake.rows(shop.settings, EVENTS)
+    shop.write(EVENTS, events_of(50, "view", "purchase"))
+    assert nights_that_ask(shop, 8, 9) == []
+    shop.write(EVENTS, rows)
+    assert nights_that_ask(shop, 9, 20) == [NIGHT + timedelta(days=16)]
+
+
+def test_another_drift_does_not_wait_for_the_first_one_to_end(shop: ArrowLake) -> None:
+    assert nights_that_ask(shop, 0, 8) == [NIGHT + timedelta(days=7)]
+    shop.write(ITEMS, [item("a", category="z"), item("b", category="z")])
+    assert nights_that_ask(shop, 8, 20) == [NIGHT + timedelta(days=15)]
+
+
+def test_a_night_that_was_held_has_started_nothing(shop: ArrowLake) -> None:
+    assert measured(shop, lasting_days=0)
+    shop.write(PUBLICATIONS, [publication(NIGHT, status="held")])
+    assert measured(shop, NIGHT + timedelta(days=1), lasting_days=0)
+
+
+def test_the_answer_is_the_same_once_the_model_is_made(shop: ArrowLake) -> None:
+    assert measured(shop, lasting_days=0)
     first = rows_of(shop)
-    assert measured(shop)
+    add_model(shop, f"{NIGHT + timedelta(days=1)}-0a1b2c3d")
+    add_model(shop, "2099-01-01-0a1b2c3d")
+    assert measured(shop, lasting_days=0)
     assert rows_of(shop) == first
+    assert len(notices.of_run(shop.settings, f"r-{NIGHT}")) == 1
     assert len(first) == 9
 
 
+def test_a_backfill_asks_for_nothing(shop: ArrowLake) -> None:
+    assert not measured(shop, backfill=True, lasting_days=0)
+    assert rows_of(shop)["behaviours"]["decision"] == "No fine-tuning: a backfill trains nothing."
+
+
 def test_a_night_like_its_training_asks_for_nothing(shop: ArrowLake) -> None:
-    shop.write(EVENTS, events_of(9, "view", "purchase", "view", "purchase"))
+    shop.write(EVENTS, events_of(50, "view", "purchase", "view", "purchase"))
     assert not measured(shop)
     rows = rows_of(shop)
     values = {name: row["value"] for name, row in rows.items()}
@@ -136,10 +175,10 @@ def test_only_told_where_the_settings_say_so(shop: ArrowLake) -> None:
 
 def test_a_night_of_the_past_asks_for_nothing(shop: ArrowLake) -> None:
     shop.write(PUBLICATIONS, [publication(NIGHT, status="held"), publication(NIGHT + timedelta(days=1))])
-    assert not measured(shop)
+    assert not measured(shop, lasting_days=0)
     assert "2017-12-24 is published already" in rows_of(shop)["behaviours"]["decision"]
     shop.write(PUBLICATIONS, [publication(NIGHT), publication(NIGHT + timedelta(days=1), status="held")])
-    assert measured(shop)
+    assert measured(shop, lasting_days=0)
 
 
 def test_a_model_that_knows_later_events_asks_for_nothing(shop: ArrowLake) -> None:
@@ -151,9 +190,9 @@ def test_a_model_that_knows_later_events_asks_for_nothing(shop: ArrowLake) -> No
 
 def test_a_fine_tuning_that_did_not_win_counts_too(shop: ArrowLake) -> None:
     add_model(shop, f"{NIGHT}-11111111")
-    assert not measured(shop)
+    assert not measured(shop, lasting_days=0)
     assert "the last one is as of 2017-12-23" in rows_of(shop)["behaviours"]["decision"]
-    assert measured(shop, NIGHT + timedelta(days=2))
+    assert measured(shop, NIGHT + timedelta(days=6), lasting_days=0)
 
 
 def test_a_model_of_before_profiles_measures_nothing_and_fails_nothing(shop: ArrowLake) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
 import wiring.jobs
@@ -22,7 +23,7 @@ with DAG(
     "drifting",
     start_date=START,
     schedule=None,
-    params={"measure": 0, "publish": 0, "drifted": False},
+    params={"measure": 0, "publish": 0, "drifted": False, "starts": "asked_for"},
     default_args={"retries": 0, "execution_timeout": timedelta(minutes=1)},
 ):
     measure_drift = AskingJob(
@@ -38,12 +39,13 @@ with DAG(
         task_id="start_fine_tuning",
         asked_by="measure_drift",
         after="publish",
-        trigger_dag_id="asked_for",
+        trigger_dag_id="{{ params.starts }}",
         trigger_run_id="drift-{{ run_id }}",
-        reset_dag_run=True,
+        skip_when_already_exists=True,
         conf={"as_of": "2017-01-02"},
         trigger_rule=TriggerRule.NONE_SKIPPED,
     )
+    drift_done = EmptyOperator(task_id="drift_done", trigger_rule=TriggerRule.ALL_DONE)
 
-    publish >> write_report >> start_fine_tuning
+    publish >> write_report >> start_fine_tuning >> drift_done
     measure_drift >> [write_report, start_fine_tuning]
