@@ -32,6 +32,17 @@ LONGEST = 300
 
 HEAD = ("what went wrong", "what was done", "what the night said", "readers saw", "raw = clean + rejected + duplicates")
 
+PAGE = """# Nights that go wrong
+
+`make chaos-data` replays each of these on generated logs of 40 days, through the real scheduler, and checks what is
+promised. It printed this table:
+
+{table}
+`make test` keeps a fast selection: `tests/spark/test_intake.py` and `test_hostile_files.py` (days, files, kills),
+`tests/dags/test_waiting.py`, `test_alerts.py` and `test_drift.py` (the scheduler), `tests/unit/test_gaps.py`.
+"""
+"""The page of the docs."""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -76,7 +87,7 @@ def run(settings: Settings, arguments: Arguments) -> None:
     table = markdown([each.cells for each in outcomes])
     print(f"\n{table}", flush=True)
     if arguments.docs:
-        write_atomically(arguments.docs, page(table))
+        write_atomically(arguments.docs, PAGE.format(table=table))
     broken = [each for each in outcomes if not each.kept]
     if broken:
         print(f"{len(broken)} of {len(outcomes)} broke a promise: {', '.join(e.scenario.title for e in broken)}.")
@@ -119,14 +130,6 @@ def markdown(rows: list[tuple[str, ...]]) -> str:
     """A table."""
     lines = [HEAD, ("---",) * len(HEAD), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
-
-
-def page(table: str) -> str:
-    """The page of the docs."""
-    return (
-        "# Nights that go wrong\n\n`make chaos-data` replays each of these on generated logs of 40 days, through the "
-        "real scheduler, and checks what is promised. It printed this table:\n\n" + table
-    )
 
 
 if __name__ == "__main__":
