@@ -11,6 +11,7 @@ import jinja2
 
 from contracts import lake
 from contracts.columns import Columns as C
+from contracts.notices import Notice, of_night
 from contracts.settings import Settings
 from contracts.states import PUBLISHED, newest
 from contracts.tables import PUBLICATIONS
@@ -31,6 +32,7 @@ def night_page(settings: Settings, night: NightTables, judged: Sequence[Hindsigh
         "run_id": night.run_id,
         "night": night,
         "verdict": verdict(night),
+        "notices": notices(settings, night.ds),
         "counts": night.counts.get(night.ds),
         "changes": changes.changes(night),
         "suites": quality.expectations(night),
@@ -45,6 +47,11 @@ def night_page(settings: Settings, night: NightTables, judged: Sequence[Hindsigh
         "versions": sorted(own[C.TABLE_VERSIONS].items()) if own else [],
     }
     return _render("report.html.j2", values)
+
+
+def notices(settings: Settings, ds: date) -> list[Notice]:
+    """What people were told of the night, by any of its runs, oldest first; the same thing once."""
+    return list(dict.fromkeys(each.notice for each in of_night(settings, ds)))
 
 
 def index_page(settings: Settings) -> str:

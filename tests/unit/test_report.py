@@ -12,6 +12,7 @@ import pytest
 
 from contracts import lake
 from contracts.cli import Night
+from contracts.notices import Notice, tell
 from contracts.tables import (
     DRIFT_RESULTS,
     EVENTS,
@@ -305,3 +306,14 @@ def test_changes_compare_with_the_last_published_night(shop: ArrowLake) -> None:
     assert by_name["users with a list"].change == "+0 (+0.0%)"
     assert by_name["from repeat"] == Change("from repeat", "75.0%", "75.0%", "+0.0 points")
     assert by_name["from match"].now == "not known"
+
+
+def test_what_people_were_told_stands_on_the_page_once_and_escaped(shop: ArrowLake) -> None:
+    assert "Notices</h2>" not in written(shop)
+    for run_id in ("r0", "r1"):
+        tell(shop.settings, run_id, Notice("late_files", NIGHT, f"1 file came later: {EVIL}", "Deliver it whole."))
+    tell(shop.settings, "r1", Notice("hole", BEFORE, "Of another night.", "Nothing."))
+    page = written(shop)
+    assert page.count("1 file came later: &lt;script&gt;alert(1)&lt;/script&gt;") == 1
+    assert "late files</span>" in page
+    assert "Of another night." not in page
