@@ -74,14 +74,11 @@ def run(settings: Settings, arguments: Arguments) -> None:
     Raises:
         NightshiftError: the home could not be prepared, or Airflow did not start.
     """
-    outer = environment(settings, {})
     own = own_home(settings)
     logs = Logs(own.landing, datetime.now(UTC).date())
     print(f"{len(SCENARIOS)} scenarios on the days {logs.day(1)} … {logs.day(DAYS)}, in {own.home}", flush=True)
     prepare(own)
-    # make runs this with the environment of the outer home
-    base = {name: value for name, value in os.environ.items() if outer.get(name) != value}
-    os.environ.update(environment(own, base))
+    os.environ.update(environment(own, os.environ))
     with told(own, logs) as story:
         outcomes = [outcome(story, scenario) for scenario in SCENARIOS]
     table = markdown([each.cells for each in outcomes])
@@ -96,11 +93,15 @@ def run(settings: Settings, arguments: Arguments) -> None:
 
 
 def own_home(settings: Settings) -> Settings:
-    """The empty home of the story, below the outer one."""
+    """The empty home of the story, below the outer one; takes the outer one's Airflow out of this process."""
     home = settings.home / "chaos"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     (home / "nightshift.toml").write_text(SETTINGS)
+    # make runs this with the outer home's environment, which names its database and logs
+    for name, value in environment(settings, {}).items():
+        if os.environ.get(name) == value:
+            del os.environ[name]
     os.environ["NIGHTSHIFT_HOME"] = str(home)
     return load_settings()
 
