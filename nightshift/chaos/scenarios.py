@@ -156,7 +156,7 @@ def repeated(story: Story) -> str:
     # of the hostile files some were events of their own
     require(len(lost) <= 4, f"no event that the 37th has too is lost, but {len(lost)} are")
     require(story.readers_see() == 37, "readers see the night")
-    return f"events of the two days before and after: {len(ids)}, {len(_ids(story))}"
+    return f"published; {len(ids)} events of the two days, each once; {len(_ids(story))} after the new delivery"
 
 
 def newer_model(story: Story) -> str:
@@ -327,7 +327,7 @@ def _one(story: Story, kind: str, before: int) -> str:
 
 
 def _ids(story: Story) -> set[str]:
-    """Ids of the events of the 35th and after."""
+    """Ids of the events of the 36th and after."""
     import pyarrow.dataset as pads
 
     rows = lake.arrow(story.settings, EVENTS, [C.EVENT_ID], pads.field(C.DS) >= story.logs.day(36))
