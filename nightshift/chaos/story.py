@@ -45,6 +45,7 @@ SETTINGS = f"""
 [delivery]
 complete_when = "success_file"
 alert_after_minutes = 0
+give_up_after_minutes = 10000
 poll_seconds = 5
 [spark]
 master = "local[1]"
@@ -54,7 +55,7 @@ driver_memory = "1g"
 [scoring]
 n = 10
 {NEXT_TO_NO_TRAINING}"""
-"""A delivery is complete when `_SUCCESS` is there, and a night that waits tells of it at once."""
+"""A delivery is complete when `_SUCCESS` is there; a night tells at once that it waits, and waits at any time of the day."""
 
 
 class Broken(Exception):
