@@ -55,7 +55,7 @@ driver_memory = "1g"
 [scoring]
 n = 10
 {NEXT_TO_NO_TRAINING}"""
-"""A delivery is complete when `_SUCCESS` is there; a night tells at once that it waits, and waits at any time of the day."""
+"""A delivery is complete when `_SUCCESS` is there; a night tells at once that it waits, at any time of the day."""
 
 
 class Broken(Exception):

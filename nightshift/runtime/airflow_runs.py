@@ -171,7 +171,8 @@ class Progress:
         """Takes in what happened since the last look; whether all tasks have ended."""
         tasks = self._api.tasks(dag_id, run_id)
         for task in sorted(tasks, key=lambda task: task["start_date"] or ""):
-            if not task["start_date"]:
+            # a task that only orders others does nothing: it is neither shown nor counted
+            if not task["start_date"] or task["operator"] == "EmptyOperator":
                 continue
             if task["task_id"] == WEEKLY and dag_id != WEEKLY:
                 self.look(WEEKLY, f"{FOR_A_NIGHT}{run_id}")

@@ -33,8 +33,15 @@ class Told(Api):
         return "failed" if any(task["state"] == "failed" for task in self.tasks(dag_id, run_id)) else "success"
 
 
-def task(task_id: str, state: str | None, start: str | None = "12:00", duration: float | None = 1.5) -> dict[str, Any]:
-    return {"task_id": task_id, "state": state, "start_date": start, "duration": duration, "try_number": 1}
+def task(
+    task_id: str,
+    state: str | None,
+    start: str | None = "12:00",
+    duration: float | None = 1.5,
+    operator: str = "SparkJob",
+) -> dict[str, Any]:
+    made = {"task_id": task_id, "state": state, "start_date": start, "duration": duration, "try_number": 1}
+    return made | {"operator": operator}
 
 
 def log(settings: Settings, dag_id: str, run_id: str, task_id: str, *events: str, end: str = "\n") -> Path:
@@ -59,7 +66,10 @@ def test_each_task_is_shown_once_with_those_of_the_run_that_it_triggered(
 ) -> None:
     copy = io.StringIO()
     api = Told({
-        RUN: [task("land_events", "success"), task(WEEKLY, "running"), task("publish", None, None)],
+        RUN: [
+            task("land_events", "success"), task(WEEKLY, "running"), task("publish", None, None),
+            task("drift_done", "success", "12:03", operator="EmptyOperator"),
+        ],
         f"{FOR_A_NIGHT}{RUN}": [task("evaluate", "failed", "12:01", None)],
     })  # fmt: skip
     progress = Progress(settings, api, copy)
