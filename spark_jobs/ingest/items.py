@@ -18,7 +18,7 @@ import pyarrow.dataset as pads
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from contracts import catalogue, lake
+from contracts import catalogue, intake, lake
 from contracts.catalogue import Edition
 from contracts.cli import log
 from contracts.columns import Columns as C
@@ -92,21 +92,21 @@ def day_to_write(settings: Settings, interval: Interval, told: date | None, made
     """The day of which a run writes its catalogue; None where what the table has is to stay.
 
     That is the day ``told`` by the catalogue's path. One without a day is of the time of the run: it becomes the
-    night's if no later night has one, and leaves the past as it was.
+    night's if no later night was taken in, and leaves the past as it was.
     """
-    night = interval.ds
-    there = sorted(day for day, kinds in catalogue.days(settings).items() if True in kinds)
-    before = [day for day in there if day <= night]
-    if told is None and before and before[-1] != there[-1]:
-        log.info("Catalogue: it tells no day, and later nights have one: that of %s stays.", before[-1])
+    night, known = interval.ds, catalogue.days(settings)
+    later = [day for day in (*known, *intake.accepted(settings)) if day > night]
+    if told is None and known and later:
+        log.info("Catalogue: it tells no day, and the night %s was taken in since: what there is stays.", max(later))
         return None
-    same = told if told is not None else max(before, default=None)
-    if same in there and made_from == _made_from(settings, same):
+    whole = [day for day, kinds in known.items() if True in kinds]
+    same = told if told is not None else max(whole, default=None)
+    if same in whole and made_from == _made_from(settings, same):
         log.info("Catalogue: unchanged since %s.", same)
         return None
     if told is not None:
         return told
-    return night if before else interval.start
+    return night if known else interval.start
 
 
 def _made_from(settings: Settings, day: date | None) -> str | None:
