@@ -94,7 +94,9 @@ class AsOf:
 class OneModel:
     """The model that is used."""
 
-    model: str | None = argument("model to use, a folder of models/ (the champion)", metavar="ID", default=None)
+    model: str | None = argument(
+        "model to use, a folder of models/ (the champion, or that of a night of the past)", metavar="ID", default=None
+    )
 
 
 def parser(doc: str | None, kind: type[Any]) -> argparse.ArgumentParser:

@@ -48,7 +48,7 @@ from contracts import tables
 from contracts.dag_runs import AFTER_DRIFT, FOR_A_NIGHT, NIGHTLY, WEEKLY
 from contracts.pools import write_pool
 from wiring.alerts import ALERTS
-from wiring.champion import MODEL, TASK, next_step
+from wiring.champion import EMBED, MODEL, TASK, next_step
 from wiring.drift import AskingJob, TriggerAsked
 from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
@@ -96,7 +96,7 @@ with DAG(
     choose_model = BranchPythonOperator(
         task_id=TASK,
         python_callable=next_step,
-        op_kwargs={"fine_tune": "fine_tune_model", "score": ["embed_items", "measure_drift"]},
+        op_kwargs={"fine_tune": "fine_tune_model", "score": [EMBED, "measure_drift"]},
     )
     fine_tune_model = TriggerDagRunOperator(
         task_id="fine_tune_model",
@@ -121,7 +121,7 @@ with DAG(
         execution_timeout=timedelta(minutes=30),
     )
     embed_items = SparkJob(
-        task_id="embed_items",
+        task_id=EMBED,
         job="embed_items",
         arguments=[*NIGHT, MODEL],
         pool=write_pool(tables.ITEM_VECTORS),

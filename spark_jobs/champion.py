@@ -9,8 +9,7 @@ A process of its own, because what knows the champion (MLflow) is too heavy to i
 
 from __future__ import annotations
 
-from contracts.cli import Night, log, main
-from contracts.model_ids import knows_later
+from contracts.cli import Night, main
 from contracts.settings import Settings
 from models.store.registry import model_of_night
 
@@ -21,10 +20,7 @@ def run(settings: Settings, arguments: Night) -> None:
     Raises:
         RegistryError: the registry could not be asked.
     """
-    end = arguments.interval.end
-    if model_id := model_of_night(settings, end):
-        if knows_later(model_id, end):
-            log.warning("No model was made from events before %s alone: %s knows later ones.", end, model_id)
+    if model_id := model_of_night(settings, arguments.interval.end):
         print(model_id)
 
 

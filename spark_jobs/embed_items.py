@@ -3,8 +3,11 @@
     python -m spark_jobs.embed_items --ds 2017-12-23
     python -m spark_jobs.embed_items --ds 2017-12-23 --model 2017-12-23-0a1b2c3d
 
-The texts of items with events were encoded by the training. Where nothing changed, no Spark session is started and,
-as torch and transformers take ten seconds to import, neither are they.
+Without a name the model is the one that the night uses: the champion, or of a night of the past that of its time.
+Gives `model_id` to Airflow, so that `score_users` takes the same.
+
+The texts of items with events were encoded by the training. Where nothing changed, no Spark session is started and, as
+torch and transformers take ten seconds to import, neither are they.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from contracts.catalogue import Edition
-from contracts.cli import Night, OneModel, log
+from contracts.cli import Night, OneModel, give_result, log
 from contracts.settings import Settings
 from models import artifact
 from models.store import registry
@@ -30,10 +33,11 @@ class Arguments(OneModel, Night):
 
 def nothing_is_stale(settings: Settings, arguments: Arguments) -> bool:
     """Whether all items have their vector of the model."""
-    folder = registry.chosen_folder(settings, arguments.model)
+    folder = registry.chosen_folder(settings, arguments.model, arguments.interval.end)
     if stale_items(settings, folder.name, Edition(arguments.ds)).num_rows:
         return False
     log.info("All items have their vector of model %s: nothing to embed.", folder.name)
+    give_result({"model_id": folder.name})
     return True
 
 
@@ -42,14 +46,16 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
 
     Raises:
         ModelError: there is no such model, or its folder is damaged.
+        RegistryError: no model was named, and the registry could not be asked.
     """
     begun = time.monotonic()
-    folder = registry.chosen_folder(settings, arguments.model)
+    folder = registry.chosen_folder(settings, arguments.model, arguments.interval.end)
     artifact.verify(folder)
     stale = stale_items(settings, folder.name, Edition(arguments.ds))
     log.info("Embedding %s items with model %s …", f"{stale.num_rows:,}", folder.name)
     embed(spark, settings, folder, stale)
     log.info("Embedded %s items in %.1f s.", f"{stale.num_rows:,}", time.monotonic() - begun)
+    give_result({"model_id": folder.name})
 
 
 if __name__ == "__main__":

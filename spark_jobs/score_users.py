@@ -3,7 +3,8 @@
     python -m spark_jobs.score_users --ds 2017-12-23 --run-id by-hand
     python -m spark_jobs.score_users --ds 2017-12-23 --model 2017-12-23-0a1b2c3d
 
-Only what was known when the night ended counts.
+Only what was known when the night ended counts. Without a name the model is the one that the night uses: the champion,
+or of a night of the past that of its time.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
 
     Raises:
         ModelError: there is no such model, it is damaged, or an item has no vector of it.
+        RegistryError: no model was named, and the registry could not be asked.
     """
     begun = time.monotonic()
     interval, targets = arguments.interval, settings.ingest.targets
-    model_folder = registry.chosen_folder(settings, arguments.model)
+    model_folder = registry.chosen_folder(settings, arguments.model, interval.end)
     events = lake.read(spark, settings, EVENTS)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         package = Path(scratch) / f"scoring-{model_folder.name}-{interval.ds}"

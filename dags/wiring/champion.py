@@ -14,12 +14,16 @@ from wiring.run import day
 log = logging.getLogger(__name__)
 
 MODULE = "spark_jobs.champion"
-TASK, KEY = "choose_model", "model_id"
+TASK, EMBED, KEY = "choose_model", "embed_items", "model_id"
 
-MODEL = f"{{% set id = ti.xcom_pull(task_ids='{TASK}', key='{KEY}') %}}{{{{ '--model=' ~ id if id else '' }}}}"
+MODEL = (
+    f"{{% set id = ti.xcom_pull(task_ids='{TASK}', key='{KEY}') or ti.xcom_pull(task_ids='{EMBED}', key='{KEY}') %}}"
+    "{{ '--model=' ~ id if id else '' }}"
+)
 """Argument of the jobs that use the model: the one that the night chose, even if another is promoted meanwhile.
 
-Nothing where the night had to fine-tune its first model: the jobs then ask for the champion themselves.
+Where the night had to fine-tune its first model, `choose_model` has chosen none: then `embed_items` asks for the model
+of the night by itself, and scoring takes what it has embedded with.
 """
 
 

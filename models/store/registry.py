@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contracts import model_ids
+from contracts.cli import log
 from contracts.errors import ModelError, RegistryError
 from contracts.settings import Settings, Training
 
@@ -191,7 +192,7 @@ def model_of_night(settings: Settings, end: date) -> str | None:
     """Id of the model that a night uses which ends where ``end`` begins; None where no model was promoted yet.
 
     The champion, or, if that knows events of ``end`` or later, the newest former champion that does not; the champion
-    all the same where there is none.
+    all the same where there is none, which the log says.
 
     Raises:
         RegistryError: the registry could not be asked.
@@ -204,8 +205,11 @@ def model_of_night(settings: Settings, end: date) -> str | None:
         versions = mlflow.search_model_versions(f"name = '{NAME}' and tags.{PROMOTED} = 'true'")
     known = [(str(each.tags["model_id"]), int(each.version)) for each in versions]
     then = [each for each in known if not model_ids.knows_later(each[0], end)]
+    if not then:
+        log.warning("No model was made from events before %s alone: %s knows later ones.", end, now)
+        return now
     # ids begin with their day
-    return max(then, key=lambda each: (each[0][: model_ids.LENGTH_OF_DAY], each[1]))[0] if then else now
+    return max(then, key=lambda each: (each[0][: model_ids.LENGTH_OF_DAY], each[1]))[0]
 
 
 def folder_of(settings: Settings, alias: str) -> Path:
@@ -223,13 +227,18 @@ def folder_of(settings: Settings, alias: str) -> Path:
     return settings.models / model_id
 
 
-def chosen_folder(settings: Settings, model_id: str | None) -> Path:
-    """Folder of the model ``model_id``; None stands for the champion. A model with an id is found without MLflow.
+def chosen_folder(settings: Settings, model_id: str | None, end: date | None = None) -> Path:
+    """Folder of the model ``model_id``. A model with an id is found without MLflow.
+
+    None stands for the model of the night that ends where ``end`` begins (`model_of_night`), and without ``end`` for
+    the champion.
 
     Raises:
         ModelError: there is no such model.
         RegistryError: the registry could not be asked for the champion.
     """
+    if model_id is None and end is not None:
+        model_id = model_of_night(settings, end)
     if model_id is None:
         return folder_of(settings, CHAMPION)
     folder = settings.models / model_id

@@ -51,9 +51,16 @@ def test_what_a_job_gives_goes_to_xcom_when_it_ends_well(outcomes: object, airfl
     given = {(task, key): json.loads(value) for task, key, value in rows if key in ("model_id", "versions")}
     assert given == {
         (task, key): value
-        for task in ("python_0", "spark_0", "one_day")
+        for task in ("python_0", "spark_0", "one_day", "embed_items", "score_users")
         for key, value in {"model_id": "2017-01-02-0", "versions": {"events": 3, "items": None}}.items()
     }
+
+
+def test_scoring_takes_the_model_of_the_embedding_where_the_night_chose_none(
+    run: subprocess.CompletedProcess[str],
+) -> None:
+    assert "working … --scored --model=2017-01-02-0 with" in run.stdout
+    assert "working …  with" in run.stdout  # embedding is told none
 
 
 def test_the_log_ends_with_the_jobs_error_line_and_no_traceback(run: subprocess.CompletedProcess[str]) -> None:

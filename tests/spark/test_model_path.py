@@ -22,7 +22,7 @@ from pyspark.sql import SparkSession
 
 from contracts import lake
 from contracts.catalogue import Edition
-from contracts.cli import AsOf
+from contracts.cli import RESULT_FILE, AsOf, read_result
 from contracts.errors import InputError, ModelError
 from contracts.settings import PROJECT, Candidates, Settings, Tower, Training, load_settings
 from contracts.tables import EVENTS, GAIN_OVER, ITEM_VECTORS, ITEMS, MODEL_EVALUATIONS, RECOMMENDATIONS, staging
@@ -463,3 +463,25 @@ def test_scoring_on_executors_of_their_own_gives_the_same(on_cluster: OnCluster)
     local, cluster = ([[item["item_id"] for item in row["items"]] for row in rows] for rows in on_cluster.lists)
     assert local
     assert cluster == local
+
+
+def test_a_night_that_is_told_no_model_uses_that_of_its_time(
+    tables: SparkLake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings, own = tables.settings, champion(tables.settings).name
+    mlflow = registry.client(settings)
+    registry.register(settings, mlflow, "2017-03-12-later", registry.start_run(mlflow, "later", settings.training, {}))
+    assert registry.promote(mlflow, "2017-03-12-later")
+    result = tmp_path / "result.json"
+    monkeypatch.setenv(RESULT_FILE, str(result))
+    try:
+        assert embed_items.nothing_is_stale(settings, embed_items.Arguments(ds=DS))
+        assert read_result(result) == {"model_id": own}
+        result.unlink()
+        embed_items.run(tables.spark, settings, embed_items.Arguments(ds=DS))
+        assert read_result(result) == {"model_id": own}
+        score(tables)
+        assert {row["model_id"] for row in staged(tables)} == {own}
+    finally:
+        (version,) = (each for each in mlflow.search_model_versions() if each.tags["model_id"] == own)
+        mlflow.set_registered_model_alias(registry.NAME, registry.CHAMPION, version.version)

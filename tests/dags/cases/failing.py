@@ -27,5 +27,8 @@ with DAG(
         wiring.jobs.PythonJob(task_id=f"python_{code}", module="spark_jobs.exits", arguments=[str(code), ""])
         # no task chose a model here: the last argument renders to nothing
         wiring.jobs.SparkJob(task_id=f"spark_{code}", job="exits", arguments=[str(code), *told, MODEL])
+    # a night that fine-tuned its first model: no task chose one, embedding asks for it
+    embed = wiring.jobs.SparkJob(task_id="embed_items", job="exits", arguments=["0", MODEL])
+    embed >> wiring.jobs.SparkJob(task_id="score_users", job="exits", arguments=["0", "--scored", MODEL])
     one_day = ["--start", "2017-01-01", "--end", "2017-01-02"]
     wiring.jobs.SparkJob(task_id="one_day", job="exits", arguments=["0", *one_day])
