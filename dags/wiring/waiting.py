@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -57,19 +58,27 @@ class LogsSensor(Sensor):
     """Waits until it is the night's turn, and the delivery of its day is complete by the rule in the settings.
 
     The nights of a backfill have their turn one after the other, however many of them Airflow's form starts at once:
-    each knows what the one before it has taken in.
+    each knows what the one before it has taken in. One whose predecessor cannot start, because later nights have all
+    places of the backfill, ends with an error: it would wait for ever.
 
     It is a success when the logs are there, and also when the time to wait for them is over, as that of an old night is
     from the start: what is missing, and what to do, the next task says.
     """
 
-    def _look(self, context: Context, *, late: bool = False) -> None:
-        """Looks at what has come; ``late`` if that was told before."""
+    def _look(self, context: Context, *, late: bool = False, stuck: str | None = None) -> None:
+        """Looks at what has come; ``late`` if that was told before, ``stuck`` is a run that could not start before."""
         settings = load_settings()
         if earlier := earlier_night(context):
-            self.log.info("%sits turn: %s goes before.", WAITS, earlier)
+            if earlier.is_stuck and earlier.run_id == stuck:
+                raise InputError(
+                    f"The run {stuck} of an earlier night goes before this one, and cannot start: it is queued, and "
+                    "later nights have all places of the backfill. When it has ended, clear this task. Backfill "
+                    'without "run backwards", and of nights that are cleared the earliest first.'
+                )
+            self.log.info("%sits turn: %s goes before.", WAITS, earlier.run_id)
             again = TimeDeltaTrigger(timedelta(seconds=settings.delivery.poll_seconds))
-            self.defer(trigger=again, method_name="look", kwargs={"late": late})
+            known = {"late": late, "stuck": earlier.run_id if earlier.is_stuck else None}
+            self.defer(trigger=again, method_name="look", kwargs=known)
         # not when Airflow loads the DAG: it reads files of many formats
         from nightshift.runtime.triggers import LogsComplete
         from spark_jobs.ingest.deliveries import delivery
@@ -97,15 +106,26 @@ class LogsSensor(Sensor):
         self.defer(trigger=trigger, method_name="look", kwargs={"late": late})
 
 
-def earlier_night(context: Context) -> str | None:
+@dataclass(frozen=True)
+class Earlier:
+    """The run of an earlier night, which goes before that of a backfill."""
+
+    run_id: str
+    is_stuck: bool  # it is queued, and no earlier one is under way that would leave its place to it
+
+
+def earlier_night(context: Context) -> Earlier | None:
     """Of a backfill's night, the run of an earlier one that has not ended; None where it is its turn.
 
     A scheduled night does not wait for a backfill, which can take all day.
     """
     if context["dag_run"].run_type != "backfill":
         return None
-    earlier = (context["ti"].get_previous_dagrun(state=state) for state in ("running", "queued"))
-    return next((run.run_id for run in earlier if run), None)
+    if running := context["ti"].get_previous_dagrun(state="running"):
+        return Earlier(running.run_id, is_stuck=False)
+    queued = context["ti"].get_previous_dagrun(state="queued")
+    # runs that are not of the backfill do not wait for its places
+    return Earlier(queued.run_id, is_stuck=queued.run_type == "backfill") if queued else None
 
 
 class NightSensor(Sensor):

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -175,12 +175,17 @@ NIGHT_BEFORE = date(2017, 12, 22)
 
 
 def looked(
-    environ: dict[str, str], kind: str, as_of: str = "", sensor: str = "NightSensor", ds: date = NIGHT_BEFORE
+    environ: dict[str, str],
+    kind: str,
+    as_of: str = "",
+    sensor: str = "NightSensor",
+    ds: date = NIGHT_BEFORE,
+    earlier: Sequence[dict[str, str]] = (),
 ) -> tuple[int, str]:
-    """Exit code and output of a sensor whose run's interval is the day ``ds``."""
+    """Exit code and output of a sensor whose interval is the day ``ds``; ``earlier`` has runs, for each look."""
     script = Path(__file__).parent / "cases" / "sensor.py"
     bounds = [str(moment) for moment in Interval.of_night(ds).bounds(UTC)]
-    command = [sys.executable, str(script), sensor, kind, *bounds, as_of]
+    command = [sys.executable, str(script), sensor, kind, *bounds, as_of, *map(json.dumps, earlier)]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
@@ -194,6 +199,39 @@ def test_an_old_night_does_not_wait_and_one_that_is_far_ahead_is_refused(
     code, told = looked(airflow_environ, "manual", sensor="LogsSensor", ds=date(2217, 12, 1))
     assert code == 65
     assert "ERROR: The night 2217-12-01 is still to come: its day ends at 2217-12-02 00:00 (UTC)." in told
+
+
+FIRST, OTHER = "backfill__2017-11-29", "backfill__2017-11-30"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "said"),
+    [
+        pytest.param(
+            [{"running": FIRST, "queued": OTHER}] * 3 + [{}], ["waits"] * 3 + ["goes on"], id="one goes before"
+        ),
+        pytest.param([{"queued": FIRST}, {"running": FIRST}, {}], ["waits", "waits", "goes on"], id="one that starts"),
+        pytest.param([{"queued": OTHER}, {"queued": FIRST}, {}], ["waits", "waits", "goes on"], id="another each time"),
+        pytest.param([{"queued": "manual__1"}] * 2 + [{}], ["waits", "waits", "goes on"], id="one that is not of it"),
+        pytest.param([{"queued": FIRST}] * 2, ["waits", "ERROR"], id="one that cannot start"),
+    ],
+)
+def test_a_night_of_a_backfill_waits_for_the_earlier_ones_unless_they_cannot_start(
+    settings: Settings, airflow_environ: dict[str, str], earlier: list[dict[str, str]], said: list[str]
+) -> None:
+    code, told = looked(airflow_environ, "backfill", sensor="LogsSensor", ds=date(2017, 12, 1), earlier=earlier)
+    assert [line for line in told.splitlines() if line in ("waits", "goes on")] == [
+        each for each in said if each != "ERROR"
+    ]
+    stops = f"ERROR: The run {FIRST} of an earlier night goes before this one, and cannot start: it is queued"
+    assert (code == 65, stops in told) == ("ERROR" in said,) * 2
+
+
+def test_a_scheduled_night_does_not_wait_for_a_backfill(settings: Settings, airflow_environ: dict[str, str]) -> None:
+    earlier = [{"running": FIRST}]
+    assert (
+        "goes on" in looked(airflow_environ, "scheduled", sensor="LogsSensor", ds=date(2017, 12, 1), earlier=earlier)[1]
+    )
 
 
 def take_in(settings: Settings, ds: date, *, success: bool = True) -> None:
