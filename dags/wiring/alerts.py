@@ -40,7 +40,10 @@ CALL_SECONDS = 8
 """How long a server may take to answer."""
 
 SEND_SECONDS = 12
-"""How long all channels may take together: less than the time after which Airflow ends the process."""
+"""How long all channels may take together."""
+
+TURN_SECONDS = 6
+"""How long to wait until others have sent. With the time for sending it is less than Airflow leaves the process."""
 
 BESIDE = ("measure_drift", "write_report", "start_fine_tuning")
 """Tasks of a night that its lists do not need: where one fails, the night goes on."""
@@ -93,18 +96,26 @@ CHANNELS: dict[str, Callable[[Connection, Message], BaseNotifier]] = {
 
 def failed(context: Context) -> None:
     """Sends why the task failed, and what else its run has to tell."""
-    with unobtrusive() as settings:
+    with unobtrusive():
+        settings = load_settings()
+        # before its turn: where that does not come, the notice waits for the next task that ends
         told = tell(settings, context["run_id"], failure(settings, context))
-        claim(told)
-        if not told_by_triggered(settings, context):
-            send(settings, context, told.notice)
-        send_waiting(settings, context)
+        failed_before = told.is_sent
+        if told_by_triggered(settings, context):
+            claim(told)
+            failed_before = False
+        with turn(settings):
+            if claim(told) or failed_before:
+                send(settings, context, told.notice)
+            send_waiting(settings, context)
 
 
 def ended(context: Context) -> None:
     """Sends what the task's jobs have left to tell."""
-    with unobtrusive() as settings:
-        send_waiting(settings, context)
+    with unobtrusive():
+        settings = load_settings()
+        with turn(settings):
+            send_waiting(settings, context)
 
 
 ALERTS: dict[str, Any] = {
@@ -117,9 +128,11 @@ ALERTS: dict[str, Any] = {
 
 def announce(context: Context, notice: Notice) -> None:
     """Sends a notice while its task runs, once in the run: late logs cannot wait for the end of their sensor."""
-    with unobtrusive() as settings:
+    with unobtrusive():
+        settings = load_settings()
         tell(settings, context["run_id"], notice)
-        send_waiting(settings, context)
+        with turn(settings):
+            send_waiting(settings, context)
 
 
 def failure(settings: Settings, context: Context) -> Notice:
@@ -235,16 +248,31 @@ def link(settings: Settings, context: Context, notice: Notice) -> str:
 
 
 @contextmanager
-def unobtrusive() -> Iterator[Settings]:
-    """The settings, for a block that must not disturb its task, whatever happens in it."""
-    from filelock import FileLock
+def turn(settings: Settings) -> Iterator[None]:
+    """A block that sends, while no other one does. Whoever stops Airflow waits for it (nightshift.runtime.services).
+
+    Raises:
+        TimeoutError: others take too long.
+    """
+    from filelock import FileLock, Timeout
 
     from nightshift.runtime.commands import lock_file
 
+    lock = FileLock(lock_file(settings, "alerts"))
     try:
-        settings = load_settings()
-        # whoever stops Airflow waits for this (nightshift.runtime.services)
-        with FileLock(lock_file(settings, "alerts"), timeout=SEND_SECONDS):
-            yield settings
+        lock.acquire(timeout=TURN_SECONDS)
+    except Timeout as error:
+        raise TimeoutError("another task is still sending. The next task of the run that ends sends it.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def unobtrusive() -> Iterator[None]:
+    """A block that must not disturb its task, whatever happens in it."""
+    try:
+        yield
     except Exception as error:
         log.warning("No alert: %s: %s", type(error).__name__, error)

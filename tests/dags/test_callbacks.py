@@ -1,0 +1,74 @@
+"""The callbacks of tasks, with a web server on this machine: what is sent, for which task, and when."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.dag_runs import NIGHTLY
+from contracts.notices import of_run
+from contracts.settings import PROJECT, Settings, load_settings
+from nightshift.runtime.environment import environment
+from tests.servers import Inbox, serving
+
+Call = dict[str, Any]
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    """The server."""
+    with serving() as inbox:
+        yield inbox
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Settings:
+    """An empty home."""
+    return load_settings({"NIGHTSHIFT_HOME": str(tmp_path), "NIGHTSHIFT_PROFILE": "demo"})
+
+
+@pytest.fixture
+def called(home: Settings, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Makes calls in a process of their own, and gives what that has logged."""
+    hook = {"conn_type": "http", "host": f"http://127.0.0.1:{inbox.http}/hook"}
+    monkeypatch.setenv("AIRFLOW_CONN_NIGHTSHIFT_WEBHOOK", json.dumps(hook))
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT / "dags"), prepend=os.pathsep)
+
+    def call(*calls: Call) -> str:
+        script = Path(__file__).parent / "cases" / "calling_back.py"
+        command = [sys.executable, str(script), *map(json.dumps, calls)]
+        done = subprocess.run(command, env=environment(home, os.environ), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return call
+
+
+def of(name: str, task: str, *, dag: str = NIGHTLY, run: str = "r1", **more: Any) -> Call:
+    """A call for a task."""
+    return {"call": name, "dag": dag, "run": run, "task": task, **more}
+
+
+def test_what_has_no_turn_disturbs_no_task_and_goes_out_with_the_next(
+    home: Settings, inbox: Inbox, called: Callable[..., str]
+) -> None:
+    said = called(
+        of("announce", "wait_for_logs", busy=True),
+        of("failed", "land_events", line="nightshift: ERROR: There is no log.", busy=True),
+        of("ended", "write_report", busy=True),
+    )
+    assert said.count("No alert: TimeoutError: another task is still sending.") == 3
+    assert [(told.notice.kind, told.is_sent) for told in of_run(home, "r1")] == [("late", False), ("failed", False)]
+    assert inbox.posts == []
+    called(of("ended", "write_report"))
+    assert [told["what"] for told in inbox.to("/hook")] == ["No log yet.", "land_events: There is no log."]
+    # sent once, and of a task that fails again in the same way once more
+    called(of("ended", "write_report"), of("failed", "land_events", line="nightshift: ERROR: There is no log."))
+    assert [told["kind"] for told in inbox.to("/hook")] == ["late", "failed", "failed"]
