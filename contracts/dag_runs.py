@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-NIGHTLY, WEEKLY = "nightly_recommendations", "fine_tune_model"
+NIGHTLY, WEEKLY, WATCH = "nightly_recommendations", "fine_tune_model", "watch_nights"
 """The DAGs."""
 
 FOR_A_NIGHT, AFTER_DRIFT = "for-", "drift-"

@@ -16,6 +16,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG
 
+from contracts.dag_runs import WATCH
 from contracts.settings import load_settings
 from wiring.alerts import ALERTS
 from wiring.deadline import ask
@@ -23,7 +24,7 @@ from wiring.failures import RETRIES
 from wiring.run import EVERY_RUN, at
 
 with DAG(
-    "watch_nights",
+    WATCH,
     doc_md=__doc__,
     description="At the deadline: are yesterday's lists published?",
     schedule=at(load_settings().alerts.deadline),

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from contracts.dag_runs import FOR_A_NIGHT, NIGHTLY, WEEKLY
+from contracts.dag_runs import FOR_A_NIGHT, NIGHTLY, WATCH, WEEKLY
 from contracts.errors import ERROR_PREFIX, HeldError, QualityError
 from contracts.notices import Kind, Notice, claim, of_run, tell
 from contracts.settings import Settings, load_settings
@@ -56,6 +56,7 @@ TO_DO = {
     "gate": "Correct the logs, or the bound in nightshift.toml, and run the night again: nightshift night {night}.",
     "failed": "Do what the error says, then clear the failed task, or run the night again: nightshift night {night}.",
     "beside": "Do what the error says, then clear the failed task. The lists of the night do not need it.",
+    "watch": "Do what the error says, then clear the failed task. What readers see, nightshift nights tells.",
     "model": "Do what the error says, then clear the failed task. The nights go on with the model that they have.",
 }
 
@@ -143,7 +144,8 @@ def failure(settings: Settings, context: Context) -> Notice:
     kind: Kind = KINDS.get(error.exit_code, "failed") if isinstance(error, JobExit) else "failed"
     if task_id in BESIDE:
         kind = "beside"
-    if context["dag"].dag_id == WEEKLY:
+    dag_id = context["dag"].dag_id
+    if dag_id == WEEKLY:
         kind = "model"
     what = f"{task_id} ended with {type(error).__name__}: {error}"
     if isinstance(error, JobExit):
@@ -153,6 +155,9 @@ def failure(settings: Settings, context: Context) -> Notice:
         what = f"{task_id} failed{f', because the run {run_id} did' if run_id else ''}."
     if kind == "held" and (reasons := held_for(settings, night, context["run_id"])):
         what = f"The audit held the lists. {'; '.join(reasons)}."
+    if dag_id == WATCH:
+        nobody = f"The watch at the deadline failed: nobody has looked whether the night {night} is published. {what}"
+        return Notice("beside", night, nobody, TO_DO["watch"])
     # without its first model, the night that started this is not published either
     to_do = TO_DO["failed" if kind == "model" and context["run_id"].startswith(FOR_A_NIGHT) else kind]
     return Notice(kind, night, what, to_do.format(night=night))

@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contracts.dag_runs import NIGHTLY
+from contracts.dag_runs import NIGHTLY, WATCH
 from contracts.notices import of_run
 from contracts.settings import PROJECT, Settings, load_settings
+from nightshift.alerts.standing import stopped
 from nightshift.runtime.environment import environment
 from tests.servers import Inbox, serving
 
@@ -72,3 +74,19 @@ def test_what_has_no_turn_disturbs_no_task_and_goes_out_with_the_next(
     # sent once, and of a task that fails again in the same way once more
     called(of("ended", "write_report"), of("failed", "land_events", line="nightshift: ERROR: There is no log."))
     assert [told["kind"] for told in inbox.to("/hook")] == ["late", "failed", "failed"]
+
+
+def test_a_watch_that_fails_says_that_nobody_has_looked_and_not_that_the_night_failed(
+    home: Settings, inbox: Inbox, called: Callable[..., str]
+) -> None:
+    called(of("failed", "ask", dag=WATCH, line="nightshift: ERROR: nightshift.toml has a mistake."))
+    (told,) = inbox.to("/hook")
+    assert (told["kind"], told["headline"]) == (
+        "beside", "Nightshift: A task beside the lists of the night 2017-12-24 failed",
+    )  # fmt: skip
+    assert told["what"] == (
+        "The watch at the deadline failed: nobody has looked whether the night 2017-12-24 is published. "
+        "ask: nightshift.toml has a mistake."
+    )
+    # the banner does not say that it was the night
+    assert stopped(home, date(2017, 12, 24), [], []) == (None, None)
