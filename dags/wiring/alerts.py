@@ -100,7 +100,7 @@ def failed(context: Context) -> None:
     with unobtrusive():
         settings = load_settings()
         # before its turn: where that does not come, the notice waits for the next task that ends
-        told = tell(settings, context["run_id"], failure(settings, context))
+        told = tell(settings, own_run(context), failure(settings, context))
         failed_before = told.is_sent
         if told_by_triggered(settings, context):
             claim(told)
@@ -131,7 +131,7 @@ def announce(context: Context, notice: Notice) -> None:
     """Sends a notice while its task runs, once in the run: late logs cannot wait for the end of their sensor."""
     with unobtrusive():
         settings = load_settings()
-        tell(settings, context["run_id"], notice)
+        tell(settings, own_run(context), notice)
         with turn(settings):
             send_waiting(settings, context)
 
@@ -166,8 +166,23 @@ def failure(settings: Settings, context: Context) -> Notice:
 def told_by_triggered(settings: Settings, context: Context) -> bool:
     """Whether the task waited for another run that failed, and that run has told why."""
     ti = context["ti"]
-    run_id = getattr(ti.task, "trigger_run_id", None)
-    return run_id is not None and any(told.told_at >= ti.start_date.timestamp() for told in of_run(settings, run_id))
+    if (run_id := getattr(ti.task, "trigger_run_id", None)) is None:
+        return False
+    told = of_run(settings, name_of(ti.task.trigger_dag_id, run_id))
+    return any(each.told_at >= ti.start_date.timestamp() for each in told)
+
+
+def own_run(context: Context) -> str:
+    """What a task's run is called among the notices."""
+    return name_of(context["dag"].dag_id, context["run_id"])
+
+
+def name_of(dag_id: str, run_id: str) -> str:
+    """What a run is called among the notices: by its id, which is all that the jobs of a night know of it.
+
+    A run of another of our DAGs can have the same id: it has its DAG before it, as its jobs tell nothing themselves.
+    """
+    return f"{dag_id}/{run_id}" if dag_id in (WEEKLY, WATCH) else run_id
 
 
 def night_of(context: Context) -> date:
@@ -181,7 +196,7 @@ def night_of(context: Context) -> date:
 
 def send_waiting(settings: Settings, context: Context) -> None:
     """Sends each notice of the run that nobody has sent. Without a channel they go on waiting."""
-    waiting = [told for told in of_run(settings, context["run_id"]) if not told.is_sent]
+    waiting = [told for told in of_run(settings, own_run(context)) if not told.is_sent]
     if waiting and connections():
         for told in waiting:
             if claim(told):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from contracts.dag_runs import NIGHTLY, WATCH
+from contracts.dag_runs import NIGHTLY, WATCH, WEEKLY
 from contracts.notices import of_run
 from contracts.settings import PROJECT, Settings, load_settings
 from nightshift.alerts.standing import stopped
@@ -90,3 +90,30 @@ def test_a_watch_that_fails_says_that_nobody_has_looked_and_not_that_the_night_f
     )
     # the banner does not say that it was the night
     assert stopped(home, date(2017, 12, 24), [], []) == (None, None)
+
+
+def test_a_run_of_one_dag_sends_nothing_of_a_run_of_another_one_with_the_same_id(
+    inbox: Inbox, called: Callable[..., str]
+) -> None:
+    saturday = "scheduled__2017-12-25T00:00:00+00:00"
+    called(
+        of("announce", "wait_for_logs", run=saturday, busy=True),
+        of("failed", "fine_tune", dag=WEEKLY, run=saturday, line="nightshift: ERROR: Out of memory.", busy=True),
+        of("ended", "build_splits", dag=WEEKLY, run=saturday),
+        of("ended", "ask", dag=WATCH, run=saturday),
+        of("ended", "land_events", run=saturday),
+    )
+    assert [(told["kind"], told["run_id"], told["link"].split("/dags/")[1]) for told in inbox.to("/hook")] == [
+        (kind, saturday, f"{dag}/runs/scheduled__2017-12-25T00%3A00%3A00%2B00%3A00/tasks/{task}")
+        for kind, dag, task in (("model", WEEKLY, "build_splits"), ("late", NIGHTLY, "land_events"))
+    ]
+
+
+def test_a_night_leaves_it_to_its_fine_tuning_to_say_why_it_failed(inbox: Inbox, called: Callable[..., str]) -> None:
+    waits = of("failed", "fine_tune_model", waited_for="for-r1")
+    called(of("failed", "fine_tune", dag=WEEKLY, run="for-r1", line="nightshift: ERROR: Out of memory."))
+    called(waits | {"started": 0})
+    assert [told["kind"] for told in inbox.to("/hook")] == ["model"]
+    # it failed without a word of its own
+    called(waits)
+    assert [told["what"] for told in inbox.to("/hook")][1:] == ["fine_tune_model failed, because the run for-r1 did."]

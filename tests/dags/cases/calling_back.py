@@ -1,7 +1,8 @@
 """Calls the callbacks of tasks, one after the other. Run by test_callbacks.py.
 
 Arguments: calls, as JSON. ``call`` is a function of wiring.alerts, ``dag``, ``run`` and ``task`` say for which task,
-``line`` is the last one of its job, if it had one; ``busy``: meanwhile another task is sending.
+``line`` is the last one of its job, if it had one; ``started`` when (now), ``waited_for`` which run of fine-tuning it
+waited for; ``busy``: meanwhile another task is sending.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ vars(alerts)["TURN_SECONDS"] = 0.2
 def context_of(call: dict[str, Any]) -> dict[str, Any]:
     """The context of a task of the night 2017-12-24."""
     now = datetime.now(UTC)
+    started = datetime.fromtimestamp(call.get("started", now.timestamp()), UTC)
     task = SimpleNamespace(trigger_run_id=call.get("waited_for"), trigger_dag_id="fine_tune_model")
-    ti = SimpleNamespace(task_id=call["task"], dag_id=call["dag"], start_date=now, task=task)
+    ti = SimpleNamespace(task_id=call["task"], dag_id=call["dag"], start_date=started, task=task)
     return {
         "ti": ti,
         "dag": SimpleNamespace(dag_id=call["dag"]),
