@@ -391,7 +391,10 @@ class Weekly(Section):
     """The weekly model, which starts at the same moment as the night whose day it needs."""
 
     wait_minutes: float = Field(
-        default=1440, ge=0, description="after its as-of date began: so long it waits for the night of the day before"
+        default=1440,
+        ge=0,
+        description="so long it waits for the night of the day before: since its as-of date began, "
+        "or since it started by itself, if that was later",
     )
     without_night: Literal["fail", "train"] = Field(
         default="fail", description="what becomes of it if that night's events have not been taken in by then"

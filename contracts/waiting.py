@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from contracts.interval import Interval
+from contracts.interval import Interval, midnight
 from contracts.settings import Settings
 
 WAITS = "Waits for "
@@ -32,10 +32,13 @@ class Patience:
         return cls(end, end + alert, end + give_up)
 
 
-def model_waits_until(settings: Settings, as_of: date) -> datetime:
-    """Until when the weekly model as of a day waits for the night of the day before."""
-    night = Interval.of_night(as_of - timedelta(days=1))
-    return night.bounds(settings.shop.zone)[1] + timedelta(minutes=settings.weekly.wait_minutes)
+def model_waits_until(settings: Settings, as_of: date, started: datetime | None = None) -> datetime:
+    """Until when the weekly model as of a day waits for the night of the day before.
+
+    A run that ``started`` late, because no scheduler ran, did so beside its night, which is late as well.
+    """
+    begins = midnight(as_of, settings.shop.zone)
+    return max(begins, started or begins) + timedelta(minutes=settings.weekly.wait_minutes)
 
 
 def clock(settings: Settings, moment: datetime) -> str:

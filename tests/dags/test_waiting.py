@@ -172,6 +172,7 @@ def test_only_the_night_of_a_day_that_may_still_come_needs_a_triggerer(shop: Set
 
 
 NIGHT_BEFORE = date(2017, 12, 22)
+LONG_AGO = datetime(2017, 12, 23, 0, 0, 10, tzinfo=UTC)
 
 
 def looked(
@@ -181,11 +182,12 @@ def looked(
     sensor: str = "NightSensor",
     ds: date = NIGHT_BEFORE,
     earlier: Sequence[dict[str, str]] = (),
+    started: datetime = LONG_AGO,
 ) -> tuple[int, str]:
     """Exit code and output of a sensor whose interval is the day ``ds``; ``earlier`` has runs, for each look."""
     script = Path(__file__).parent / "cases" / "sensor.py"
     bounds = [str(moment) for moment in Interval.of_night(ds).bounds(UTC)]
-    command = [sys.executable, str(script), sensor, kind, *bounds, as_of, *map(json.dumps, earlier)]
+    command = [sys.executable, str(script), sensor, kind, *bounds, as_of, str(started), *map(json.dumps, earlier)]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
@@ -259,9 +261,14 @@ def test_a_weekly_run_does_not_train_on_a_hole_silently(settings: Settings, airf
     assert (code, "trained without the night 2017-12-22" in told) == (0, True)
     file.write_text("[weekly]\nwait_minutes = 100000000\n")
     assert "waits until 2208-" in looked(airflow_environ, "scheduled")[1]
+    # after an outage it starts beside its night, whose turn was as late; a backfill's is to fail at once
+    file.write_text("")
+    now = datetime.now(UTC)
+    assert f"waits until {now + timedelta(days=1)}" in looked(airflow_environ, "scheduled", started=now)[1]
+    assert looked(airflow_environ, "backfill", started=now)[0] == 65
+    assert looked(airflow_environ, "scheduled", started=now - timedelta(days=1))[0] == 65
     take_in(settings, NIGHT_BEFORE)
     assert "goes on" in looked(airflow_environ, "scheduled")[1]
-    file.write_text("")
 
 
 @pytest.mark.timeout(600)
