@@ -35,6 +35,7 @@ class NightTables:
     publications: list[Row]  # all up to and including the night
     quality: list[Row]  # of the night, from this run where it has any
     counts: dict[date, Row]
+    later: list[Row]  # of `publications`, of later nights: what readers get may be theirs
 
     @property
     def own(self) -> Row | None:
@@ -50,7 +51,7 @@ class NightTables:
     @property
     def live(self) -> Row | None:
         """The row of the lists that readers get."""
-        return newest_published(self.publications)
+        return newest_published([*self.publications, *self.later])
 
     @property
     def failures(self) -> list[Row]:
@@ -75,13 +76,14 @@ class Verdict:
 
 def load(settings: Settings, ds: date, run_id: str) -> NightTables:
     """Reads the small tables; those that were never written are empty."""
-    publications = [row for row in lake.rows(settings, PUBLICATIONS) if row[C.DS] <= ds]
+    rows = lake.rows(settings, PUBLICATIONS)
+    publications = [row for row in rows if row[C.DS] <= ds]
     quality = lake.rows(settings, QUALITY_RESULTS, {C.DS: ds})
     own = [row for row in quality if row[C.RUN_ID] == run_id]
     if not own and (of_night := newest(row for row in publications if row[C.DS] == ds)):
         own = [row for row in quality if row[C.RUN_ID] == of_night[C.RUN_ID]]
     counts = {day: row for day, row in intake.cleaned(settings).items() if day <= ds}
-    return NightTables(ds, run_id, publications, own, counts)
+    return NightTables(ds, run_id, publications, own, counts, [row for row in rows if row[C.DS] > ds])
 
 
 def verdict(night: NightTables) -> Verdict:
@@ -112,7 +114,7 @@ def verdict(night: NightTables) -> Verdict:
 
 def _readers(night: NightTables) -> str:
     """What readers get now."""
-    told = readers_get(night.publications, night.ds, night.run_id)
+    told = readers_get([*night.publications, *night.later], night.ds, night.run_id)
     lists = f": {night.live[C.USERS]:,} users, model {night.live[C.MODEL_ID]}" if night.live else ""
     return f"{told[0].upper()}{told[1:]}{lists}."
 

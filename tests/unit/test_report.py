@@ -168,6 +168,18 @@ def test_a_held_night_says_why_and_what_readers_get(shop: ArrowLake) -> None:
     assert "This run published no lists, so there are none to show." in written(shop)
 
 
+def test_the_page_of_a_night_of_the_past_says_which_later_one_readers_get(shop: ArrowLake) -> None:
+    shop.write(PUBLICATIONS, [publication(OLD), publication(BEFORE), publication(NIGHT, model_id="m2", users=3)])
+    it = verdict(shop, Night(ds=BEFORE, run_id="r1"))
+    assert (it.state, it.reasons) == ("published", [])
+    assert (
+        it.readers
+        == "Readers still get the lists of 2017-12-23, published 2017-12-24 04:00 UTC by run r1: 3 users, model m2."
+    )
+    # all else is as of its night
+    assert load(shop.settings, BEFORE, "r1").publications == [publication(OLD), publication(BEFORE)]
+
+
 def test_a_night_that_failed_its_validation_says_which_expectation(shop: ArrowLake) -> None:
     shop.write(QUALITY_RESULTS, [result(success=False), result(NIGHT, "items", "warning", success=False)])
     shop.write(PUBLICATIONS, [publication(BEFORE)])
