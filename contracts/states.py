@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, timedelta, tzinfo
 from typing import Any
 
 from contracts.columns import Columns as C
+from contracts.interval import midnight
 
 PUBLISHED, HELD = "published", "held"
 """States of a row of `publications`."""
@@ -26,6 +27,11 @@ def newest_published(rows: Iterable[Row]) -> Row | None:
     """The newest row of the newest night that was published: the lists that readers of these rows get."""
     published = (row for row in rows if row[C.STATUS] == PUBLISHED)
     return max(published, key=lambda row: (row[C.DS], row[C.PUBLISHED_AT]), default=None)
+
+
+def is_early(row: Row, zone: tzinfo) -> bool:
+    """Whether a row of `publications` was written before its day was over: its lists know only a part of the day."""
+    return bool(row[C.PUBLISHED_AT] < midnight(row[C.DS] + timedelta(days=1), zone))
 
 
 def has_later_model(row: Row) -> bool:

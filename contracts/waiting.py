@@ -12,7 +12,7 @@ WAITS = "Waits for "
 """How the line of a task's log starts that says what the task waits for, why, and until when."""
 
 AHEAD = timedelta(days=1)
-"""So long before its end a day may be asked for; asked for earlier, the day is a mistake."""
+"""So long before its end a day may be asked for, and is waited for; asked for earlier, the day is a mistake."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from contracts.errors import HeldError
 from contracts.model_ids import as_of
 from contracts.notices import Notice, tell
 from contracts.settings import Settings
-from contracts.states import HELD, PUBLISHED, Row, newest, newest_published, readers_get
+from contracts.states import HELD, PUBLISHED, Row, is_early, newest, newest_published, readers_get
 from contracts.tables import (
     DRIFT_RESULTS,
     EVENTS,
@@ -67,7 +67,12 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
     live_hash = hash_of_live(spark, settings, night)
     past_rows = lake.rows(settings, PUBLICATIONS)
     standing = newest(row for row in past_rows if row[C.DS] == night)
-    if standing and standing[C.STATUS] == PUBLISHED and standing[C.CONTENT_HASH] == content.content_hash == live_hash:
+    if (
+        standing
+        and standing[C.STATUS] == PUBLISHED
+        and standing[C.CONTENT_HASH] == content.content_hash == live_hash
+        and not is_early(standing, settings.shop.zone)
+    ):
         log.info("Night %s is published already, by %s: unchanged.", night, standing[C.RUN_ID])
         return
 

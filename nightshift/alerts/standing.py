@@ -10,8 +10,9 @@ from contracts import lake, notices
 from contracts.columns import Columns as C
 from contracts.notices import STOPS, Told
 from contracts.settings import Settings
-from contracts.states import HELD, Row, newest, newest_published, readers_get
+from contracts.states import HELD, Row, is_early, newest, newest_published, readers_get
 from contracts.tables import PUBLICATIONS, QUALITY_RESULTS
+from contracts.waiting import clock
 from nightshift.lookups import nights
 
 WORDS = {"held": "held", "gate": "its data failed the validation", "failed": "failed"}
@@ -23,8 +24,8 @@ class Standing:
     """The night that readers should see by now, and what they do see."""
 
     expected: date
-    live: date | None  # the night whose lists they get
-    readers: str  # the same in words
+    live: date | None  # the newest night that was published when its day was over
+    readers: str  # whose lists they get, in words
     why: str  # what became of the expected night, in words
     run_id: str | None  # run of the expected night that came to this; None where no run says so
 
@@ -76,7 +77,7 @@ def stand(settings: Settings, night: date) -> Standing:
 
 def of_night(settings: Settings, night: date, publications: Sequence[Row], quality: Sequence[Row]) -> Standing:
     """How things stand for the night ``night``."""
-    live = newest_published(publications)
+    live = newest_published(row for row in publications if not is_early(row, settings.shop.zone))
     why, run_id = stopped(settings, night, publications, quality)
     words = why or (
         "it was validated, and nothing was published or held since"
@@ -107,6 +108,10 @@ def stopped(
         return f"{WORDS[told.notice.kind]}: {told.notice.what}", told.run_id
     if own and own[C.STATUS] == HELD:
         return f"held: {'; '.join(own[C.REASONS])}", own[C.RUN_ID]
+    if own and is_early(own, settings.shop.zone):
+        return f"what readers get of it is from {clock(settings, own[C.PUBLISHED_AT])}, before its day was over", own[
+            C.RUN_ID
+        ]
     found = nights.night(
         settings, night, [own] if own else [], [row for row in quality if row[C.DS] == night], counts=None
     )

@@ -49,7 +49,8 @@ class Manifest(RootModel[dict[str, Promise | NonNegativeInt]]):
 def delivery(settings: Settings, day: date, now: datetime | None, *, allow_empty: bool = False) -> Delivery:
     """What has come of a day, and whether that is all by the rule in the settings.
 
-    Nothing is expected of a day on which the shop is closed, nor with ``allow_empty``.
+    It is not before the day is over. Then nothing is expected of a day on which the shop is closed, nor with
+    ``allow_empty``.
 
     Args:
         settings: Says which rule holds, and by `mapping.toml` where logs lie.
@@ -60,6 +61,8 @@ def delivery(settings: Settings, day: date, now: datetime | None, *, allow_empty
     Raises:
         SettingsError: the mapping is wrong, or the rule does not fit how paths tell the day.
     """
+    if why := _still_to_come(settings, day, now):
+        return Delivery(complete=False, why=why)
     if allow_empty or settings.shop.is_closed(day):
         return Delivery(complete=True, why="no log has to come")
     logs = load_mapping(settings).logs
@@ -69,7 +72,7 @@ def delivery(settings: Settings, day: date, now: datetime | None, *, allow_empty
 def land_delivered(
     settings: Settings, interval: Interval, *, allow_empty: bool = False, now: datetime | None = None
 ) -> Landing:
-    """`land`, of deliveries that are complete by the rule in the settings.
+    """`land`, of deliveries that are complete by the rule in the settings, and of days that are over.
 
     Of a history those days are judged of which files are there: it may have gaps.
 
@@ -77,6 +80,8 @@ def land_delivered(
         InputError: as of `land`; or a delivery is not complete, or not what its manifest promises.
         SettingsError: as of `delivery`.
     """
+    if why := _still_to_come(settings, interval.ds, now):
+        raise InputError(_incomplete(settings, {interval.ds: why}))
     if not allow_empty:
         logs = load_mapping(settings).logs
         files = _files(logs)
@@ -91,6 +96,12 @@ def land_delivered(
     if settings.delivery.complete_when == "manifest" and not allow_empty:
         _require_promised(settings, landing, interval)
     return landing
+
+
+def _still_to_come(settings: Settings, day: date, now: datetime | None) -> str | None:
+    """Why nothing that has come of a day can be all, in words; None if the day is over."""
+    end = Interval.of_night(day).bounds(settings.shop.zone)[1]
+    return f"the day ends at {clock(settings, end)}" if now is not None and now < end else None
 
 
 def _incomplete(settings: Settings, lacking: Mapping[date, str]) -> str:
@@ -125,8 +136,6 @@ def _judged(settings: Settings, logs: Source, files: Sequence[Path], day: date, 
         if rule == "manifest":
             return _kept(tells, files)
         return Delivery(complete=True, why=f"{tells[0]} says so; {_so_far(files, logs, day)}")
-    if now is not None and now < end:
-        return Delivery(complete=False, why=f"the day ends at {clock(settings, end)}")
     if not files:
         return Delivery(complete=False, why=_so_far(files, logs, day))
     if rule == "quiet" and now is not None:

@@ -183,11 +183,14 @@ def looked(
     ds: date = NIGHT_BEFORE,
     earlier: Sequence[dict[str, str]] = (),
     started: datetime = LONG_AGO,
+    *,
+    allow_empty: bool = False,
 ) -> tuple[int, str]:
     """Exit code and output of a sensor whose interval is the day ``ds``; ``earlier`` has runs, for each look."""
     script = Path(__file__).parent / "cases" / "sensor.py"
+    params = json.dumps({"as_of": as_of or None, "allow_empty": allow_empty})
     bounds = [str(moment) for moment in Interval.of_night(ds).bounds(UTC)]
-    command = [sys.executable, str(script), sensor, kind, *bounds, as_of, str(started), *map(json.dumps, earlier)]
+    command = [sys.executable, str(script), sensor, kind, *bounds, params, str(started), *map(json.dumps, earlier)]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
@@ -201,6 +204,17 @@ def test_an_old_night_does_not_wait_and_one_that_is_far_ahead_is_refused(
     code, told = looked(airflow_environ, "manual", sensor="LogsSensor", ds=date(2217, 12, 1))
     assert code == 65
     assert "ERROR: The night 2217-12-01 is still to come: its day ends at 2217-12-02 00:00 (UTC)." in told
+
+
+def test_a_night_whose_day_is_not_over_is_refused_also_where_empty_days_pass(
+    settings: Settings, airflow_environ: dict[str, str]
+) -> None:
+    now, hour, day = datetime.now(UTC), timedelta(hours=1), timedelta(days=1)
+    not_over, over = (now + hour).date(), (now - hour - day).date()
+    code, told = looked(airflow_environ, "manual", sensor="LogsSensor", ds=not_over, allow_empty=True)
+    assert (code, f"ERROR: The night {not_over} is still to come: its day ends at" in told) == (65, True)
+    code, told = looked(airflow_environ, "manual", sensor="LogsSensor", ds=over, allow_empty=True)
+    assert (code, "goes on" in told) == (0, True)
 
 
 FIRST, OTHER = "backfill__2017-11-29", "backfill__2017-11-30"

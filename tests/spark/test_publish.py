@@ -132,6 +132,16 @@ def test_a_second_time_changes_nothing_and_a_kill_is_completed(shop: Shop) -> No
     assert completed["published_at"] == LATER
 
 
+def test_what_was_published_before_its_day_was_over_is_published_again(shop: Shop) -> None:
+    shop.publish(now=datetime(2017, 12, 23, 10, tzinfo=UTC))
+    before = shop.versions()
+    shop.publish(run_id="r2", now=LATER)
+    assert [(row["run_id"], row["published_at"]) for row in shop.publications()][1:] == [("r2", LATER)]
+    assert shop.versions()["recommendations"] == before["recommendations"]
+    shop.publish(run_id="r3", now=LATER)
+    assert len(shop.publications()) == 2
+
+
 def test_corrected_lists_replace_their_night_only(shop: Shop) -> None:
     shop.publish()
     cleo = recommended("cleo", ranked(("milk", 1.0, "repeat", None), ("tea", 0.5, "popular", None)), ds=NEXT)

@@ -85,6 +85,25 @@ def test_a_held_night_is_behind_until_it_is_published(arrow_lake: ArrowLake) -> 
     assert not stand(settings, SECOND).is_behind
 
 
+def test_a_night_that_was_published_before_its_day_was_over_is_behind(arrow_lake: ArrowLake) -> None:
+    settings = arrow_lake.settings
+    berlin = with_(settings, shop=Shop(time_zone="Europe/Berlin"))
+    early = publication(SECOND, run_id="r2", published_at=datetime(2017, 12, 23, 23, 30, tzinfo=UTC))
+    arrow_lake.write(PUBLICATIONS, [publication(FIRST), early])
+    assert standing(settings, NOON) == Standing(
+        SECOND,
+        FIRST,
+        "readers still get this same night's earlier lists, published 2017-12-23 23:30 UTC by run r2",
+        "what readers get of it is from 2017-12-23 23:30 (UTC), before its day was over",
+        "r2",
+    )
+    assert stand(settings, SECOND).is_behind
+    # in Berlin it was over
+    assert standing(berlin, NOON) is None
+    arrow_lake.write(PUBLICATIONS, [publication(FIRST), early, publication(SECOND, run_id="r3")])
+    assert standing(settings, NOON) is None
+
+
 def test_a_night_that_failed_is_behind_by_its_newest_notice(arrow_lake: ArrowLake) -> None:
     settings = arrow_lake.settings
     arrow_lake.write(PUBLICATIONS, [publication(FIRST), held()])

@@ -88,10 +88,25 @@ def test_a_day_without_any_file_is_refused_as_ever(settings: Settings) -> None:
 
 def test_nothing_is_waited_for_when_the_shop_is_closed_or_the_run_says_so(settings: Settings) -> None:
     settings = shop(settings, "success_file")
-    assert delivery(settings, date(2017, 12, 25), END).complete
+    assert delivery(settings, date(2017, 12, 25), END + timedelta(days=2)).complete
     assert delivery(settings, DAY, END, allow_empty=True).complete
     put_log(settings)
     assert land_delivered(settings, NIGHT, allow_empty=True, now=END).raw == {DAY: 1}
+
+
+def test_nothing_of_a_day_that_is_not_over_is_complete(settings: Settings) -> None:
+    put(settings, "landing/events/ds=2017-12-23/_SUCCESS", "")
+    put_log(settings)
+    early = END - timedelta(hours=2)
+    for rule in ("files", "success_file", "manifest", "quiet"):
+        settings = shop(settings, rule)
+        for allow_empty in (False, True):
+            found = delivery(settings, DAY, early, allow_empty=allow_empty)
+            waits(found, "the day ends at 2017-12-24 00:00 (Europe/Berlin)")
+            with pytest.raises(InputError, match=r"of 2017-12-23 is not complete: the day ends at 2017-12-24 00:00"):
+                land_delivered(settings, NIGHT, allow_empty=allow_empty, now=early)
+    # nor of one on which the shop is closed
+    waits(delivery(settings, date(2017, 12, 25), END), "the day ends at 2017-12-26 00:00 (Europe/Berlin)")
 
 
 def test_a_marker_file_in_the_folder_of_the_day(settings: Settings) -> None:
@@ -103,8 +118,7 @@ def test_a_marker_file_in_the_folder_of_the_day(settings: Settings) -> None:
         settings, "The delivery of 2017-12-23 is not complete: there is no file _SUCCESS", 'complete_when = "success'
     )
     put(settings, "landing/events/ds=2017-12-23/_SUCCESS", "")
-    # the shop says so itself: its day may end before midnight
-    assert delivery(settings, DAY, END - timedelta(hours=2)).complete
+    assert delivery(settings, DAY, END).complete
     assert land_delivered(settings, NIGHT, now=END).raw == {DAY: 1}
 
 

@@ -1,6 +1,6 @@
 """Lets a sensor look once, and prints what it makes of it. Run by test_waiting.py.
 
-Arguments: the sensor, the kind of run, start and end of its data interval, its parameter `as_of`, or nothing, when it
+Arguments: the sensor, the kind of run, start and end of its data interval, its parameters as JSON, when it
 has started, and, for each look of a sensor that looks several times, the earlier runs by their states, as JSON.
 """
 
@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from wiring import waiting
 
 if __name__ == "__main__":
-    sensor, kind, start, end, as_of, started, *earlier = sys.argv[1:]
+    sensor, kind, start, end, params, started, *earlier = sys.argv[1:]
     looks = [
         {state: SimpleNamespace(run_id=run_id, run_type=run_id.split("__")[0]) for state, run_id in each.items()}
         for each in map(json.loads, earlier)
@@ -27,7 +27,7 @@ if __name__ == "__main__":
         "dag_run": SimpleNamespace(run_type=kind, start_date=datetime.fromisoformat(started)),
         "data_interval_start": datetime.fromisoformat(start),
         "data_interval_end": datetime.fromisoformat(end),
-        "params": {"as_of": as_of or None, "allow_empty": False},
+        "params": json.loads(params),
     }
     known: dict[str, Any] = {}
     for look in looks or [{}]:
