@@ -84,8 +84,9 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
     why = audit.reasons(checked)
     if not why and live_hash != content.content_hash:
         commit(settings, arguments, lists, content)
-    write_publication(settings, publication(settings, arguments, measured, why))
+    # told before the row, after which a run that was killed has nothing left to do
     tell_of_coverage(settings, arguments, checked)
+    write_publication(settings, publication(settings, arguments, measured, why))
     if why:
         live = newest_published(past_rows)
         # a run that was killed between the commit and its row

@@ -209,7 +209,7 @@ def test_a_held_night_says_what_readers_get(shop: Shop) -> None:
     assert "readers still get the lists of 2017-12-24, published 2017-12-25 04:00 UTC by run r9" in told()
 
 
-def test_a_drop_of_coverage_is_told_once_unless_it_holds_the_night(shop: Shop) -> None:
+def test_a_drop_of_coverage_is_told_once_unless_it_holds_the_night(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.publish()
     assert of_run(shop.settings, "r1") == []
     cleo = recommended("cleo", ranked(("milk", 1.0, "repeat", None), ("tea", 0.5, "popular", None)), ds=NEXT)
@@ -218,6 +218,16 @@ def test_a_drop_of_coverage_is_told_once_unless_it_holds_the_night(shop: Shop) -
     assert of_run(shop.settings, "r1") == []
     generous = shop.settings.audit.model_copy(update={"min_users_covered": 0.5})
     tolerant = Shop(shop.tables, shop.settings.model_copy(update={"audit": generous}))
+
+    # killed before the row that ends it, and run again
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "write_publication", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tolerant.publish(NEXT, now=datetime(2017, 12, 25, tzinfo=UTC))
+    assert len(of_run(shop.settings, "r1")) == 1
     tolerant.publish(NEXT, now=datetime(2017, 12, 25, tzinfo=UTC))
     (told,) = of_run(shop.settings, "r1")
     assert (told.notice.kind, told.notice.night) == ("coverage", NEXT)
