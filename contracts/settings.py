@@ -411,6 +411,16 @@ class Alerts(Section):
         default="http://127.0.0.1:8080", description="where people open Airflow's pages: links in messages start so"
     )
 
+    @field_validator("deadline")
+    @classmethod
+    def _by_the_shops_clock(cls, deadline: time) -> time:
+        """A time with an offset could not be compared with the clock, nor be a schedule of the shop's days."""
+        if deadline.tzinfo is not None:
+            raise ValueError(
+                'is a time of the shop\'s clock, such as "06:00": leave out the offset, shop.time_zone has it'
+            )
+        return deadline
+
 
 class Settings(Section):
     """Everything that a run can be told, besides its interval."""

@@ -54,6 +54,13 @@ def test_an_unknown_setting_is_refused_with_the_one_that_is_likely_meant(tmp_pat
     assert "scoring.n: input should be greater than or equal to 1, found 0" in str(error.value)
 
 
+@pytest.mark.parametrize("deadline", ["06:00Z", "06:00+01:00"])
+def test_a_deadline_by_another_clock_than_the_shops_is_refused(tmp_path: Path, deadline: str) -> None:
+    (tmp_path / "nightshift.toml").write_text(f'[alerts]\ndeadline = "{deadline}"\n')
+    with pytest.raises(SettingsError, match=r"alerts.deadline: .*is a time of the shop's clock, such as \"06:00\""):
+        load_settings({"NIGHTSHIFT_HOME": str(tmp_path)})
+
+
 def test_a_rule_of_an_unknown_behaviour_is_refused(tmp_path: Path) -> None:
     (tmp_path / "nightshift.toml").write_text("[scoring]\nexclude_seen_days = { purchase = 7, buy = 7 }\n")
     with pytest.raises(SettingsError, match=r"scoring: .*exclude_seen_days names buy, expected one of view, cart, "):
