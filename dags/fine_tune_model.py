@@ -37,11 +37,8 @@ from wiring.alerts import ALERTS
 from wiring.failures import RETRIES
 from wiring.jobs import PythonJob, SparkJob
 from wiring.lineage import assets
-from wiring.run import AS_OF, EVERY_RUN, TRAINING_PARAMS, at_midnight
+from wiring.run import AS_OF, EVERY_RUN, TRAINED, TRAINING_PARAMS, at_midnight
 from wiring.waiting import NightSensor
-
-TRAINED = "{% set id = ti.xcom_pull(task_ids='fine_tune', key='model_id') %}{{ '--model=' ~ id if id else '' }}"
-"""The model that this run has trained: it is judged, whichever has the alias `challenger` by then."""
 
 with DAG(
     WEEKLY,

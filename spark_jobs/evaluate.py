@@ -111,6 +111,11 @@ def challenger_folder(settings: Settings, windows: Windows, model_id: str | None
     Raises:
         ModelError: there is no such model, it is damaged, or made from another snapshot.
     """
+    if model_id == "":
+        raise ModelError(
+            "There is no model to judge: fine_tune of this run has given none, as when somebody marked it a success. "
+            "Clear fine_tune, or judge a model by hand: python -m spark_jobs.evaluate --as-of DAY --model ID."
+        )
     folder = (
         registry.chosen_folder(settings, model_id) if model_id else registry.folder_of(settings, registry.CHALLENGER)
     )

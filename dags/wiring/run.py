@@ -81,6 +81,12 @@ NIGHT_PARAMS = {
 AS_OF = ["--as-of", "{{ params.as_of or (data_interval_end | day) }}"]
 """The as-of date: the end of a scheduled run's data interval, or what `as_of` asks for."""
 
+TRAINED = "--model={{ ti.xcom_pull(task_ids='fine_tune', key='model_id') or '' }}"
+"""The model that the run has trained: it is judged, whichever has the alias `challenger` by then.
+
+It is told in any case: where `fine_tune` was marked a success by hand it is empty, which `evaluate` refuses.
+"""
+
 TRAINING_PARAMS = {
     "as_of": Param(
         default=None,

@@ -51,7 +51,7 @@ def test_what_a_job_gives_goes_to_xcom_when_it_ends_well(outcomes: object, airfl
     given = {(task, key): json.loads(value) for task, key, value in rows if key in ("model_id", "versions")}
     assert given == {
         (task, key): value
-        for task in ("python_0", "spark_0", "one_day", "embed_items", "score_users")
+        for task in ("python_0", "spark_0", "one_day", "embed_items", "score_users", "evaluate")
         for key, value in {"model_id": "2017-01-02-0", "versions": {"events": 3, "items": None}}.items()
     }
 
@@ -61,6 +61,10 @@ def test_scoring_takes_the_model_of_the_embedding_where_the_night_chose_none(
 ) -> None:
     assert "working … --scored --model=2017-01-02-0 with" in run.stdout
     assert "working …  with" in run.stdout  # embedding is told none
+
+
+def test_a_model_that_was_not_trained_is_asked_for_and_not_left_out(run: subprocess.CompletedProcess[str]) -> None:
+    assert "working … --judged --model= with" in run.stdout
 
 
 def test_the_log_ends_with_the_jobs_error_line_and_no_traceback(run: subprocess.CompletedProcess[str]) -> None:

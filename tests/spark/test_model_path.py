@@ -259,6 +259,11 @@ def test_a_model_of_another_snapshot_is_not_judged(tables: SparkLake) -> None:
         evaluate.run(tables.spark, settings, evaluate.Arguments(as_of=day_before, model=model.name))
 
 
+def test_a_run_that_trained_no_model_does_not_judge_another_one(tables: SparkLake) -> None:
+    with pytest.raises(ModelError, match="fine_tune of this run has given none"):
+        evaluate.run(tables.spark, tables.settings, evaluate.Arguments(as_of=END, model=""))
+
+
 def test_every_item_has_a_unit_vector_and_equal_texts_of_new_items_have_the_same(tables: SparkLake) -> None:
     rows = {row["item_id"]: row for row in tables.rows(ITEM_VECTORS)}
     assert set(rows) == {row["item_id"] for row in item_rows()}
