@@ -54,7 +54,7 @@ def run(settings: Settings, arguments: Arguments) -> bool:
         ModelError: there is no such model, or its folder is damaged.
         RegistryError: no model was named, and the registry could not be asked for the champion.
     """
-    folder = registry.chosen_folder(settings, arguments.model)
+    folder = registry.chosen_folder(settings, arguments.model, arguments.interval.end)
     artifact.verify(folder)
     found = measures(week(settings, arguments.ds), Profile.load(folder), settings.drift)
     past = [row for row in lake.rows(settings, DRIFT_RESULTS) if row[C.DS] < arguments.ds]
