@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,8 +51,9 @@ class Sensor(BaseOperator):
         with explained(self.log):
             self._look(context, **known)
 
+    @abstractmethod
     def _look(self, context: Context, *_: Any, **known: Any) -> None:
-        raise NotImplementedError
+        """Ends where there is nothing to wait for, else defers."""
 
 
 class LogsSensor(Sensor):

@@ -55,6 +55,14 @@ def put(settings: Settings, name: str, records: Sequence[dict[str, Any]]) -> Non
     file.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
+def map_logs(settings: Settings, days: str, catalogue: str) -> None:
+    """Writes a `mapping.toml` that says how the paths of the logs tell the day, and where the catalogue is."""
+    columns = "\n".join(f'{name} = "{name}"' for name in ("user_id", "item_id", "event_time", "event_type"))
+    settings.home.mkdir(exist_ok=True)
+    text = f'[logs]\npath = "landing/events"\n{days}\n[event]\n{columns}\n{catalogue}\n'
+    (settings.home / "mapping.toml").write_text(text)
+
+
 def one(day: date, *also: date) -> Days:
     return Days(start=day, end=day + timedelta(days=1), also=also)
 
@@ -374,18 +382,7 @@ def test_the_catalogue_has_a_version_a_day_and_an_old_day_leaves_the_newer_ones_
 
 def test_an_earlier_day_that_an_export_does_not_have_is_left_out(tables: SparkLake) -> None:
     settings = tables.settings
-    settings.home.mkdir(exist_ok=True)
-    (settings.home / "mapping.toml").write_text("""
-        [logs]
-        path = "landing/events"
-        [event]
-        user_id = "user_id"
-        item_id = "item_id"
-        event_time = "event_time"
-        event_type = "event_type"
-        [catalogue]
-        path = "landing/items"
-        """)
+    map_logs(settings, "", '[catalogue]\npath = "landing/items"')
     put(settings, "items/all.jsonl", CATALOGUE)
     put(settings, "events/all.jsonl", [event("ann", FIRST), event("cat", THIRD)])
     gate(tables, FIRST)
@@ -396,21 +393,7 @@ def test_an_earlier_day_that_an_export_does_not_have_is_left_out(tables: SparkLa
 
 def test_a_day_without_logs_leaves_a_catalogue_of_log_records_as_it_was(tables: SparkLake) -> None:
     settings = tables.settings
-    settings.home.mkdir(exist_ok=True)
-    (settings.home / "mapping.toml").write_text("""
-        [logs]
-        path = "landing/events"
-        days = "ds=%Y-%m-%d/"
-        [event]
-        user_id = "user_id"
-        item_id = "item_id"
-        event_time = "event_time"
-        event_type = "event_type"
-        [catalogue]
-        inline = true
-        [item]
-        title = "item_id"
-        """)
+    map_logs(settings, 'days = "ds=%Y-%m-%d/"', '[catalogue]\ninline = true\n[item]\ntitle = "item_id"')
     deliver(settings, FIRST, event("ann", FIRST))
     gate(tables, FIRST)
     days: dict[str, Any] = {"start": SECOND, "end": THIRD, "allow_empty": True}
