@@ -154,7 +154,7 @@ def failure(settings: Settings, context: Context) -> Notice:
         run_id = getattr(context["ti"].task, "trigger_run_id", None)
         what = f"{task_id} failed{f', because the run {run_id} did' if run_id else ''}."
     if kind == "held" and (reasons := held_for(settings, night, context["run_id"])):
-        what = f"The audit held the lists. {'; '.join(reasons)}."
+        what = f"The audit held the lists: {'; '.join(reasons)}."
     if dag_id == WATCH:
         nobody = f"The watch at the deadline failed: nobody has looked whether the night {night} is published. {what}"
         return Notice("beside", night, nobody, TO_DO["watch"])
