@@ -92,7 +92,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         # a run that was killed between the commit and its row
         replaced = live is not None and live[C.DS] == night and live[C.CONTENT_HASH] != live_hash
         raise HeldError(
-            f"The night {night} is held: {readers_get(past_rows, night, replaced=replaced)}. {'; '.join(why)}. "
+            f"The night {night} is held: {readers_get(past_rows, night, replaced=replaced)}. Why: {'; '.join(why)}. "
             "Correct the cause and run the night again."
         )
     log.info("Published %s: lists of %s users from model %s.", night, f"{content.users:,}", content.models[0])

@@ -35,7 +35,7 @@ HEAD = ("what went wrong", "what was done", "what the night said", "readers saw"
 PAGE = """# Nights that go wrong
 
 `make chaos-data` replays each of these on generated logs of 40 days, through the real scheduler, and checks what is
-promised. It printed this table:
+promised. On {today} it printed this table; day 1 was {first}, day 40 {last}.
 
 {table}
 `make test` keeps a fast selection: `tests/spark/test_intake.py` and `test_hostile_files.py` (days, files, kills),
@@ -81,10 +81,11 @@ def run(settings: Settings, arguments: Arguments) -> None:
     os.environ.update(environment(own, os.environ))
     with told(own, logs) as story:
         outcomes = [outcome(story, scenario) for scenario in SCENARIOS]
-    table = markdown([each.cells for each in outcomes])
+    table = markdown([each.cells for each in outcomes]).replace(f"{own.home}/", "")
     print(f"\n{table}", flush=True)
     if arguments.docs:
-        write_atomically(arguments.docs, PAGE.format(table=table))
+        page = PAGE.format(today=datetime.now(UTC).date(), first=logs.day(1), last=logs.day(DAYS), table=table)
+        write_atomically(arguments.docs, page)
     broken = [each for each in outcomes if not each.kept]
     if broken:
         print(f"{len(broken)} of {len(outcomes)} broke a promise: {', '.join(e.scenario.title for e in broken)}.")

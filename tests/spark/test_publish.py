@@ -166,7 +166,7 @@ def test_a_held_night_leaves_the_last_one_and_can_be_published_later(shop: Shop)
         shop.publish(NEXT, now=LATER)
     assert str(held.value) == (
         "The night 2017-12-24 is held: readers still get the lists of 2017-12-23, published 2017-12-24 03:00 UTC by "
-        "run r1. a list has 2 items: 1 of 3 lists have fewer (expected: a share of 0 or less has fewer ([audit] "
+        "run r1. Why: a list has 2 items: 1 of 3 lists have fewer (expected: a share of 0 or less has fewer ([audit] "
         "max_short_lists)). Correct the cause and run the night again."
     )
     assert [reason.split(":")[0] for reason in shop.publications()[-1]["reasons"]] == ["a list has 2 items"]
