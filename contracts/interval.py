@@ -65,6 +65,15 @@ def midnight(day: date, zone: tzinfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
+def day_ends(day: date, zone: tzinfo) -> datetime:
+    """The moment at which ``day`` is over in a time zone, in UTC.
+
+    Raises:
+        SettingsError: it has no day after it.
+    """
+    return Interval.of_night(day).bounds(zone)[1]
+
+
 def midnight_seconds(day: date) -> int:
     """The start of ``day`` in seconds of the shop's clock, on which every day has 86,400: plain calendar arithmetic."""
     return int(midnight(day, UTC).timestamp())

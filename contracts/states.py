@@ -7,7 +7,7 @@ from datetime import date, timedelta, tzinfo
 from typing import Any
 
 from contracts.columns import Columns as C
-from contracts.interval import midnight
+from contracts.interval import day_ends
 
 PUBLISHED, HELD = "published", "held"
 """States of a row of `publications`."""
@@ -31,7 +31,7 @@ def newest_published(rows: Iterable[Row]) -> Row | None:
 
 def is_early(row: Row, zone: tzinfo) -> bool:
     """Whether a row of `publications` was written before its day was over: its lists know only a part of the day."""
-    return bool(row[C.PUBLISHED_AT] < midnight(row[C.DS] + timedelta(days=1), zone))
+    return bool(row[C.PUBLISHED_AT] < day_ends(row[C.DS], zone))
 
 
 def has_later_model(row: Row) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from contracts.interval import Interval, midnight
+from contracts.interval import day_ends, midnight
 from contracts.settings import Settings
 
 WAITS = "Waits for "
@@ -26,7 +26,7 @@ class Patience:
     @classmethod
     def of(cls, settings: Settings, ds: date) -> Patience:
         """That of the night ``ds``."""
-        end = Interval.of_night(ds).bounds(settings.shop.zone)[1]
+        end = day_ends(ds, settings.shop.zone)
         rule = settings.delivery
         alert, give_up = (timedelta(minutes=after) for after in (rule.alert_after_minutes, rule.give_up_after_minutes))
         return cls(end, end + alert, end + give_up)

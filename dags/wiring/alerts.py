@@ -102,11 +102,10 @@ def failed(context: Context) -> None:
         # before its turn: where that does not come, the notice waits for the next task that ends
         told = tell(settings, own_run(context), failure(settings, context))
         failed_before = told.is_sent
-        if told_by_triggered(settings, context):
+        if told_elsewhere := told_by_triggered(settings, context):
             claim(told)
-            failed_before = False
         with turn(settings):
-            if claim(told) or failed_before:
+            if not told_elsewhere and (claim(told) or failed_before):
                 send(settings, context, told.notice)
             send_waiting(settings, context)
 

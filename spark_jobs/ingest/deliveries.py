@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, RootModel, ValidationError
 
 from contracts.errors import InputError, SettingsError
-from contracts.interval import Interval
+from contracts.interval import Interval, day_ends
 from contracts.mapping import Source, load_mapping
 from contracts.settings import Settings
 from contracts.waiting import clock
@@ -100,7 +100,7 @@ def land_delivered(
 
 def _still_to_come(settings: Settings, day: date, now: datetime | None) -> str | None:
     """Why nothing that has come of a day can be all, in words; None if the day is over."""
-    end = Interval.of_night(day).bounds(settings.shop.zone)[1]
+    end = day_ends(day, settings.shop.zone)
     return f"the day ends at {clock(settings, end)}" if now is not None and now < end else None
 
 
@@ -122,7 +122,7 @@ def _files(logs: Source) -> Mapping[date | None, list[Path]]:
 
 def _judged(settings: Settings, logs: Source, files: Sequence[Path], day: date, now: datetime | None) -> Delivery:
     """What has come of a day that has these files."""
-    end = Interval.of_night(day).bounds(settings.shop.zone)[1]
+    end = day_ends(day, settings.shop.zone)
     rule = settings.delivery.complete_when
     if rule in ("success_file", "manifest"):
         name = settings.delivery.success_file if rule == "success_file" else settings.delivery.manifest

@@ -32,10 +32,14 @@ class NightTables:
 
     ds: date
     run_id: str
-    publications: list[Row]  # all up to and including the night
+    rows: list[Row]  # of `publications`, of all nights: what readers get may be a later one's
     quality: list[Row]  # of the night, from this run where it has any
     counts: dict[date, Row]
-    later: list[Row]  # of `publications`, of later nights: what readers get may be theirs
+
+    @property
+    def publications(self) -> list[Row]:
+        """The rows of `publications` up to and including the night."""
+        return [row for row in self.rows if row[C.DS] <= self.ds]
 
     @property
     def own(self) -> Row | None:
@@ -51,7 +55,7 @@ class NightTables:
     @property
     def live(self) -> Row | None:
         """The row of the lists that readers get."""
-        return newest_published([*self.publications, *self.later])
+        return newest_published(self.rows)
 
     @property
     def failures(self) -> list[Row]:
@@ -77,13 +81,12 @@ class Verdict:
 def load(settings: Settings, ds: date, run_id: str) -> NightTables:
     """Reads the small tables; those that were never written are empty."""
     rows = lake.rows(settings, PUBLICATIONS)
-    publications = [row for row in rows if row[C.DS] <= ds]
     quality = lake.rows(settings, QUALITY_RESULTS, {C.DS: ds})
     own = [row for row in quality if row[C.RUN_ID] == run_id]
-    if not own and (of_night := newest(row for row in publications if row[C.DS] == ds)):
+    if not own and (of_night := newest(row for row in rows if row[C.DS] == ds)):
         own = [row for row in quality if row[C.RUN_ID] == of_night[C.RUN_ID]]
     counts = {day: row for day, row in intake.cleaned(settings).items() if day <= ds}
-    return NightTables(ds, run_id, publications, own, counts, [row for row in rows if row[C.DS] > ds])
+    return NightTables(ds, run_id, rows, own, counts)
 
 
 def verdict(night: NightTables) -> Verdict:
@@ -114,7 +117,7 @@ def verdict(night: NightTables) -> Verdict:
 
 def _readers(night: NightTables) -> str:
     """What readers get now."""
-    told = readers_get([*night.publications, *night.later], night.ds, night.run_id)
+    told = readers_get(night.rows, night.ds, night.run_id)
     lists = f": {night.live[C.USERS]:,} users, model {night.live[C.MODEL_ID]}" if night.live else ""
     return f"{told[0].upper()}{told[1:]}{lists}."
 
