@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from contracts.settings import Features, Training
 from models.candidates import COOCCURRENCE, MATCH, POPULAR, REPEAT, Candidates, generate
 from models.cooccurrence import Cooccurrences, cooccurrences
+from models.excluded import Excluded
 from models.features.rows import groups, values
 from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.item_state import ItemState
@@ -30,18 +31,6 @@ class Rules:
     n: int
     targets: tuple[int, ...]  # target behaviours
     max_per_category: int | None
-
-
-@dataclass(frozen=True)
-class Excluded:
-    """Items that must not be on a user's list, by user in compressed-row form."""
-
-    indptr: Longs  # [users + 1]
-    items: Ints  # [excluded items]
-
-    def keys(self, items: int) -> Longs:
-        """``user * items + item`` of each."""
-        return row_of_each(self.indptr) * items + self.items
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from contracts.columns import Columns as C
 from contracts.settings import Scoring, Training
 from contracts.tables import SOURCES
 from models.catalogue import Catalogue, histories_from_arrow, lists_from_arrow
+from models.excluded import Excluded
 from models.item_state import DailyCounts, ItemState, item_state
 from models.published import PublishedModel
-from models.recommend import Excluded, Lists, Rules, recommend
+from models.recommend import Lists, Rules, recommend
 from spark_jobs.scoring.histories import EXCLUDED
 from spark_jobs.scoring.package import CATALOGUE, DAYS, VECTORS
 

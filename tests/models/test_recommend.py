@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.tables import SOURCES
+from models.excluded import Excluded
 from models.histories import DAY, Histories
 from models.item_state import ItemState, popularity_order
 from models.kernel import best_matches
 from models.ragged import indptr_of
 from models.ranker import Ranker
-from models.recommend import Excluded, Lists, Rules, recommend
+from models.recommend import Lists, Rules, recommend
 from models.user_encoder import UserEncoder
 from tests.factories import NOW, SHOP_ITEMS, TINY, shop_histories, shop_state
 
