@@ -173,7 +173,12 @@ class Quality(Section):
 class Splits(Section):
     """Windows and caps of the sequences."""
 
-    window_days: int = Field(default=7, ge=1, description="length of the validation and of the test window")
+    window_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="how far ahead the model predicts: the length of the windows that it learns from, is chosen and "
+        "tested on; without it, chosen from the history: 7 days, fewer for less than 8 weeks, 14 or 28 where few buy",
+    )
     max_history: int = Field(default=4000, ge=1, description="newest events kept of each user")
 
 
@@ -211,6 +216,12 @@ class Encoder(Section):
     heads: int = Field(default=2, ge=1, description="attention heads; a divisor of vector_size")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="share of the states left out in a training step")
     epochs: int = Field(default=20, ge=1, description="passes over the histories at most")
+    min_steps: int = Field(
+        default=600, ge=0, description="batches at least: a small shop takes more epochs, unless it is stopped early"
+    )
+    refit_epochs: int = Field(
+        default=1, ge=0, description="passes over all events, the newest too, after the ranker is fitted"
+    )
     batch: int = Field(default=32, ge=1, description="windows of events in a batch")
     learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate, after the warm-up")
     negatives: int = Field(default=1024, ge=1, description="items drawn as negatives for a batch")
@@ -229,6 +240,12 @@ class Cooccurrence(Section):
     next_basket: float = Field(
         default=0.5, ge=0, description="weight of a pair in consecutive baskets, relative to one in the same basket"
     )
+    step_decay: float = Field(
+        default=0.7, ge=0, le=1, description="by which a pair of baskets further apart weighs less, a basket"
+    )
+    following_items: int = Field(
+        default=10, ge=1, description="pairs are counted with so many items that follow; at least with the next basket"
+    )
     popularity_power: float = Field(default=0.5, ge=0, description="0 keeps P(b | a), 1 gives the lift")
     prior: float = Field(default=5.0, ge=0, description="decayed events that pull the weights of rare items down")
     min_weight: float = Field(default=1.0, ge=0, description="decayed pair count below which a pair is chance")
@@ -241,9 +258,13 @@ class Candidates(Section):
 
     repeat: int = Field(default=200, ge=0, description="items of the user's own target events")
     cooccurrence: int = Field(default=100, ge=0, description="items that go with the user's recent ones")
+    interest: int = Field(
+        default=100, ge=0, description="items that the user viewed, carted or rated without a target event"
+    )
     match: int = Field(default=150, ge=0, description="items closest to the user's vector")
     popular: int = Field(default=100, ge=0, description="popular items")
     half_life_days: float = Field(default=60.0, gt=0, description="by which a user's own items are ordered")
+    interest_half_life_days: float = Field(default=7.0, gt=0, description="the same, of items without a target event")
 
 
 class Features(Section):
@@ -282,6 +303,7 @@ class Ranker(Section):
     hidden: int = Field(default=128, ge=1, description="width of the hidden layers")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="share of the hidden units left out in a training step")
     epochs: int = Field(default=5, ge=1, description="passes over the windows")
+    min_steps: int = Field(default=200, ge=0, description="batches at least: a small shop takes more epochs")
     users_per_batch: int = Field(default=128, ge=1, description="users in a batch")
     learning_rate: float = Field(default=3e-3, gt=0, description="first learning rate; it falls linearly to zero")
     weight_decay: float = Field(default=1e-4, ge=0, description="of AdamW")
@@ -312,6 +334,9 @@ class Scoring(Section):
     """What a list of recommendations is."""
 
     n: int = Field(default=20, ge=1, description="items for every user")
+    explore: float = Field(
+        default=0.0, ge=0, le=1, description="share of the places that go to items new to the user, the best of them"
+    )
     exclude_seen_days: dict[str, int] = Field(
         default={}, description="behaviour -> items so used in the last days are not recommended"
     )

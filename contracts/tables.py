@@ -65,8 +65,8 @@ class Table:
             )
 
 
-SOURCES = ("repeat", "together", "match", "popular")
-"""Where a recommendation can come from: own target events, co-occurrence, closeness to the user, popularity."""
+SOURCES = ("repeat", "interest", "together", "match", "popular")
+"""Where a recommendation can come from: own target events, own other ones, co-occurrence, closeness, popularity."""
 
 RANKED_ITEM = "struct<rank:int,item_id:string,score:double,source:string,because:string>"
 

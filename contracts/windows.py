@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
@@ -12,6 +13,29 @@ from contracts.interval import midnight_seconds
 from contracts.settings import Settings
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+WINDOWS_IN_HISTORY = 8
+"""A history that is so many windows long has half of it before those that are learnt from, chosen and tested on."""
+LONGER_DAYS = (7, 14, 28)
+"""Windows of whole weeks, so that weekdays weigh the same: the shortest one in which enough users have targets."""
+ENOUGH_USERS = 200
+"""Users with a target event in a window: with fewer, an NDCG@10 of .1 is known to no better than .02."""
+
+
+def horizon_days(history_days: int, users_within: Mapping[int, int], target_ages: Collection[int]) -> int:
+    """How far ahead a model should predict, which is the length of its windows, from the history that there is.
+
+    Args:
+        history_days: Days from the first event to the end.
+        users_within: Of each of `LONGER_DAYS`, users with a target event in so many days before the end.
+        target_ages: How many days before the end there are target events, 0 for the last day.
+    """
+    longest = max(1, history_days // WINDOWS_IN_HISTORY)
+    fitting = [days for days in LONGER_DAYS if days <= longest]
+    chosen = next((days for days in fitting if users_within[days] >= ENOUGH_USERS), max(fitting, default=longest))
+    # a shop that sells on few days needs windows that hold some of them
+    longer = (days for days in (chosen, *LONGER_DAYS) if chosen <= days < history_days / 2)
+    return next((days for days in longer if {0, 1} <= {age // days for age in target_ages}), chosen)
 
 
 @dataclass(frozen=True)
@@ -25,10 +49,10 @@ class Windows:
     time_zone: str = "UTC"
 
     @classmethod
-    def of(cls, settings: Settings, end: date) -> Windows:
-        """The windows that count back from ``end``."""
-        splits, targets = settings.splits, tuple(sorted(settings.ingest.targets))
-        return cls(end, splits.window_days, splits.max_history, targets, settings.shop.time_zone)
+    def of(cls, settings: Settings, end: date, window_days: int) -> Windows:
+        """The windows of so many days that count back from ``end``."""
+        targets = tuple(sorted(settings.ingest.targets))
+        return cls(end, window_days, settings.splits.max_history, targets, settings.shop.time_zone)
 
     @property
     def zone(self) -> ZoneInfo:

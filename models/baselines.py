@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.settings import Baselines, Cooccurrence
+from models.behaviours import Known
 from models.cooccurrence import Neighbours, cooccurrences
 from models.histories import DAY, Histories, Ints, Longs
 from models.ragged import first_in_group, row_of_each
@@ -55,18 +56,17 @@ def own_repeats(histories: Histories, now: int, n: int, settings: Baselines = DE
 
 
 def item_knn(
-    histories: Histories,
+    known: Known,
     neighbours: Neighbours,
-    now: int,
     n: int,
     cooccurrence: Cooccurrence,
     settings: Baselines = DEFAULT,
 ) -> Ints:
     """Items that go with each user's recent items, seen ones too, then popular ones, [users, n]."""
-    pairs = cooccurrences(histories, neighbours, now, cooccurrence)
+    pairs = cooccurrences(known, neighbours, cooccurrence)
     return _filled(
-        ranked_lists(len(histories), row_of_each(pairs.indptr), pairs.items, pairs.scores.astype(np.float64), n),
-        popular_items(histories, now, 2 * n, settings),
+        ranked_lists(len(known.past), row_of_each(pairs.indptr), pairs.items, pairs.scores.astype(np.float64), n),
+        popular_items(known.targets, known.now, 2 * n, settings),
     )
 
 

@@ -1,21 +1,28 @@
-"""Candidate generation: the items that are ranked for each user, from four sources, and their labels."""
+"""Candidate generation: the items that are ranked for each user, from five sources, and their labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.settings import Candidates as Caps
 from contracts.tables import SOURCES
+from models.behaviours import Known
 from models.cooccurrence import Cooccurrences
+from models.excluded import Excluded
 from models.histories import Flags, Histories, Ints, Longs
 from models.metrics import Relevant
 from models.ragged import find, indptr_of, kept, rank_in_group, row_of_each
 
-REPEAT, COOCCURRENCE, MATCH, POPULAR = range(len(SOURCES))
+REPEAT, INTEREST, COOCCURRENCE, MATCH, POPULAR = range(len(SOURCES))
 """Numbers of the sources, in the order of `contracts.tables.SOURCES`: a candidate of several has the first."""
+
+
+Entries = tuple[Longs, NDArray[Any], NDArray[Any]]
+"""Loose rows of a user, an item, and what they are ordered by: smallest first."""
 
 
 @dataclass(frozen=True)
@@ -37,52 +44,55 @@ class Candidates:
 
 
 def generate(
-    histories: Histories,
-    pairs: Cooccurrences,
-    matches: Ints,
-    popular: Ints,
-    now: int,
-    items: int,
-    caps: Caps,
+    known: Known, pairs: Cooccurrences, matches: Ints, popular: Ints, items: int, caps: Caps, excluded: Excluded
 ) -> Candidates:
-    """The union of what each source brings.
+    """The union of what each source brings, without what is excluded.
 
     Args:
-        histories: Target events of the users.
+        known: Of the users.
         pairs: What goes with their recent items.
         matches: Items closest to each user's vector, [users, k], best first; ``-1`` pads.
         popular: Popular items, best first.
-        now: End of what is known, seconds.
         items: Size of the catalogue.
         caps: The most that each source brings.
+        excluded: What must not be listed: the next best takes its place.
     """
-    users = np.arange(len(histories), dtype=np.int64)
-    matches, popular = matches[:, : caps.match], popular[: caps.popular]
-    pair_user = row_of_each(pairs.indptr)
-    strong = rank_in_group(pair_user, -pairs.scores) < caps.cooccurrence
-    by_source = {
-        REPEAT: _repeats(histories, now, items, caps),
-        COOCCURRENCE: (pair_user[strong], pairs.items[strong]),
-        MATCH: (np.repeat(users, matches.shape[1]), matches.ravel()),
-        POPULAR: (np.repeat(users, len(popular)), np.tile(popular, len(users))),
+    users = np.arange(len(known.past), dtype=np.int64)
+    excluded_keys = excluded.keys(items)
+    popular = popular[: caps.popular + int(np.diff(excluded.indptr).max(initial=0))]
+    in_order = {
+        REPEAT: _own(known.targets, np.ones(len(known.targets.items)), known.now, items, caps.half_life_days),
+        INTEREST: _own(known.past, known.strengths, known.now, items, caps.interest_half_life_days),
+        COOCCURRENCE: (row_of_each(pairs.indptr), pairs.items, -pairs.scores),
+        MATCH: _flat(users, matches),
+        POPULAR: _flat(users, np.tile(popular, (len(users), 1))),
     }
-    user = np.concatenate([by_source[source][0] for source in sorted(by_source)])
-    item = np.concatenate([by_source[source][1] for source in sorted(by_source)]).astype(np.int64)
-    source = np.repeat(np.arange(len(SOURCES), dtype=np.int8), [len(by_source[each][0]) for each in sorted(by_source)])
-    real = item >= 0
-    keys, first = np.unique((user * items + item)[real], return_index=True)
-    counts = np.bincount(keys // items, minlength=len(users))
-    return Candidates(indptr_of(counts), (keys % items).astype(np.int32), source[real][first])
+    if not known.behaviours.others:
+        del in_order[INTEREST]
+    most = (caps.repeat, caps.interest, caps.cooccurrence, caps.match, caps.popular)
+    keys, sources = [], []
+    for source, (user, item, order) in in_order.items():
+        key = (user * items + item)[item >= 0]
+        may = ~np.isin(key, excluded_keys)
+        best = rank_in_group(key[may] // items, order[item >= 0][may]) < most[source]
+        keys.append(key[may][best])
+        sources.append(np.full(np.count_nonzero(best), source, dtype=np.int8))
+    distinct, first = np.unique(np.concatenate(keys), return_index=True)
+    counts = np.bincount(distinct // items, minlength=len(users))
+    return Candidates(indptr_of(counts), (distinct % items).astype(np.int32), np.concatenate(sources)[first])
 
 
-def _repeats(histories: Histories, now: int, items: int, caps: Caps) -> tuple[Longs, Longs]:
-    """Users and items of the users' own items with the largest decayed counts."""
-    past = histories.before(now)
-    decay = np.exp2(-past.ages(now) / caps.half_life_days)
+def _own(past: Histories, strengths: NDArray[Any], now: int, items: int, half_life_days: float) -> Entries:
+    """The users' own items, those with the largest decayed sums of ``strengths`` [events] first."""
+    decay = strengths * np.exp2(-past.ages(now) / half_life_days)
     keys, pair = np.unique(past.users * items + past.items, return_inverse=True)
-    user = keys // items
-    largest = rank_in_group(user, -np.bincount(pair, decay, minlength=len(keys))) < caps.repeat
-    return user[largest], keys[largest] % items
+    return keys // items, keys % items, -np.bincount(pair, decay, minlength=len(keys))
+
+
+def _flat(users: Longs, lists: Ints) -> Entries:
+    """Lists [users, k], in the order that they have."""
+    k = lists.shape[1]
+    return np.repeat(users, k), lists.ravel(), np.tile(np.arange(k), len(users))
 
 
 def label(candidates: Candidates, relevant: Relevant, items: int) -> Flags:

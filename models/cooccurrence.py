@@ -8,7 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from contracts.settings import Cooccurrence
-from models.histories import Floats, Histories, Ints, Longs, basket_ids
+from models.behaviours import Known
+from models.histories import Floats, Ints, Longs, basket_ids
 from models.ragged import first_in_group, indptr_of
 
 
@@ -30,33 +31,51 @@ class Cooccurrences:
     because: Ints  # [pairs], the history item that contributed most
 
 
-def neighbours_of(histories: Histories, now: int, items: int, settings: Cooccurrence) -> Neighbours:
-    """Neighbours of each of ``items`` items in the baskets before ``now`` (seconds)."""
-    past = histories.before(now)
+def neighbours_of(known: Known, items: int, settings: Cooccurrence) -> Neighbours:
+    """Neighbours of each of ``items`` items in the baskets of everyone.
+
+    A basket weighs by its age and by the logarithm of its size; an item in it by the root of the strongest of its
+    events there, so that a pair of views weighs as one view. A pair of consecutive baskets weighs less than one of the
+    same basket, and of baskets further apart less again: where baskets are of one item, the order is all there is.
+    """
+    past = known.past
     if not len(past.items):
         return _strongest(sparse.csr_array((items, items), dtype=np.float32), settings.neighbours)
     basket = basket_ids(past)
     first = np.flatnonzero(np.diff(basket, prepend=-1))
-    owner, age = past.users[first], past.ages(now)[first]
-    baskets = sparse.csr_array((np.ones(len(basket), np.float32), (basket, past.items)), shape=(len(first), items))
-    baskets.sum_duplicates()
-    baskets.data[:] = 1.0
+    owner, age = past.users[first], past.ages(known.now)[first]
+    keys, entry = np.unique(basket * items + past.items, return_inverse=True)
+    strength = np.zeros(len(keys), dtype=np.float32)
+    np.maximum.at(strength, entry, np.sqrt(known.strengths))
+    baskets = sparse.csr_array((strength, (keys // items, keys % items)), shape=(len(first), items))
     size = np.diff(baskets.indptr)
     recency = np.exp2(-age / settings.half_life_days)
     weight = (recency / np.log2(1.0 + size)).astype(np.float32)
     weighted = sparse.diags_array(weight) @ baskets
     pairs = (baskets.T @ weighted).tocsr()
-    follows = np.flatnonzero(owner[1:] == owner[:-1])
-    pairs = pairs + settings.next_basket * (weighted[follows].T @ baskets[follows + 1]).tocsr()
+    for step in range(1, _steps(size, settings) + 1):
+        follows = np.flatnonzero(owner[step:] == owner[:-step])
+        share = np.float32(settings.next_basket * settings.step_decay ** (step - 1))
+        pairs = pairs + share * (weighted[follows].T @ baskets[follows + step]).tocsr()
     decayed = np.asarray(baskets.T @ recency.astype(np.float32))
     return _strongest(_normalised(pairs, decayed, settings), settings.neighbours)
 
 
+def _steps(size: Longs, settings: Cooccurrence) -> int:
+    """How many baskets ahead pairs are counted: as many as hold `following_items`, at least the next one."""
+    return max(1, round(settings.following_items / float(size.mean())))
+
+
 def _normalised(pairs: sparse.csr_array, decayed: Floats, settings: Cooccurrence) -> sparse.csr_array:
-    """``count(a, b) / ((decayed(a) + prior) * (decayed(b) + prior) ** power)`` without the diagonal."""
+    """``count(a, b) / ((decayed(a) + prior) * (decayed(b) + prior) ** power)`` without the diagonal.
+
+    A pair below ``min_weight`` is left out as chance, or below a tenth of the item's own count, where that is less:
+    of a rare item, one pair is all that will ever be known.
+    """
     entries = pairs.tocoo()
     row, column = entries.coords
-    keep = (row != column) & (entries.data >= settings.min_weight)
+    enough = np.minimum(settings.min_weight, decayed[row] / 10)
+    keep = (row != column) & (entries.data >= enough)
     row, column, count = row[keep], column[keep], entries.data[keep]
     norm = (decayed[row] + settings.prior) * (decayed[column] + settings.prior) ** settings.popularity_power
     return sparse.csr_array((count / norm, (row, column)), shape=pairs.shape)
@@ -74,11 +93,11 @@ def _strongest(weights: sparse.csr_array, k: int) -> Neighbours:
     return strongest
 
 
-def cooccurrences(histories: Histories, neighbours: Neighbours, now: int, settings: Cooccurrence) -> Cooccurrences:
-    """Sums the neighbours of each user's newest events before ``now`` (seconds), decayed by age."""
+def cooccurrences(known: Known, neighbours: Neighbours, settings: Cooccurrence) -> Cooccurrences:
+    """Sums the neighbours of each user's newest events, decayed by age and weighed by their strength."""
     items, k = neighbours.items.shape
-    past = histories.before(now).last(settings.recent_events)
-    decay = np.exp2(-past.ages(now) / settings.recent_half_life_days)
+    past = known.past.last(settings.recent_events)
+    decay = np.exp2(-past.ages(known.now) / settings.recent_half_life_days) * known.behaviours.strengths(past)
     user = np.repeat(past.users, k)
     cause = np.repeat(past.items, k)
     item = neighbours.items[past.items].ravel()
@@ -90,14 +109,14 @@ def cooccurrences(histories: Histories, neighbours: Neighbours, now: int, settin
     starts = np.flatnonzero(np.diff(key, prepend=-1))
     if not len(starts):
         empty = np.empty(0, dtype=np.int32)
-        return Cooccurrences(np.zeros(len(histories) + 1, np.int64), empty, empty.astype(np.float32), empty)
+        return Cooccurrences(np.zeros(len(past) + 1, np.int64), empty, empty.astype(np.float32), empty)
     sums = np.add.reduceat(score, starts)
     pair = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(key))))
     largest = np.maximum.reduceat(score, starts)
     at_largest = np.flatnonzero(score == largest[pair])
     strongest = at_largest[np.flatnonzero(np.diff(pair[at_largest], prepend=-1))]
     return Cooccurrences(
-        indptr_of(np.bincount(key[starts] // items, minlength=len(histories))),
+        indptr_of(np.bincount(key[starts] // items, minlength=len(past))),
         (key[starts] % items).astype(np.int32),
         sums.astype(np.float32),
         cause[strongest],

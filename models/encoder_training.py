@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,8 +13,10 @@ from torch import Tensor
 
 from contracts.cli import timed
 from contracts.settings import Encoder, Training
+from models.behaviours import Behaviours
 from models.devices import autocast, training_device
-from models.histories import DAY, Flags, Floats, Histories, Ints, Longs
+from models.excluded import Excluded
+from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.kernel import best_matches
 from models.metrics import Relevant, hits, ndcg
 from models.training import EarlyStopping, Report, descend, linear_schedule
@@ -22,8 +24,8 @@ from models.user_encoder import NO_ID, Cuts, UserEncoder, cuts_of, encode_users,
 
 log = logging.getLogger("nightshift")
 
-HORIZON_DAYS = 7
-"""How far ahead an event predicts."""
+REFIT_RATE = 0.3
+"""Share of the learning rate with which a fitted encoder learns the newest events."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,18 @@ class NextEvents:
 
 
 def next_events(histories: Histories, is_target: Flags, horizon: int) -> NextEvents:
-    """Target events strictly after each event and at most ``horizon`` seconds later.
+    """Target events strictly after each event and at most ``horizon`` seconds later, or else those of the next moment.
 
-    Events of the same moment are never each other's targets: their order in a log means nothing.
+    Events of the same moment are never each other's targets: their order in a log means nothing. Where users come
+    back after months, the next moment is all that can be learnt from.
     """
     keys = (histories.users << 32) + histories.times
     targets = keys[is_target]
-    return NextEvents(
-        histories.items[is_target],
-        np.searchsorted(targets, keys, side="right"),
-        np.searchsorted(targets, keys + horizon, side="left"),
-    )
+    start = np.searchsorted(targets, keys, side="right")
+    following = np.append(targets, -1)[start]
+    is_same_user = following >> 32 == histories.users
+    end = np.where(is_same_user, np.maximum(following, keys + horizon), keys + horizon)
+    return NextEvents(histories.items[is_target], start, np.searchsorted(targets, end, side="right"))
 
 
 @dataclass(frozen=True)
@@ -144,35 +147,39 @@ def train(
     items: Items,
     histories: Histories,
     is_target: Flags,
+    horizon: int,
     settings: Training,
-    evaluate: Callable[[], float],
+    epochs: int,
+    rate: float,
+    after_epoch: Callable[[int, float], bool],
     report: Report,
 ) -> None:
-    """Trains the encoder in place and keeps the weights of the epoch with the best validation metric.
-
-    Targets are drawn anew each epoch.
+    """Trains the encoder in place. Targets are drawn anew each epoch.
 
     Args:
         model: On its device.
-        items: Indexed like the items of ``histories``.
-        histories: Training events, all with a known item.
+        items: All of the catalogue.
+        histories: Training events, all of catalogue items.
         is_target: Which events are of a target behaviour, [events].
-        settings: Of the encoder, and weight decay, patience, seed.
-        evaluate: Gives the validation metric of the model as it is (higher is better).
-        report: Told of losses and metrics.
+        horizon: How far ahead an event predicts, seconds.
+        settings: Of the encoder, and weight decay, seed.
+        epochs: Passes over the histories.
+        rate: Highest learning rate.
+        after_epoch: Told each epoch and its last loss; says whether to stop.
+        report: Told of losses.
     """
     own = settings.encoder
     random = np.random.default_rng(settings.seed)
-    following = next_events(histories, is_target, HORIZON_DAYS * DAY)
+    following = next_events(histories, is_target, horizon)
     share = items.counts / max(1, items.counts.sum())
-    draw = 0.5 / len(share) + 0.5 * share  # half uniform, half by popularity
-    log_q = torch.from_numpy(np.log(own.negatives * draw)).float().to(items.text.device)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=own.learning_rate, weight_decay=settings.weight_decay)
-    steps = own.epochs * max(1, -(-len(cuts_of(histories, own.length).index) // own.batch))
+    sold = items.counts > 0
+    draw = 0.5 * sold / max(1, sold.sum()) + 0.5 * share  # half uniform, half by popularity
+    log_q = torch.from_numpy(np.log(np.maximum(own.negatives * draw, 1e-12))).float().to(items.text.device)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=settings.weight_decay)
+    steps = epochs * steps_of_epoch(histories, own)
     schedule = linear_schedule(optimiser, steps, warm_up=max(1, steps // 20))
-    stopping = EarlyStopping("encoder", model.state_dict(), settings.patience, report)
     step, last = 0, 0.0
-    for epoch in range(1, own.epochs + 1):
+    for epoch in range(1, epochs + 1):
         model.train()
         for batch in _batches(histories, own, random):
             sample = _sample(histories, following, batch, draw, own, random)
@@ -185,11 +192,13 @@ def train(
             step, last = step + 1, loss.item()
             if step % 10 == 0:
                 report("encoder_loss", step, last)
-        metric = evaluate()
-        log.info("User encoder: epoch %d of %d, loss %.3f, validation NDCG@10 %.4f", epoch, own.epochs, last, metric)
-        if stopping.stops_at(epoch, metric, last):
+        if after_epoch(epoch, last):
             break
-    stopping.restore()
+
+
+def steps_of_epoch(histories: Histories, settings: Encoder) -> int:
+    """Batches of one pass over the histories."""
+    return max(1, -(-len(cuts_of(histories, settings.length).index) // settings.batch))
 
 
 def _batches(histories: Histories, settings: Encoder, random: np.random.Generator) -> Iterator[Cuts]:
@@ -204,78 +213,118 @@ def _batches(histories: Histories, settings: Encoder, random: np.random.Generato
 
 @dataclass(frozen=True)
 class Judge:
-    """The validation window by which epochs are compared, over the warm items only."""
+    """The validation window by which epochs are compared."""
 
     histories: Histories
     relevant: Relevant
 
 
-def trained_encoder(
-    settings: Training,
-    text: Floats,
-    warm: Longs,
-    items: int,
-    behaviours: int,
-    histories: Histories,
-    targets: Sequence[int],
-    judge: Judge,
-    report: Report,
-) -> UserEncoder:
-    """The user encoder, trained on ``histories`` and stopped by NDCG@10 on the validation window.
+@dataclass(frozen=True)
+class EncoderTraining:
+    """What all trainings of one encoder share."""
 
-    Args:
-        settings: Of the training.
-        text: Tuned vectors of the warm items, [warm items, size].
-        warm: Their numbers.
-        items: Size of the catalogue.
-        behaviours: Number of behaviours.
-        histories: Training events, numbered by the catalogue.
-        targets: Numbers of the target behaviours.
-        judge: Histories before the validation window, and what is relevant inside, numbered by the catalogue.
-        report: Told the curves.
-    """
-    own = settings.encoder
-    number = np.full(items + 1, -1, dtype=np.int32)  # of each item among the warm ones; the last one serves -1
-    number[warm] = np.arange(len(warm))
-    device = training_device()
-    model = UserEncoder(text.shape[1], len(warm), behaviours, own).to(device)
-    model.text_mean.copy_(torch.from_numpy(text.mean(0)))
-    known = Items(
-        torch.from_numpy(text).to(device),
-        torch.arange(1, len(warm) + 1, device=device),
-        np.bincount(number[histories.items[histories.items >= 0]].clip(0), minlength=len(warm)),
-    )
-    newest = _renumbered(histories, number).last(own.history)
-    evaluate = _validation(model, known, _judge_of_warm(judge, number, len(warm)), own)
-    with timed(f"Training the user encoder on {len(newest.items):,} events"):
-        train(model, known, newest, newest.are_of(targets), settings, evaluate, report)
-    return model.cpu()
+    settings: Training
+    text: Floats  # [items of the catalogue, size], the tower's vectors
+    behaviours: Behaviours
+    horizon: int  # how far ahead an event predicts, seconds
+    report: Report
+
+    def fitted(self, histories: Histories, warm: Longs, judge: Judge, excluded: Excluded) -> UserEncoder:
+        """An encoder, trained on ``histories`` and stopped by NDCG@10 on the validation window.
+
+        Args:
+            histories: Training events.
+            warm: Items that have an id embedding.
+            judge: Users and what they took; the epoch with the best metric is kept.
+            excluded: What these users must not get.
+        """
+        own = self.settings.encoder
+        model = UserEncoder(self.text.shape[1], len(warm), len(self.behaviours.names), own).to(training_device())
+        model.text_mean.copy_(torch.from_numpy(self.text[warm].mean(0)))
+        newest = self._newest(histories)
+        items = self._items(newest, warm, model)
+        evaluate = _validation(model, items, judge, excluded, own)
+        stopping = EarlyStopping("encoder", model.state_dict(), self.settings.patience, self.report)
+        # a small shop has few steps in an epoch, and needs as many of them
+        epochs = max(own.epochs, -(-own.min_steps // steps_of_epoch(newest, own)))
+
+        def stops(epoch: int, loss: float) -> bool:
+            metric = evaluate()
+            log.info("User encoder: epoch %d of %d, loss %.3f, validation NDCG@10 %.4f", epoch, epochs, loss, metric)
+            return stopping.stops_at(epoch, metric, loss)
+
+        with timed(f"Training the user encoder on {len(newest.items):,} events"):
+            self._train(model, items, newest, epochs, own.learning_rate, stops)
+        stopping.restore()
+        return model.cpu()
+
+    def refitted(self, encoder: UserEncoder, histories: Histories, warm: Longs, warm_before: Longs) -> UserEncoder:
+        """The encoder, trained further on ``histories`` that reach to the newest events, without a judge.
+
+        Args:
+            encoder: As it was fitted, on older events; it stays as it is.
+            histories: Training events.
+            warm: Items that have an id embedding now, all that had one among them.
+            warm_before: Items that had one, ascending.
+        """
+        own = self.settings.encoder
+        if not own.refit_epochs:
+            return encoder
+        model = UserEncoder(self.text.shape[1], len(warm), len(self.behaviours.names), own)
+        weights = dict(encoder.state_dict())
+        known = weights["id_embedding.weight"]
+        rows = torch.zeros(len(warm) + 1, known.shape[1])
+        rows[torch.from_numpy(np.searchsorted(warm, warm_before)) + 1] = known[1:]
+        model.load_state_dict(weights | {"id_embedding.weight": rows})
+        model.to(training_device())
+        newest = self._newest(histories)
+        epochs = max(own.refit_epochs, -(-own.min_steps // (10 * steps_of_epoch(newest, own))))
+        with timed(f"Training the user encoder further on {len(newest.items):,} events"):
+            items = self._items(newest, warm, model)
+            self._train(model, items, newest, epochs, REFIT_RATE * own.learning_rate, lambda _epoch, _loss: False)
+        if not all(torch.isfinite(weight).all() for weight in model.state_dict().values()):
+            log.warning("User encoder: diverged on the newest events. It stays as it was fitted.")
+            return encoder
+        return model.cpu().eval()
+
+    def _newest(self, histories: Histories) -> Histories:
+        return histories.select(histories.items >= 0).last(self.settings.encoder.history)
+
+    def _items(self, histories: Histories, warm: Longs, model: UserEncoder) -> Items:
+        device = model.text_mean.device
+        id_rows = torch.full((len(self.text),), NO_ID)
+        id_rows[torch.from_numpy(warm)] = torch.arange(1, len(warm) + 1)
+        counts = np.bincount(histories.items, minlength=len(self.text))
+        return Items(torch.from_numpy(self.text).to(device), id_rows.to(device), counts)
+
+    def _train(
+        self,
+        model: UserEncoder,
+        items: Items,
+        histories: Histories,
+        epochs: int,
+        rate: float,
+        after_epoch: Callable[[int, float], bool],
+    ) -> None:
+        are_targets = self.behaviours.are_targets(histories)
+        train(model, items, histories, are_targets, self.horizon, self.settings, epochs, rate, after_epoch, self.report)
 
 
-def _validation(model: UserEncoder, items: Items, judge: Judge, settings: Encoder) -> Callable[[], float]:
-    """Mean NDCG@10 of the encoder's best matches for the judge's users."""
-    count = len(items.counts)
+def _validation(
+    model: UserEncoder, items: Items, judge: Judge, excluded: Excluded, settings: Encoder
+) -> Callable[[], float]:
+    """Mean NDCG@10 of the encoder's best matches for the judge's users, without what is ``excluded`` for them."""
+    catalogue = len(items.counts)
+    relevant = excluded.out_of(judge.relevant, catalogue)
+    judged = np.flatnonzero((relevant.counts > 0) & (judge.histories.lengths > 0))
+    histories, relevant, excluded = judge.histories.take(judged), relevant.take(judged), excluded.take(judged)
+    spare = min(int(np.diff(excluded.indptr).max(initial=0)), 1000)
 
     def ndcg_now() -> float:
         with torch.inference_mode():
             vectors = model.eval().item_vectors(items.text, items.id_rows)
-        users = encode_users(model, vectors, judge.histories, settings.length, 256)
-        ranked = best_matches(users, vectors.cpu().numpy(), np.ones(count, dtype=np.bool_), 10)
-        return float(np.nanmean(ndcg(hits(ranked, judge.relevant), judge.relevant.counts)))
+        users = encode_users(model, vectors, histories, settings.length, 256)
+        ranked = best_matches(users, vectors.cpu().numpy(), np.ones(catalogue, dtype=np.bool_), 10 + spare)
+        return float(np.nanmean(ndcg(hits(excluded.removed_from(ranked, 10, catalogue), relevant), relevant.counts)))
 
     return ndcg_now
-
-
-def _judge_of_warm(judge: Judge, number: Ints, warm: int) -> Judge:
-    """Users with a history and something relevant; what is relevant but not warm can never be hit."""
-    users = np.flatnonzero((judge.relevant.counts > 0) & (judge.histories.lengths > 0))
-    relevant = judge.relevant.take(users)
-    numbers = number[relevant.items]
-    hittable = Relevant(relevant.indptr, np.where(numbers >= 0, numbers, warm))
-    return Judge(_renumbered(judge.histories.take(users), number), hittable)
-
-
-def _renumbered(histories: Histories, number: Ints) -> Histories:
-    """Histories over the warm items only, by their ``number`` [items + 1]."""
-    moved = replace(histories, items=number[histories.items])
-    return moved.select(moved.items >= 0)

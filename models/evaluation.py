@@ -9,6 +9,7 @@ import numpy as np
 
 from contracts.settings import Settings
 from models import baselines, metrics
+from models.behaviours import Behaviours, Known
 from models.catalogue import CATEGORY, Catalogue
 from models.cooccurrence import neighbours_of
 from models.histories import Flags, Histories, Ints
@@ -69,11 +70,12 @@ class Trial:
 def baseline_lists(trial: Trial, settings: Settings) -> dict[str, Ints]:
     """Lists of each baseline that is arrays alone, [users, N]."""
     cooccurrence, rules = settings.training.cooccurrence, settings.baselines
-    neighbours = neighbours_of(trial.everyone, trial.now, len(trial.catalogue), cooccurrence)
+    known = Known.of(trial.everyone, Behaviours.of(settings.ingest.behaviours, settings.ingest.targets), trial.now)
+    neighbours = neighbours_of(known, len(trial.catalogue), cooccurrence)
     lists = {
         baselines.popular_name(rules): baselines.popular(trial.everyone, trial.now, N, rules),
         baselines.own_repeats_name(rules): baselines.own_repeats(trial.everyone, trial.now, N, rules),
-        baselines.ITEM_KNN: baselines.item_knn(trial.everyone, neighbours, trial.now, N, cooccurrence, rules),
+        baselines.ITEM_KNN: baselines.item_knn(known, neighbours, N, cooccurrence, rules),
     }
     return {name: of_everyone[trial.judged] for name, of_everyone in lists.items()}
 

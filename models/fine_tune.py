@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from contracts.catalogue import Edition
@@ -22,6 +23,7 @@ from contracts.settings import Settings
 from contracts.tables import ITEMS
 from contracts.windows import TEST, VALIDATION, Windows
 from models import artifact
+from models.behaviours import Behaviours
 from models.cost import COST, Cost
 from models.encoder_training import Judge
 from models.fit import Fitted, TrainingData, fit
@@ -30,7 +32,7 @@ from models.item_tower import base_model_folder
 from models.profile import Profile
 from models.published import TOWER, PublishedModel
 from models.store import registry
-from models.store.snapshot import pins, read_catalogue, read_split
+from models.store.snapshot import pins, read_catalogue, read_split, windows_of
 
 
 def run(settings: Settings, arguments: AsOf) -> str:
@@ -42,7 +44,7 @@ def run(settings: Settings, arguments: AsOf) -> str:
         RegistryError: MLflow could not be reached.
     """
     begun = time.monotonic()
-    windows = Windows.of(settings, arguments.as_of)
+    windows = windows_of(settings, arguments.as_of)
     data = read(settings, windows)
     origin = origin_of(settings, data)
     name = model_id(windows.end, origin)
@@ -55,7 +57,7 @@ def run(settings: Settings, arguments: AsOf) -> str:
         tracker = registry.Tracker(mlflow, run_id)
         fitted = fit(data, settings.training, tracker.report)
         about = {"model_id": name, "snapshot_id": windows.snapshot_id, "made_from": origin}
-        profile = Profile.of(data.histories, data.catalogue, data.user_ids, data.behaviours, data.test_start)
+        profile = Profile.of(data.histories, data.catalogue, data.user_ids, data.behaviours.names, data.test_start)
         cost = Cost.so_far(time.monotonic() - begun, fitted.seconds)
         log.info("Fine-tuning took %s.", cost)
         training = {"curves": tracker.curves, "importance": fitted.importance, COST: cost.to_json()}
@@ -76,7 +78,7 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
     """
     items_at = pins(settings, windows.snapshot_id).get(ITEMS.name)
     catalogue = read_catalogue(settings, Edition.before(windows.end, items_at))
-    behaviours = list(settings.ingest.behaviours)
+    behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets)
     validation = read_split(settings, catalogue, windows.snapshot_id, VALIDATION)
     # what lies before the test window, the validation window included: the ranker's windows are cut from it
     test = read_split(settings, catalogue, windows.snapshot_id, TEST)
@@ -87,9 +89,9 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
         histories.select(histories.items >= 0),
         Judge(validation.histories, validation.relevant),
         behaviours,
-        [behaviours.index(name) for name in settings.ingest.targets],
         windows.validation_start,
         windows.test_start,
+        {behaviours.names.index(name): days for name, days in settings.scoring.exclude_seen_days.items()},
     )
 
 
@@ -127,7 +129,7 @@ def write(
     model = PublishedModel(
         {
             **about,
-            "behaviours": list(settings.ingest.behaviours),
+            "behaviours": asdict(fitted.behaviours),
             "settings": chosen.model_dump(),
             "text_size": fitted.texts.after.shape[1],
         },

@@ -7,9 +7,9 @@ windows are as honest as on new data; the ranker is fitted on the weekly windows
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -18,10 +18,12 @@ from contracts.cli import timed
 from contracts.errors import InputError
 from contracts.settings import Training
 from models import candidates, ranker
+from models.behaviours import Behaviours, Known
 from models.catalogue import PRODUCT_TYPE, Catalogue
 from models.cooccurrence import neighbours_of
 from models.devices import seed_everything
-from models.encoder_training import Judge, trained_encoder
+from models.encoder_training import EncoderTraining, Judge
+from models.excluded import Excluded
 from models.features.rows import feature_names
 from models.histories import DAY, Flags, Floats, Histories, Ints, Longs
 from models.item_state import DailyCounts, habits_of, item_state
@@ -30,14 +32,14 @@ from models.metrics import Relevant
 from models.published import ItemKnowledge, TypedHabits
 from models.recommend import features_of, generated
 from models.text_vectors import TextVectors
-from models.tower_tuning import pairs_of_texts, tuned_tower
+from models.tower_tuning import TextPairs, pairs_of_texts, tuned_tower
 from models.training import Report
 from models.user_encoder import NO_ID, UserEncoder
 
 log = logging.getLogger("nightshift")
 
-WINDOW = 7 * DAY
-"""Length of the ranker's windows, seconds."""
+COVERED = 0.8
+"""Share of the events that those of warm items must be."""
 WEIGHED_ROWS = 100_000
 """Candidates on which the weight of the ranker's features is measured."""
 
@@ -50,10 +52,23 @@ class TrainingData:
     user_ids: Sequence[str]  # of the histories
     histories: Histories  # all events of catalogue items before the test window
     judge: Judge  # the validation window
-    behaviours: Sequence[str]
-    targets: Sequence[int]  # numbers of the target behaviours
+    behaviours: Behaviours
     validation_start: int  # seconds
     test_start: int  # seconds: nothing at or after it is known
+    exclude_seen_days: Mapping[int, int] = field(default_factory=dict)  # of behaviours by number, as the night does
+
+    @property
+    def horizon(self) -> int:
+        """How far ahead the model predicts, seconds: the length of every window."""
+        return self.test_start - self.validation_start
+
+    def known(self, now: int) -> Known:
+        """What is known of everyone before ``now`` (seconds)."""
+        return Known.of(self.histories, self.behaviours, now)
+
+    def excluded(self, now: int) -> Excluded:
+        """What everyone must not get as of ``now`` (seconds)."""
+        return Excluded.seen(self.histories.before(now), self.exclude_seen_days, now)
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,7 @@ class Fitted:
     ranker: ranker.Ranker
     items: ItemKnowledge
     importance: dict[str, float]  # how far each feature moves the ranker's score
+    behaviours: Behaviours
     seconds: dict[str, float]  # how long each part took
 
 
@@ -105,115 +121,177 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
         ModelError: training diverged.
     """
     seed_everything(settings.seed)
+    data = replace(data, behaviours=data.behaviours.seen_in(data.histories))
     wanted = settings.ranker.windows
-    windows = windows_that_fit(data.histories.times, data.test_start, wanted)
+    windows = windows_that_fit(data.histories.times, data.test_start, data.horizon, wanted)
     if windows < wanted:
-        log.warning("The history is short: the ranker is fitted on %d weekly windows, not %d.", windows, wanted)
+        log.warning("The history is short: the ranker is fitted on %d windows, not %d.", windows, wanted)
         settings = settings.model_copy(update={"ranker": settings.ranker.model_copy(update={"windows": windows})})
-    first_window = data.test_start - windows * WINDOW
+    first_window = data.test_start - windows * data.horizon
     older = data.histories.between(0, first_window)
-    warm = WarmItems.of(older, data.catalogue, settings.encoder.min_item_events)
+    at_least = events_of_warm(older, settings.encoder.min_item_events)
+    warm = WarmItems.of(older, data.catalogue, at_least)
     log.info("%d users, %s events, %s warm items", len(older), f"{len(older.items):,}", f"{len(warm.items):,}")
     if not len(warm.items):
         raise InputError(
-            f"There is too little to learn from: of the items in {len(older.items):,} events before the last "
-            f"{windows + 1} weeks, none has {settings.encoder.min_item_events} events or more. Ingest more days, or "
-            "lower training.encoder.min_item_events."
+            f"There is too little to learn from: no event of an item of the catalogue lies before the last "
+            f"{windows + 1} windows of {data.horizon // DAY} days. Ingest more days, or set splits.window_days."
         )
     seconds: dict[str, float] = {}
     with timed("Item tower", seconds):
-        tower, texts = fit_tower(data, warm, older, first_window, settings, report)
-    of_warm = texts.after[warm.text_of[warm.items]]
+        tower, texts = fit_tower(data, warm, first_window, settings, report)
+    of_items = texts.after[texts.rows(list(data.catalogue.texts))]
+    training = EncoderTraining(settings, of_items, data.behaviours, data.horizon, report)
     with timed("User encoder", seconds):
-        encoder = trained_encoder(
-            settings,
-            of_warm,
-            warm.items,
-            len(data.catalogue),
-            len(data.behaviours),
-            older,
-            data.targets,
-            data.judge,
-            report,
-        )
-    vectors = np.zeros((len(data.catalogue), settings.encoder.vector_size), dtype=np.float32)
-    with torch.inference_mode():
-        id_rows = torch.from_numpy(warm.id_rows[warm.items]).long()
-        vectors[warm.items] = encoder.eval().item_vectors(torch.from_numpy(of_warm), id_rows).numpy()
+        encoder = training.fitted(older, warm.items, data.judge, data.excluded(data.validation_start))
     with timed("Ranker", seconds):
-        fitted, importance = fit_ranker(data, vectors, encoder, settings)
-    targets = data.histories.select(data.histories.are_of(data.targets))
+        vectors = encoder_vectors(encoder, of_items, warm.id_rows)
+        fitted, importance = fit_ranker(data, vectors, warm.id_rows, encoder, settings)
+    with timed("Newest events", seconds):
+        before = warm.items
+        warm = WarmItems.of(data.histories, data.catalogue, at_least)
+        encoder = training.refitted(encoder, data.histories, warm.items, before)
+    known = data.known(data.test_start)
     items = ItemKnowledge(
         list(data.catalogue.item_ids),
         warm.id_rows,
-        neighbours_of(targets, data.test_start, len(data.catalogue), settings.cooccurrence),
-        TypedHabits.of(targets, data.test_start, data.catalogue, settings.features.prior),
+        neighbours_of(known, len(data.catalogue), settings.cooccurrence),
+        TypedHabits.of(known.targets, data.test_start, data.catalogue, settings.features.prior),
     )
-    return Fitted(tower, texts, encoder, fitted, items, importance, seconds)
+    return Fitted(tower, texts, encoder, fitted, items, importance, data.behaviours, seconds)
 
 
-def windows_that_fit(times: Longs, test_start: int, wanted: int) -> int:
-    """So many weekly windows that at least half of the events are older than all of them, of ``wanted`` at most.
+def events_of_warm(histories: Histories, wanted: int) -> int:
+    """Events that make an item warm: ``wanted``, or fewer where such items do not stand for the shop."""
+    events = np.bincount(histories.items)
+    covering = (least for least in range(wanted, 1, -1) if events[events >= least].sum() >= COVERED * events.sum())
+    return next(covering, 1)
+
+
+def windows_that_fit(times: Longs, test_start: int, horizon: int, wanted: int) -> int:
+    """So many windows that at least half of the events are older than all of them, of ``wanted`` at most.
 
     Args:
         times: Of the events before ``test_start``, seconds, in any order.
         test_start: Where the last window ends, seconds.
+        horizon: Length of a window, seconds.
         wanted: Windows of a history that is long enough.
     """
-    older = (np.count_nonzero(times < test_start - count * WINDOW) for count in range(wanted, 1, -1))
+    older = (np.count_nonzero(times < test_start - count * horizon) for count in range(wanted, 1, -1))
     enough = (count for count, events in zip(range(wanted, 1, -1), older, strict=True) if 2 * events >= len(times))
     return next(enough, 1)
 
 
 def fit_tower(
-    data: TrainingData, warm: WarmItems, older: Histories, first_window: int, settings: Training, report: Report
+    data: TrainingData, warm: WarmItems, first_window: int, settings: Training, report: Report
 ) -> tuple[ItemTower, TextVectors]:
-    """The tower, tuned on co-occurring texts of what is older, judged by those of the validation window."""
+    """The tower, tuned on co-occurring texts of what is older, judged by those of the validation window.
+
+    Every text of the catalogue gets its vectors: in the ranker's windows an item that is new is met as at night.
+    """
     own = settings.tower
-    inside = data.histories.between(data.validation_start, data.test_start)
     counted = settings.cooccurrence.model_copy(update={"neighbours": own.pair_neighbours})
-    pairs = pairs_of_texts(warm.only(older), warm.text_of, first_window, own.training_pairs, counted, settings.seed)
-    held_out = pairs_of_texts(
-        warm.only(inside), warm.text_of, data.test_start, own.held_out_pairs, counted, settings.seed
-    )
-    tower, before, after = tuned_tower(settings, warm.texts, pairs, held_out, report)
-    return tower, TextVectors.of(warm.texts, before, after)
+
+    def pairs(start: int, end: int, count: int) -> TextPairs:
+        known = Known.of(warm.only(data.histories.between(start, end)), data.behaviours, end)
+        return pairs_of_texts(known, warm.text_of, count, counted, settings.seed)
+
+    training = pairs(0, first_window, own.training_pairs)
+    held_out = pairs(data.validation_start, data.test_start, own.held_out_pairs)
+    others = sorted(set(data.catalogue.texts.astype(str)) - set(warm.texts))
+    texts = [*warm.texts, *others]
+    tower, before, after = tuned_tower(settings, texts, training, held_out, report)
+    return tower, TextVectors.of(texts, before, after)
+
+
+def encoder_vectors(encoder: UserEncoder, text: Floats, id_rows: Ints) -> Floats:
+    """Vectors of all items, [items, size], from those of their texts and the rows of their id embeddings [items]."""
+    with torch.inference_mode():
+        made = encoder.eval().item_vectors(torch.from_numpy(text), torch.from_numpy(id_rows).long())
+    vectors: Floats = made.numpy()
+    return vectors
 
 
 def fit_ranker(
-    data: TrainingData, vectors: Floats, encoder: UserEncoder, settings: Training
+    data: TrainingData, vectors: Floats, id_rows: Ints, encoder: UserEncoder, settings: Training
 ) -> tuple[ranker.Ranker, dict[str, float]]:
-    """The ranker, fitted on the weekly windows before the test window, and the weight of its features."""
+    """The ranker, fitted on the windows before the test window, and the weight of its features."""
     count = settings.ranker.windows
-    with timed(f"Features of {count} weekly windows"), ThreadPoolExecutor(2) as aside:
+    sold = Lifetimes.of(data)
+    with timed(f"Features of {count} windows"), ThreadPoolExecutor(2) as aside:
         # NumPy works on one core: two windows at once, and no more, for their memory
-        ago = range(count, 0, -1)
-        windows = list(aside.map(lambda weeks: ranker_window(data, vectors, encoder, settings, weeks), ago))
+        made = aside.map(
+            lambda ago: ranker_window(data, vectors, id_rows, sold, encoder, settings, ago), range(count, 0, -1)
+        )
+        windows = [window for window in made if window.labels.any()]
+    if not windows:
+        raise InputError(
+            f"There is nothing to rank by: in the last {count} windows of {data.horizon // DAY} days before the test "
+            "window, no user with a history took an item that the model could recommend. Ingest more days, or set "
+            "splits.window_days."
+        )
     with timed("Fitting the ranker"):
-        fitted = ranker.fit(windows, feature_names(settings.features), settings.ranker, settings.seed)
+        names = feature_names(settings.features, data.behaviours)
+        fitted = ranker.fit(windows, names, settings.ranker, settings.seed)
         return fitted, fitted.importance(windows[-1].features[:WEIGHED_ROWS])
 
 
+@dataclass(frozen=True)
+class Lifetimes:
+    """When items were to be had, as far as events tell: the catalogue says it of today alone."""
+
+    first: Longs  # [items], first event of each, seconds; 0 without one
+    last: Longs  # [items], last event; 0 without one
+    available: Flags  # [items], now
+
+    @classmethod
+    def of(cls, data: TrainingData) -> Lifetimes:
+        """From the events before the test window."""
+        items, times = data.histories.items, data.histories.times
+        first = np.full(len(data.catalogue), np.iinfo(np.int64).max)
+        last = np.zeros(len(data.catalogue), dtype=np.int64)
+        np.minimum.at(first, items, times)
+        np.maximum.at(last, items, times)
+        return cls(np.where(last > 0, first, 0), last, data.catalogue.available)
+
+    def at(self, now: int, horizon: int) -> Flags:
+        """Which items can have been on sale in the window that begins at ``now``, [items].
+
+        An item came before its first event; one that nobody ever took counts as always there. One that is not
+        available any more was sold out with its last event.
+        """
+        return (self.first < now + horizon) & (self.available | (self.last >= now))
+
+
 def ranker_window(
-    data: TrainingData, vectors: Floats, encoder: UserEncoder, settings: Training, weeks: int
+    data: TrainingData,
+    vectors: Floats,
+    id_rows: Ints,
+    sold: Lifetimes,
+    encoder: UserEncoder,
+    settings: Training,
+    ago: int,
 ) -> ranker.Window:
-    """Candidates as of so many ``weeks`` before the test window, labelled by the week that followed."""
-    now = data.test_start - weeks * WINDOW
-    past, future = data.histories.between(0, now), data.histories.between(now, now + WINDOW)
-    relevant = Relevant.from_histories(future.select(future.are_of(data.targets)))
-    users = np.flatnonzero((relevant.counts > 0) & (past.lengths > 0))
-    targets = past.select(past.are_of(data.targets))
+    """Candidates as of so many windows before the test window, labelled by the window that followed."""
+    now = data.test_start - ago * data.horizon
+    known, excluded, items = data.known(now), data.excluded(now), len(data.catalogue)
+    future = data.histories.between(now, now + data.horizon)
+    relevant = Relevant.from_histories(future.select(data.behaviours.are_targets(future)))
+    relevant = excluded.out_of(relevant, items)
+    users = np.flatnonzero((relevant.counts > 0) & (known.past.lengths > 0))
     state = item_state(
         data.catalogue,
         vectors,
-        DailyCounts.from_histories(targets),
-        neighbours_of(targets, now, len(data.catalogue), settings.cooccurrence),
-        habits_of(targets, now, data.catalogue.codes[PRODUCT_TYPE], settings.features.prior),
+        DailyCounts.of(known),
+        neighbours_of(known, items, settings.cooccurrence),
+        habits_of(known.targets, now, data.catalogue.codes[PRODUCT_TYPE], settings.features.prior),
+        id_rows != NO_ID,
+        sold.at(now, data.horizon),
         now,
     )
-    past, targets = past.take(users), targets.take(users)
-    made = generated(past, targets, state, encoder, settings, now)
-    labels = candidates.label(made.candidates, relevant.take(users), len(data.catalogue))
-    sampled, labels = candidates.sample(made.candidates, labels, settings.ranker.negatives, settings.seed + weeks)
-    rows = features_of(made, sampled, targets, state, encoder, settings.features, now)
+    known = known.take(users)
+    made = generated(known, state, encoder, settings, excluded.take(users))
+    labels = candidates.label(made.candidates, relevant.take(users), items)
+    sampled, labels = candidates.sample(made.candidates, labels, settings.ranker.negatives, settings.seed + ago)
+    rows = features_of(made, sampled, known, state, encoder, settings.features)
     return ranker.Window(rows, labels, sampled.indptr)

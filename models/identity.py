@@ -42,6 +42,7 @@ def made_from(
     before, relevant = validation
     ingest = settings.ingest
     chosen = [settings.training.model_dump(), settings.splits.model_dump(), ingest.behaviours, ingest.targets]
+    chosen.append(settings.scoring.exclude_seen_days)
     return {
         "settings": _hash(json.dumps(chosen, sort_keys=True)),
         "catalogue": _hash(

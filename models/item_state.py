@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.behaviours import Known
 from models.catalogue import CATEGORY, Catalogue
 from models.cooccurrence import Neighbours
 from models.histories import DAY, Flags, Floats, Histories, Ints
@@ -15,34 +16,47 @@ from models.pairs import Pairs
 
 POPULARITY_DAYS = (3, 7, 28, 91)
 """Windows over which an item's target events are counted, of `Popularity`."""
+STRENGTH_DAYS = (1, 7, 28)
+"""Windows over which the strengths of all of its events are summed."""
 
 
 @dataclass(frozen=True)
 class DailyCounts:
-    """Target events of each item on each day: what a group-by over the events gives."""
+    """Events of each item on each day: what a group-by over them gives."""
 
     items: Ints  # [rows]
     days: Ints  # [rows], days since 1970
-    events: Ints  # [rows]
+    events: Ints  # [rows], target events
+    strengths: Floats  # [rows], of all events (`models.behaviours`)
 
     @classmethod
-    def from_histories(cls, histories: Histories) -> DailyCounts:
-        """Counts the events of catalogue items."""
-        known = histories.items >= 0
-        items, days = histories.items[known].astype(np.int64), histories.times[known] // DAY
+    def of(cls, known: Known) -> DailyCounts:
+        """Counts the events of everyone."""
+        past = known.past
+        days = past.times // DAY
         base = int(days.max(initial=0)) + 1
-        keys, counts = np.unique(items * base + days, return_counts=True)
-        return cls((keys // base).astype(np.int32), (keys % base).astype(np.int32), counts.astype(np.int32))
+        keys, row = np.unique(past.items * base + days, return_inverse=True)
+        are_targets = known.behaviours.are_targets(past)
+        return cls(
+            (keys // base).astype(np.int32),
+            (keys % base).astype(np.int32),
+            np.bincount(row[are_targets], minlength=len(keys)).astype(np.int32),
+            np.bincount(row, known.strengths, minlength=len(keys)).astype(np.float32),
+        )
 
 
 @dataclass(frozen=True)
 class Popularity:
-    """Target events of each item in the last days before now, [items] each."""
+    """Target events of each item in the last days before now, and strengths of all events, [items] each."""
 
     last_3: Floats
     last_7: Floats
     last_28: Floats
     last_91: Floats
+    strength_1: Floats
+    strength_7: Floats
+    strength_28: Floats
+    days_since_first: Floats  # since the first event of any kind, at most 91; of an item without one too
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,7 @@ class ItemFacts:
     codes: Ints  # [attributes, items], codes of models.catalogue.ATTRIBUTES
     popularity: Popularity
     habits: Habits
+    has_id: Flags  # [items], whether the model knows it by more than its text
 
 
 @dataclass(frozen=True)
@@ -88,19 +103,18 @@ def item_state(
     counts: DailyCounts,
     neighbours: Neighbours,
     habits: Habits,
+    has_id: Flags,
+    allowed: Flags,
     now: int,
-    blocked: Flags | None = None,
 ) -> ItemState:
-    """The items as of ``now`` (seconds): allowed is what is available, has a vector and is not ``blocked`` [items]."""
-    allowed = catalogue.available & vectors.any(axis=1)
-    if blocked is not None:
-        allowed &= ~blocked
+    """The items as of ``now`` (seconds); of those that are ``allowed`` [items] the ones that have a vector."""
+    allowed = allowed & vectors.any(axis=1)
     popularity = popularity_of(counts, now, len(catalogue))
     return ItemState(
         vectors,
         allowed,
         neighbours,
-        ItemFacts(catalogue.codes, popularity, habits),
+        ItemFacts(catalogue.codes, popularity, habits, has_id),
         popularity_order(popularity, allowed),
     )
 
@@ -109,17 +123,33 @@ def popularity_of(counts: DailyCounts, now: int, items: int) -> Popularity:
     """Counts of the whole UTC days before ``now`` (seconds); the day that holds ``now`` is not over."""
     age = now // DAY - counts.days
 
-    def last(days: int) -> Floats:
+    def last(days: int, of_rows: NDArray[Any]) -> Floats:
         inside = (age > 0) & (age <= days)
-        summed = np.bincount(counts.items[inside], counts.events[inside], minlength=items)
+        summed = np.bincount(counts.items[inside], of_rows[inside], minlength=items)
         return summed.astype(np.float32)
 
-    return Popularity(*map(last, POPULARITY_DAYS))
+    first = np.full(items, max(POPULARITY_DAYS), dtype=np.float32)
+    inside = (age > 0) & (age <= max(POPULARITY_DAYS))
+    oldest = np.zeros(items, dtype=np.float32)
+    np.maximum.at(oldest, counts.items[inside], age[inside].astype(np.float32))
+    seen = oldest > 0
+    first[seen] = oldest[seen]
+    targets = [last(days, counts.events) for days in POPULARITY_DAYS]
+    strengths = [last(days, counts.strengths) for days in STRENGTH_DAYS]
+    return Popularity(*(*targets, *strengths, first))
 
 
 def popularity_order(popularity: Popularity, allowed: Flags) -> Ints:
-    """All allowed items by events of the last 7, then 28, then 91 days, ties by item."""
-    order = np.lexsort((np.arange(len(allowed)), -popularity.last_91, -popularity.last_28, -popularity.last_7))
+    """All allowed items by target events of the last 7, 28, then 91 days, then by all events, ties by item."""
+    order = np.lexsort(
+        (
+            np.arange(len(allowed)),
+            -popularity.strength_28,
+            -popularity.last_91,
+            -popularity.last_28,
+            -popularity.last_7,
+        )
+    )
     return order[allowed[order]].astype(np.int32)
 
 

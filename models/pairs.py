@@ -45,6 +45,13 @@ class Pairs:
         totals: Floats = np.add.reduceat(value[self.order], self.starts, dtype=np.float32)
         return totals
 
+    def least(self, value: NDArray[Any]) -> NDArray[Any]:
+        """The least ``value`` [events] of each pair, [pairs]."""
+        if not len(self.keys):
+            return value[:0]
+        least: NDArray[Any] = np.minimum.reduceat(value[self.order], self.starts)
+        return least
+
     def first(self, value: NDArray[Any]) -> NDArray[Any]:
         """``value`` [events] at each pair's oldest event."""
         firsts: NDArray[Any] = value[self.order[self.starts]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from contracts.settings import Training
+from models.behaviours import Behaviours
 from models.catalogue import PRODUCT_TYPE, Catalogue
 from models.cooccurrence import Neighbours
 from models.features.rows import feature_names
@@ -109,6 +110,11 @@ class PublishedModel:
     items: ItemKnowledge
 
     @property
+    def behaviours(self) -> Behaviours:
+        """What the shop's behaviours meant when it was trained."""
+        return behaviours_of(self.about)
+
+    @property
     def settings(self) -> Training:
         """What it was trained with: the night uses these, not today's."""
         return Training.model_validate(self.about["settings"])
@@ -142,13 +148,14 @@ class PublishedModel:
         """
         about = json.loads((folder / ABOUT).read_text())
         settings = Training.model_validate(about["settings"])
+        behaviours = behaviours_of(about)
         arrays = load_arrays(folder / ITEM_ARRAYS)
         names = json.loads((folder / ITEM_NAMES).read_text())
         habits = (
             Habits(**{each.name: arrays[f"{kind}_{each.name}"] for each in fields(Habits)}) for kind in ("item", "type")
         )
         encoder = UserEncoder(
-            about["text_size"], int(arrays["id_rows"].max(initial=0)), len(about["behaviours"]), settings.encoder
+            about["text_size"], int(arrays["id_rows"].max(initial=0)), len(behaviours.names), settings.encoder
         )
         encoder.load_state_dict(load_file(folder / ENCODER))
         items = ItemKnowledge(
@@ -157,7 +164,7 @@ class PublishedModel:
             Neighbours(arrays["neighbours"], arrays["neighbour_weights"]),
             TypedHabits(next(habits), tuple(names["types"]), next(habits)),
         )
-        return cls(about, encoder.eval(), Ranker.load(folder, feature_names(settings.features)), items)
+        return cls(about, encoder.eval(), Ranker.load(folder, feature_names(settings.features, behaviours)), items)
 
     def item_vectors(self, text_vectors: Floats, id_rows: Ints) -> Floats:
         """Unit vectors [items, size] from the tower's vectors [items, text size] and the rows of the id embedding."""
@@ -165,3 +172,8 @@ class PublishedModel:
             made = self.encoder.item_vectors(torch.from_numpy(text_vectors), torch.from_numpy(id_rows).long())
         vectors: Floats = made.numpy()
         return vectors
+
+
+def behaviours_of(about: Mapping[str, Any]) -> Behaviours:
+    """What ``model.json`` says of the behaviours."""
+    return Behaviours(**{name: tuple(values) for name, values in about["behaviours"].items()})

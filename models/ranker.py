@@ -148,9 +148,11 @@ def _inputs(features: Floats, mean: Tensor, scale: Tensor) -> Tensor:
 def _train(network: Network, rows: Tensor, labels: Tensor, sizes: Longs, chosen: RankerSettings) -> None:
     """AdamW with a learning rate that falls linearly to zero."""
     optimiser = torch.optim.AdamW(network.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay)
-    schedule = linear_schedule(optimiser, chosen.epochs * -(-len(sizes) // chosen.users_per_batch))
+    batches = -(-len(sizes) // chosen.users_per_batch)
+    epochs = max(chosen.epochs, -(-chosen.min_steps // batches))
+    schedule = linear_schedule(optimiser, epochs * batches)
     network.train()
-    for _ in range(chosen.epochs):
+    for _ in range(epochs):
         for index, group in _batches(indptr_of(sizes), chosen.users_per_batch):
             loss = listwise_loss(network(rows[index]), labels[index], group)
             optimiser.zero_grad()

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from contracts.settings import Features, Training
-from models.candidates import COOCCURRENCE, MATCH, POPULAR, REPEAT, Candidates, generate
+from models.behaviours import Known
+from models.candidates import COOCCURRENCE, INTEREST, MATCH, POPULAR, REPEAT, Candidates, generate
 from models.cooccurrence import Cooccurrences, cooccurrences
 from models.excluded import Excluded
 from models.features.rows import groups, values
@@ -20,6 +21,8 @@ from models.ragged import find, first_in_group, rank_in_group, row_of_each
 from models.ranker import Ranker
 from models.user_encoder import UserEncoder, encode_users
 
+SPARE_MATCHES = 1000
+"""Matches that are looked up, at most, beyond those that become candidates, because some are excluded."""
 EXPLAINED_EVENTS = 100
 """Newest events among which the reason of a match is looked for."""
 
@@ -29,8 +32,8 @@ class Rules:
     """Who must get what, as numbers."""
 
     n: int
-    targets: tuple[int, ...]  # target behaviours
-    max_per_category: int | None
+    max_per_category: int | None = None
+    explore: int = 0  # places of the n that go to items new to the user
 
 
 @dataclass(frozen=True)
@@ -53,84 +56,83 @@ class Generated:
 
 
 def generated(
-    past: Histories, targets: Histories, state: ItemState, encoder: UserEncoder, settings: Training, now: int
+    known: Known, state: ItemState, encoder: UserEncoder, settings: Training, excluded: Excluded
 ) -> Generated:
     """Candidates from every source.
 
     Args:
-        past: Events of all behaviours before ``now``, which the encoder reads.
-        targets: Target events of the same users.
+        known: Of the users.
         state: The items.
         encoder: Encodes users.
         settings: The model's own.
-        now: End of what is known, seconds.
+        excluded: What each user must not get.
     """
-    users = encode_users(encoder, torch.from_numpy(state.vectors), past, settings.encoder.length, batch=128)
-    matches = best_matches(users, state.vectors, state.allowed, settings.candidates.match)
-    pairs = cooccurrences(targets, state.neighbours, now, settings.cooccurrence)
     items = len(state.allowed)
-    return Generated(
-        generate(targets, pairs, matches, state.by_popularity, now, items, settings.candidates), pairs, users
-    )
+    users = encode_users(encoder, torch.from_numpy(state.vectors), known.past, settings.encoder.length, batch=128)
+    # what is excluded is among the closest: so many more are looked up
+    spare = min(int(np.diff(excluded.indptr).max(initial=0)), SPARE_MATCHES)
+    matches = best_matches(users, state.vectors, state.allowed, settings.candidates.match + spare)
+    pairs = cooccurrences(known, state.neighbours, settings.cooccurrence)
+    made = generate(known, pairs, matches, state.by_popularity, items, settings.candidates, excluded)
+    return Generated(made.select(state.allowed[made.items]), pairs, users)
 
 
 def features_of(
     made: Generated,
     candidates: Candidates,
-    targets: Histories,
+    known: Known,
     state: ItemState,
     encoder: UserEncoder,
     settings: Features,
-    now: int,
 ) -> Floats:
     """What the ranker reads of some of the candidates, [candidates, features]."""
     owner, item = candidates.users, candidates.items
     match = np.einsum("ij,ij->i", made.users[owner], state.vectors[item]) / np.float32(encoder.temperature)
-    tastes = _mean_vectors(targets.last(settings.recent_texts), state.vectors)
-    text = np.einsum("ij,ij->i", tastes[owner], state.vectors[item])
-    return values(groups(targets, candidates, state.facts, made.pairs, match, text, now, settings))
+    tastes = [
+        _mean_vectors(recent, known.behaviours.strengths(recent), state.vectors)
+        for recent in (known.targets.last(settings.recent_texts), known.past.last(settings.recent_texts))
+    ]
+    text = [np.einsum("ij,ij->i", taste[owner], state.vectors[item]) for taste in tastes]
+    return values(groups(known, candidates, state.facts, made.pairs, match, text, settings))
 
 
 def recommend(
-    histories: Histories,
+    known: Known,
     state: ItemState,
     encoder: UserEncoder,
     ranker: Ranker,
     rules: Rules,
     settings: Training,
-    now: int,
     excluded: Excluded,
 ) -> Lists:
-    """Everyone's top N from what happened before ``now`` (seconds).
+    """Everyone's top N from what is known.
 
     The ranker orders the candidates. Exclusions apply before the selection, so that everyone gets N.
 
     Args:
-        histories: Users to score, with items numbered as those of ``state``.
+        known: Of the users to score, with items numbered as those of ``state``.
         state: The items.
         encoder: Encodes users.
         ranker: Scores candidates.
         rules: Length of the lists and what limits them.
         settings: The model's own.
-        now: The interval's end, seconds.
         excluded: What each user does not get. The histories cannot tell: they are cut at their newest events.
     """
-    past = histories.before(now)
-    targets = past.select(past.are_of(rules.targets))
-    made = generated(past, targets, state, encoder, settings, now)
-    excluded_keys = excluded.keys(len(state.allowed))
-    candidates = made.candidates.select(_may_be_listed(made.candidates, state, excluded_keys))
-    scores = ranker.score(features_of(made, candidates, targets, state, encoder, settings.features, now))
+    made = generated(known, state, encoder, settings, excluded)
+    candidates = made.candidates
+    scores = ranker.score(features_of(made, candidates, known, state, encoder, settings.features))
     # without a history there is nothing to rank by: the popular list as it stands
-    scores = np.where((targets.lengths > 0)[candidates.users], scores, -_popularity_rank(state)[candidates.items])
-    lists = _selected(candidates, scores.astype(np.float32), state, rules)
-    lists = _filled(lists, state, rules, excluded_keys)
-    return _explained(lists, past, made.pairs, state)
+    scores = np.where((known.past.lengths > 0)[candidates.users], scores, -_popularity_rank(state)[candidates.items])
+    is_new = ~_is_known(known, candidates, len(state.allowed))
+    lists = _selected(candidates, scores.astype(np.float32), is_new, state, rules)
+    lists = _filled(lists, state, rules, excluded.keys(len(state.allowed)))
+    return _explained(lists, known.past, made.pairs, state)
 
 
-def _may_be_listed(candidates: Candidates, state: ItemState, excluded: Longs) -> Flags:
-    keys = candidates.users * len(state.allowed) + candidates.items
-    return state.allowed[candidates.items] & ~np.isin(keys, excluded)
+def _is_known(known: Known, candidates: Candidates, items: int) -> Flags:
+    """Which candidates the user has had any event of, [candidates]; of ``items`` items in the catalogue."""
+    is_known: Flags = np.isin(candidates.users * items + candidates.items, known.past.users * items + known.past.items)
+    return is_known
 
 
 def _popularity_rank(state: ItemState) -> Floats:
@@ -140,24 +142,31 @@ def _popularity_rank(state: ItemState) -> Floats:
     return rank
 
 
-def _mean_vectors(recent: Histories, vectors: Floats) -> Floats:
-    """Mean vector of each user's events, [users, size]; zeros without events."""
+def _mean_vectors(recent: Histories, strengths: Floats, vectors: Floats) -> Floats:
+    """Mean vector of each user's events by their ``strengths`` [events], [users, size]; zeros without events."""
     sums = np.zeros((len(recent), vectors.shape[1]), dtype=np.float32)
-    np.add.at(sums, recent.users, vectors[recent.items])
-    counts = np.maximum(recent.lengths, 1).astype(np.float32)
-    means: Floats = (sums / counts[:, None]).astype(np.float32)
+    np.add.at(sums, recent.users, vectors[recent.items] * strengths[:, None])
+    total = np.bincount(recent.users, strengths, minlength=len(recent)).astype(np.float32)
+    means: Floats = (sums / np.maximum(total, np.float32(1e-9))[:, None]).astype(np.float32)
     return means
 
 
-def _selected(candidates: Candidates, scores: Floats, state: ItemState, rules: Rules) -> Lists:
-    """The best of each user's candidates, ties by item, at most so many of a category."""
+def _selected(candidates: Candidates, scores: Floats, is_new: Flags, state: ItemState, rules: Rules) -> Lists:
+    """The best of each user's candidates, ties by item, at most so many of a category.
+
+    The best ``rules.explore`` of those that are new to the user [candidates] have a place before all others.
+    """
     owner, item = candidates.users, candidates.items
     if rules.max_per_category is not None:
         of_category = owner * (int(state.categories.max(initial=0)) + 1) + state.categories[item]
         fits = rank_in_group(of_category, -scores, item) < rules.max_per_category
-        owner, item, scores, sources = owner[fits], item[fits], scores[fits], candidates.sources[fits]
-    else:
-        sources = candidates.sources
+        candidates, scores, is_new = candidates.select(fits), scores[fits], is_new[fits]
+    owner, item = candidates.users, candidates.items
+    if rules.explore:
+        has_place = is_new & (rank_in_group(owner * 2 + is_new, -scores, item) < rules.explore)
+        chosen = rank_in_group(owner, ~has_place, -scores, item) < rules.n
+        candidates, scores = candidates.select(chosen), scores[chosen]
+        owner, item = candidates.users, candidates.items
     index, rank = first_in_group(owner, rules.n, -scores, item)
     shape = (len(candidates.indptr) - 1, rules.n)
     lists = Lists(
@@ -168,7 +177,7 @@ def _selected(candidates: Candidates, scores: Floats, state: ItemState, rules: R
     )
     lists.items[owner[index], rank] = item[index]
     lists.scores[owner[index], rank] = scores[index]
-    lists.sources[owner[index], rank] = sources[index]
+    lists.sources[owner[index], rank] = candidates.sources[index]
     return lists
 
 
@@ -197,7 +206,7 @@ def _explained(lists: Lists, past: Histories, pairs: Cooccurrences, state: ItemS
     items = len(state.allowed)
     user, rank = np.nonzero(lists.items >= 0)
     item, source = lists.items[user, rank], lists.sources[user, rank]
-    because = np.where(source == REPEAT, item, -1)
+    because = np.where((source == REPEAT) | (source == INTEREST), item, -1)
     pair = find(row_of_each(pairs.indptr) * items + pairs.items, user.astype(np.int64) * items + item)
     because = np.where(source == COOCCURRENCE, np.append(pairs.because, -1)[pair], because)
     recent = past.last(EXPLAINED_EVENTS)

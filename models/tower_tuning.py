@@ -13,9 +13,10 @@ from torch import Tensor
 
 from contracts.cli import timed
 from contracts.settings import Cooccurrence, Tower, Training
+from models.behaviours import Known
 from models.cooccurrence import neighbours_of
 from models.devices import autocast, training_device
-from models.histories import Floats, Histories, Ints, Longs
+from models.histories import Floats, Ints, Longs
 from models.item_tower import ItemTower, Texts, base_model_folder, first_tuned, merged, with_adapters
 from models.training import EarlyStopping, Report, descend, linear_schedule
 
@@ -104,9 +105,7 @@ def _backward(tower: ItemTower, texts: Texts, left: Longs, right: Longs, setting
     return loss.item() / settings.accumulation
 
 
-def pairs_of_texts(
-    histories: Histories, text_of: Ints, now: int, count: int, settings: Cooccurrence, seed: int
-) -> TextPairs:
+def pairs_of_texts(known: Known, text_of: Ints, count: int, settings: Cooccurrence, seed: int) -> TextPairs:
     """Pairs of texts of items that go together more often than chance.
 
     An event and any later one of the same user are nearly independent in a shop of staples: pulling such pairs
@@ -114,16 +113,15 @@ def pairs_of_texts(
     are drawn less often (with the root of their frequency). Pairs of equal texts teach nothing and are left out.
 
     Args:
-        histories: Events that pairs are counted in.
+        known: Events that pairs are counted in.
         text_of: Text of each item of the catalogue, [items].
-        now: End of the events, seconds.
         count: Pairs to draw.
         settings: How co-occurrence is counted, and how many neighbours of an item take part.
         seed: Of the draw.
     """
     random = np.random.default_rng(seed)
-    neighbours = neighbours_of(histories, now, len(text_of), settings)
-    frequency = np.bincount(histories.items, minlength=len(text_of))
+    neighbours = neighbours_of(known, len(text_of), settings)
+    frequency = np.bincount(known.past.items, minlength=len(text_of))
     total = np.maximum(neighbours.weights.sum(1, keepdims=True), 1e-12)
     weight = neighbours.weights * np.sqrt(frequency)[:, None] / total
     if not weight.any():

@@ -2,7 +2,7 @@
 
     python -m spark_jobs.build_splits --as-of 2017-12-23
 
-As of T, with windows of 7 days:
+As of T, with windows of 7 days (`splits.window_days`; without it, `contracts.windows.horizon_days` chooses):
 
     split        histories: events before   targets: items of target behaviours in
     train        T - 14 days                -  (the model draws its own inside the history)
@@ -19,6 +19,8 @@ though a night writes meanwhile.
 
 from __future__ import annotations
 
+from datetime import date
+
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -29,7 +31,8 @@ from contracts.errors import InputError
 from contracts.interval import midnight_seconds
 from contracts.settings import Settings
 from contracts.tables import EVENTS, SEQUENCES
-from contracts.windows import TEST, TRAIN, VALIDATION, Windows
+from contracts.windows import LONGER_DAYS, TEST, TRAIN, VALIDATION, Windows, horizon_days
+from models.histories import DAY
 from models.store.snapshot import PINNED, pins_note
 from spark_jobs.cluster.step import main
 from spark_jobs.scoring.sequences import TIME, arrays, event, newest_first, shop_seconds
@@ -43,20 +46,39 @@ def run(spark: SparkSession, settings: Settings, arguments: AsOf) -> str:
     Raises:
         InputError: no event lies before the windows, or none of a target behaviour within them.
     """
-    windows = Windows.of(settings, arguments.as_of)
     versions = {table.name: lake.version(settings, table) for table in PINNED if lake.exists(settings, table)}
     events = lake.read(spark, settings, EVENTS, versions.get(EVENTS.name))
-    events = events.where(lake.known_before(windows.end, F.col, windows.zone))
+    events = events.where(lake.known_before(arguments.as_of, F.col, settings.shop.zone))
+    days = settings.splits.window_days or chosen_days(events, settings, arguments.as_of)
+    windows = Windows.of(settings, arguments.as_of, days)
     sequences = events.transform(to_sequences, windows).persist()
     try:
         require_all_splits(sequences, windows)
         where = f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}'"
-        note = pins_note(windows.snapshot_id, versions)
+        note = pins_note(windows, versions)
         lake.replace(sequences.hint("rebalance", C.SPLIT), settings, SEQUENCES, where, note)
     finally:
         sequences.unpersist()
     log.info("Snapshot: %s", windows.snapshot_id)
     return windows.snapshot_id
+
+
+def chosen_days(events: DataFrame, settings: Settings, end: date) -> int:
+    """How far ahead the model should predict, from the events known before ``end``."""
+    age = F.floor((midnight_seconds(end) - 1 - shop_seconds(settings.shop.zone)) / DAY)
+    target_age = F.when(F.col(C.BEHAVIOUR).isin(*settings.ingest.targets), age)
+    by_user = events.groupBy(C.USER_ID).agg(F.min(target_age).alias("newest"), F.max(age).alias("oldest"))
+    counted = by_user.agg(
+        F.max("oldest").alias("oldest"),
+        *(F.count_if(F.col("newest") < days).alias(f"{days}") for days in LONGER_DAYS),
+    ).collect()[0]
+    recent = events.where(age < 2 * max(LONGER_DAYS)).select(target_age.alias("age")).distinct().dropna()
+    history = (-1 if counted["oldest"] is None else counted["oldest"]) + 1
+    chosen = horizon_days(
+        history, {days: counted[f"{days}"] for days in LONGER_DAYS}, [row["age"] for row in recent.collect()]
+    )
+    log.info("The model predicts %d days ahead: chosen from %d days of history.", chosen, history)
+    return chosen
 
 
 def require_all_splits(sequences: DataFrame, windows: Windows) -> None:

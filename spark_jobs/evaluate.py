@@ -44,7 +44,7 @@ from models.histories import Ints
 from models.metrics import Estimate
 from models.published import ABOUT, PublishedModel
 from models.store import registry
-from models.store.snapshot import pins, read_catalogue, read_split
+from models.store.snapshot import pins, read_catalogue, read_split, windows_of
 from models.text_vectors import TextVectors
 from models.user_encoder import NO_ID
 from spark_jobs.cluster.step import main
@@ -68,7 +68,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
         ModelError: there is no such model, it is of another snapshot, or a model's folder is damaged.
         RegistryError: MLflow could not be reached: nothing is promoted without the comparison.
     """
-    windows = Windows.of(settings, arguments.as_of)
+    windows = windows_of(settings, arguments.as_of)
     versions = pins(settings, windows.snapshot_id)
     events_at, edition = versions[EVENTS.name], Edition.before(windows.end, versions.get(ITEMS.name))
     challenger = challenger_folder(settings, windows, arguments.model)

@@ -18,14 +18,16 @@ from datetime import date, timedelta
 from contracts import lake, model_ids
 from contracts.cli import Night, OneModel, argument, give_result, log, main
 from contracts.columns import Columns as C
+from contracts.errors import InputError
 from contracts.interval import Interval
 from contracts.notices import Notice, tell
 from contracts.settings import Settings
 from contracts.states import PUBLISHED, Row
 from contracts.tables import DRIFT_RESULTS, PUBLICATIONS
 from models import artifact
-from models.profile import Profile
+from models.profile import WEEK, Profile
 from models.store import registry
+from models.store.snapshot import windows_of
 from spark_jobs.quality.drift import Measure, measures
 from spark_jobs.quality.drift_text import in_words
 from spark_jobs.quality.week import week
@@ -90,7 +92,7 @@ def decide(
     began = [first_night(name, night.ds, past) for name in drifted]
     last = last_asked(settings, nights, night, past)
     # the newest window is what a model is tested on, not trained
-    trained_until = last - timedelta(days=settings.splits.window_days) if last else date.min
+    trained_until = last - timedelta(days=window_days(settings, last)) if last else date.min
     not_learnt = [day for day in began if day >= trained_until]
     if not not_learnt:
         return no(f"that as of {last} was trained on days that have drifted since {max(began)}, whether it won or not")
@@ -99,6 +101,14 @@ def decide(
     if last and (night.end - last).days < bounds.min_days_between:
         return no(f"the last one is as of {last}, and [drift] min_days_between is {bounds.min_days_between}")
     return Decision(asked=True, why=f"A fine-tuning as of {night.end} starts as soon as the night is published.")
+
+
+def window_days(settings: Settings, last: date) -> int:
+    """Length of the window that the model as of ``last`` is tested on; a week while there is no snapshot of it."""
+    try:
+        return windows_of(settings, last).window_days
+    except InputError:  # it was asked for, and has not begun
+        return WEEK
 
 
 def no(why: str) -> Decision:

@@ -44,7 +44,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         RegistryError: no model was named, and the registry could not be asked.
     """
     begun = time.monotonic()
-    interval, targets = arguments.interval, settings.ingest.targets
+    interval = arguments.interval
     model_folder = registry.chosen_folder(settings, arguments.model, interval.end)
     events = lake.read(spark, settings, EVENTS)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
@@ -56,7 +56,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
             settings.scoring,
             settings.spark.shuffle_partitions,
         )
-        lists = score(users, ship(spark, package), settings.scoring, targets, interval.end_seconds)
+        lists = score(users, ship(spark, package), settings.scoring, interval.end_seconds)
         log.info("Scoring everyone as of %s with model %s …", interval.end, model_id)
         rows = lists.select(
             F.lit(interval.ds).cast("date").alias(C.DS),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from contracts.settings import Candidates, Cooccurrence, Encoder, Features, Training
+from models.behaviours import Behaviours, Known
 from models.catalogue import Catalogue
 from models.cooccurrence import Neighbours, neighbours_of
 from models.histories import DAY, Histories
@@ -139,6 +140,15 @@ TINY = Training(
 )
 
 
+PURCHASES = Behaviours(("purchase",), (1.0,), (0,))
+"""A shop that logs nothing else."""
+
+
+def known_of(histories: Histories, behaviours: Behaviours = PURCHASES) -> Known:
+    """What is known of these users before NOW."""
+    return Known.of(histories, behaviours, NOW)
+
+
 def shop_histories(users: int = 40, seed: int = 0) -> Histories:
     """Users that take a few favourites again and again; the last user has no history."""
     random = np.random.default_rng(seed)
@@ -164,12 +174,14 @@ def shop_state(histories: Histories, neighbours: Neighbours | None = None) -> It
     random = np.random.default_rng(1)
     vectors = random.normal(size=(SHOP_ITEMS, TINY.encoder.vector_size)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    catalogue = shop_catalogue()
+    catalogue, known = shop_catalogue(), known_of(histories)
     return item_state(
         catalogue,
         vectors,
-        DailyCounts.from_histories(histories),
-        neighbours or neighbours_of(histories, NOW, SHOP_ITEMS, TINY.cooccurrence),
+        DailyCounts.of(known),
+        neighbours or neighbours_of(known, SHOP_ITEMS, TINY.cooccurrence),
         habits_of(histories, NOW, catalogue.codes[2], Features().prior),
+        np.ones(SHOP_ITEMS, dtype=np.bool_),
+        catalogue.available,
         NOW,
     )

@@ -29,4 +29,19 @@ def features(facts: ItemFacts) -> Sequence[Feature]:
         Feature("item_again", habits.again),
         Feature("item_again_within_week", habits.again_within_week),
         Feature("item_gap", habits.gap),
+        # what is new is bought for other reasons, and the model's scores of it come from its text alone
+        Feature("item_days_since_first", popularity.days_since_first),
+        Feature("item_has_id", facts.has_id),
+    ]
+
+
+def interest(facts: ItemFacts) -> Sequence[Feature]:
+    """A row for each item: how much is done with it, of all behaviours."""
+    popularity = facts.popularity
+    return [
+        Feature("item_interest_day", popularity.strength_1),
+        Feature("item_interest_week", popularity.strength_7),
+        Feature("item_interest_month", popularity.strength_28),
+        Feature("item_interest_trend", (popularity.strength_1 + 1) / (popularity.strength_7 / 7 + 1)),
+        Feature("item_conversion", popularity.last_28 / (popularity.strength_28 + 1)),
     ]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import cache
 
 import numpy as np
 
 from contracts.settings import Features
+from models.behaviours import Behaviours, Known
 from models.candidates import Candidates
 from models.catalogue import ATTRIBUTES
 from models.cooccurrence import Cooccurrences
-from models.features import cooccurrence, item, repeats, similarity, taste, user
-from models.features.table import Group, Rhythm
-from models.histories import Floats, Histories, basket_ids
+from models.features import cooccurrence, interest, item, repeats, similarity, taste, user
+from models.features.table import Feature, Group, Rhythm
+from models.histories import Floats, Histories, Ints, Longs, basket_ids
 from models.item_state import Habits, ItemFacts, Popularity
 from models.pairs import Pairs
 from models.ragged import find
@@ -25,28 +27,26 @@ def values(made: Sequence[Group]) -> Floats:
 
 
 def groups(
-    histories: Histories,
+    known: Known,
     candidates: Candidates,
     facts: ItemFacts,
     pairs: Cooccurrences,
     match: Floats,
-    text: Floats,
-    now: int,
+    text: Sequence[Floats],
     settings: Features,
 ) -> list[Group]:
-    """The groups of features of each candidate, from what happened before ``now``.
+    """The groups of features of each candidate.
 
     Args:
-        histories: Target events of the users.
+        known: What is known of the users.
         candidates: Items to rank for each of them.
         facts: What is known of the items apart from any user.
         pairs: What goes with the users' recent items.
         match: The user encoder's score of each candidate, [candidates].
-        text: Likeness of each candidate to the user's recent items, [candidates].
-        now: End of what is known, seconds.
+        text: Likeness of each candidate to the user's recent target events, and to all recent ones, [candidates] each.
         settings: Half-lives and priors.
     """
-    past = histories.before(now)
+    past, now = known.targets, known.now
     users, items = candidates.users, candidates.items
     size = facts.codes.shape[1]
     rhythm = Rhythm.of(past, basket_ids(past), now, settings.half_lives_days)
@@ -54,7 +54,7 @@ def groups(
     row = find(pairs_of_items.keys, users * size + items)
     half_life = settings.half_lives_days.index(settings.taste_half_life_days)
     decayed = np.append(pairs_of_items.sums(rhythm.decays[half_life]), np.float32(0))[row]
-    return [
+    made = [
         Group(repeats.features(pairs_of_items, rhythm, facts, settings), row),
         Group(item.features(facts), items.astype(np.int64)),
         Group(user.features(past, pairs_of_items, rhythm), users),
@@ -64,25 +64,47 @@ def groups(
             for group in taste.groups(attribute, past, rhythm, codes, users, items, decayed, half_life)
         ),
         cooccurrence.group(pairs, users, items, size),
-        similarity.group(match, text),
+        similarity.group(match, text[0]),
+    ]
+    # a shop that logs nothing but target events has no use for these
+    return [*made, *_interest(known, users, items, facts, text[1])] if known.behaviours.others else made
+
+
+def _interest(known: Known, users: Longs, items: Ints, facts: ItemFacts, text: Floats) -> list[Group]:
+    """What events of all behaviours say."""
+    size = facts.codes.shape[1]
+    pairs = Pairs.of(known.past.users, known.past.items, size)
+    return [
+        Group(interest.of_items(known, pairs, size), find(pairs.keys, users * size + items)),
+        Group(interest.of_users(known), users),
+        Group(item.interest(facts), items.astype(np.int64)),
+        *(
+            taste.interest(attribute, known, codes, users, items)
+            for attribute, codes in zip(ATTRIBUTES, facts.codes, strict=True)
+        ),
+        Group.of_candidates(Feature("text_interest", text)),
     ]
 
 
 @cache
-def feature_names(settings: Features) -> tuple[str, ...]:
+def feature_names(settings: Features, behaviours: Behaviours) -> tuple[str, ...]:
     """Name of every feature, in order: those of a shop without users, where each group has no rows."""
     none = np.zeros(0, dtype=np.float32)
     nothing = np.zeros(0, dtype=np.int32)
     indptr = np.zeros(1, dtype=np.int64)
-    facts = ItemFacts(np.zeros((len(ATTRIBUTES), 0), np.int32), Popularity(*[none] * 4), Habits(*[none] * 5))
+    facts = ItemFacts(
+        np.zeros((len(ATTRIBUTES), 0), np.int32),
+        Popularity(*[none] * len(fields(Popularity))),
+        Habits(*[none] * len(fields(Habits))),
+        none.astype(np.bool_),
+    )
     empty = groups(
-        Histories(indptr, nothing, nothing, indptr[:0], indptr[:0]),
+        Known(Histories(indptr, nothing, nothing, indptr[:0], indptr[:0]), behaviours, 0),
         Candidates(indptr, nothing, np.zeros(0, dtype=np.int8)),
         facts,
         Cooccurrences(indptr, nothing, none, nothing),
         none,
-        none,
-        0,
+        (none, none),
         settings,
     )
     return tuple(feature.name for group in empty for feature in group.features)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from models.behaviours import Known
+from models.features.interest import HALF_LIFE_DAYS
 from models.features.table import NEVER, Feature, Group, Rhythm
 from models.histories import Floats, Histories, Ints, Longs
 from models.pairs import Pairs
@@ -47,3 +49,20 @@ def groups(
     of_attribute = np.append(total, np.float32(0))[row]
     own_part = Feature(f"{attribute}_own_part", decayed / np.maximum(of_attribute, np.float32(1e-9)))
     return [Group(of_pairs, row), Group.of_candidates(own_part)]
+
+
+def interest(attribute: str, known: Known, codes: Ints, users: Longs, items: Ints) -> Group:
+    """How much of all that the user did lately was with this attribute; for ``users`` and ``items`` [candidates]."""
+    size = int(codes.max(initial=0)) + 1
+    past = known.past
+    pairs = Pairs.of(past.users, codes[past.items], size)
+    age = past.ages(known.now).astype(np.float32)
+    strength = known.strengths * np.exp2(-age / np.float32(HALF_LIFE_DAYS))
+    of_user = np.bincount(past.users, strength, minlength=len(past)).astype(np.float32)
+    return Group(
+        [
+            Feature(f"{attribute}_interest", pairs.sums(strength) / np.maximum(of_user[pairs.keys // size], 1e-9)),
+            Feature(f"{attribute}_interest_days_since", pairs.last(age), NEVER),
+        ],
+        find(pairs.keys, users * size + codes[items]),
+    )

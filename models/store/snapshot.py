@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.settings import Settings
 from contracts.tables import EVENTS, ITEMS, SEQUENCES
+from contracts.windows import Windows
 from models.catalogue import CATALOGUE_COLUMNS, Catalogue, histories_from_arrow, lists_from_arrow
 from models.histories import Histories
 from models.metrics import Relevant
@@ -36,9 +38,33 @@ class Split:
     relevant: Relevant
 
 
-def pins_note(snapshot_id: str, versions: Mapping[str, int]) -> dict[str, object]:
-    """The note of the commit that writes a snapshot: which versions of the tables `PINNED` it was made beside."""
-    return {C.SNAPSHOT_ID: snapshot_id, "versions": dict(versions)}
+def pins_note(windows: Windows, versions: Mapping[str, int]) -> dict[str, object]:
+    """The note of the commit that writes a snapshot: its windows, and the versions of `PINNED` it was made beside."""
+    return {
+        C.SNAPSHOT_ID: windows.snapshot_id,
+        "as_of": str(windows.end),
+        "window_days": windows.window_days,
+        "versions": dict(versions),
+    }
+
+
+def windows_of(settings: Settings, end: date) -> Windows:
+    """The windows of the snapshot as of ``end``: those of the settings, or those that were chosen when it was made.
+
+    Raises:
+        InputError: there is no snapshot as of that day.
+    """
+    days = settings.splits.window_days
+    if days is None:
+        made = lake.exists(settings, SEQUENCES)
+        note = lake.note_with(settings, SEQUENCES, {"as_of": str(end)}) if made else None
+        if note is None:
+            raise InputError(
+                f"Table {lake.path(settings, SEQUENCES)} has no snapshot as of {end}: run the step build_splits as of "
+                "this day first."
+            )
+        days = int(note["window_days"])
+    return Windows.of(settings, end, days)
 
 
 def pins(settings: Settings, snapshot_id: str) -> dict[str, int]:

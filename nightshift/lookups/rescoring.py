@@ -23,21 +23,22 @@ from contracts.columns import Columns as C
 from contracts.interval import midnight_seconds
 from contracts.settings import Settings, Training
 from contracts.tables import EVENTS, SOURCES
-from models.catalogue import histories_from_arrow
+from models.behaviours import Behaviours
+from models.excluded import Excluded
 from models.histories import DAY, Floats
 from models.item_state import POPULARITY_DAYS
 from models.ranker import Ranker
 from models.recommend import features_of, generated
 from models.store.registry import chosen_folder
 from nightshift.lookups.published import Event, excluding, items_of, published
-from spark_jobs.scoring.histories import EXCLUDED, ITEM_DAY, ITEM_EVENTS
+from spark_jobs.scoring.histories import EXCLUDED, ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH
 from spark_jobs.scoring.package import pack
 from spark_jobs.scoring.worker import HISTORIES, Worker
 
 TOP = 8
 """Features shown."""
 
-CAPS = ("repeat", "cooccurrence", "match", "popular")
+CAPS = ("repeat", "interest", "cooccurrence", "match", "popular")
 """Settings of `training.candidates` that say how much each source brings, in the order of SOURCES."""
 
 
@@ -74,7 +75,7 @@ def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Resco
     night = publication[C.DS]
     was = [row[C.ITEM_ID] for row in items_of(settings, night, user)]
     end = night + timedelta(days=1)
-    targets, now = settings.ingest.targets, midnight_seconds(end)
+    now = midnight_seconds(end)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         package = Path(scratch) / "package"
         pack(
@@ -84,7 +85,7 @@ def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Resco
             Edition(night),
             package,
         )
-        worker = Worker.open(package, settings.scoring, targets, now)
+        worker = Worker.open(package, settings.scoring, now)
         users = pd.DataFrame([history(settings, user, end)])
         comes_out = [row[C.ITEM_ID] for row in worker.lists_of(users)[C.ITEMS][0]]
         return _placed(worker, users, item, as_published=comes_out == was)
@@ -94,13 +95,18 @@ def daily_counts(settings: Settings, end: date) -> pa.Table:
     """`spark_jobs.scoring.histories.daily_counts` without Spark."""
     first = midnight_seconds(end) // DAY - max(POPULARITY_DAYS)
     known = lake.known_before(end, pads.field, settings.shop.zone)
-    known = known & pads.field(C.BEHAVIOUR).isin(list(settings.ingest.targets))
-    events = lake.arrow(settings, EVENTS, [C.ITEM_ID, C.EVENT_TIME], known)
+    events = lake.arrow(settings, EVENTS, [C.ITEM_ID, C.EVENT_TIME, C.BEHAVIOUR], known)
     clock = pc.local_timestamp(events[C.EVENT_TIME].cast(pa.timestamp("s", settings.shop.time_zone), safe=False))
     day = pc.floor(pc.divide(clock.cast(pa.int64()), DAY))
-    counted = pa.table({C.ITEM_ID: events[C.ITEM_ID], ITEM_DAY: day.cast(pa.int32())})
-    counted = counted.filter(pc.field(ITEM_DAY) >= first).group_by([C.ITEM_ID, ITEM_DAY]).aggregate([([], "count_all")])
-    return counted.rename_columns([C.ITEM_ID, ITEM_DAY, ITEM_EVENTS])
+    behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets)
+    number = pc.index_in(events[C.BEHAVIOUR], pa.array(behaviours.names))
+    weight = pc.fill_null(pc.take(pa.array(behaviours.weights), number), 0.0)
+    is_target = pc.is_in(events[C.BEHAVIOUR], pa.array(list(settings.ingest.targets)))
+    columns = {C.ITEM_ID: events[C.ITEM_ID], ITEM_DAY: day.cast(pa.int32())}
+    counted = pa.table(columns | {ITEM_EVENTS: is_target.cast(pa.int32()), ITEM_STRENGTH: weight})
+    summed = counted.filter(pc.field(ITEM_DAY) >= first).group_by([C.ITEM_ID, ITEM_DAY], use_threads=False)
+    summed = summed.aggregate([(ITEM_EVENTS, "sum"), (ITEM_STRENGTH, "sum")])
+    return summed.rename_columns([C.ITEM_ID, ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH])
 
 
 def history(settings: Settings, user: str, end: date) -> dict[str, object]:
@@ -143,10 +149,9 @@ def _session(name: str | None) -> int:
 def _placed(worker: Worker, users: pd.DataFrame, item: str, *, as_published: bool) -> Rescored:
     """The item among the candidates."""
     state, model, settings = worker.state, worker.model, worker.settings
-    rows = pa.Table.from_pandas(users, schema=HISTORIES, preserve_index=False)
-    past = histories_from_arrow(rows, worker.catalogue, model.about["behaviours"]).before(worker.now)
-    targets = past.select(past.are_of(worker.rules.targets))
-    made = generated(past, targets, state, model.encoder, settings, worker.now)
+    known = worker.known(pa.Table.from_pandas(users, schema=HISTORIES, preserve_index=False))
+    nothing = Excluded.nothing(1)
+    made = generated(known, state, model.encoder, settings, nothing)
     candidates = made.candidates
     number = int(worker.catalogue.positions([item])[0])
     place = np.flatnonzero(candidates.items == number)  # an unknown item's -1 is none of them
@@ -154,11 +159,11 @@ def _placed(worker: Worker, users: pd.DataFrame, item: str, *, as_published: boo
         name
         for name, cap in zip(SOURCES, CAPS, strict=True)
         if len(place)
-        and number in generated(past, targets, state, model.encoder, _only(settings, cap), worker.now).candidates.items
+        and number in generated(known, state, model.encoder, _only(settings, cap), nothing).candidates.items
     )
-    if not targets.lengths[0]:
+    if not known.past.lengths[0]:
         return Rescored(as_published, len(candidates.items), sources, None, None, None, ())
-    features = features_of(made, candidates, targets, state, model.encoder, settings.features, worker.now)
+    features = features_of(made, candidates, known, state, model.encoder, settings.features)
     scores = model.ranker.score(features)
     last = float(np.sort(scores)[::-1][: worker.rules.n][-1]) if len(scores) else None
     if not len(place):

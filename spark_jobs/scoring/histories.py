@@ -11,6 +11,7 @@ from contracts import lake
 from contracts.columns import Columns as C
 from contracts.interval import midnight, midnight_seconds
 from contracts.settings import Settings
+from models.behaviours import Behaviours
 from models.histories import DAY
 from models.item_state import POPULARITY_DAYS
 from spark_jobs.scoring.sequences import arrays, event, newest_first, shop_seconds
@@ -18,8 +19,9 @@ from spark_jobs.scoring.sequences import arrays, event, newest_first, shop_secon
 _RANK = "_rank"
 EXCLUDED = "excluded"
 """Column of `histories`: the items that must not be on the user's list."""
-ITEM_DAY, ITEM_EVENTS = "day", "events"
-"""Columns of `daily_counts`, besides the item: days since 1970 on the shop's clock, and the number of events."""
+ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH = "day", "events", "strength"
+"""Columns of `daily_counts`, besides the item: days since 1970 on the shop's clock, the number of target events, and
+the sum of what all events say (`models.behaviours`)."""
 
 
 def histories(events: DataFrame, end: date, settings: Settings) -> DataFrame:
@@ -68,12 +70,19 @@ def _excludes(end: date, settings: Settings) -> Column:
 
 
 def daily_counts(events: DataFrame, end: date, settings: Settings) -> DataFrame:
-    """Target events by item and day, of the days before ``end`` that popularity reads: item_id, day, events."""
+    """Events by item and day, of the days before ``end`` that popularity reads: item_id, day, events, strength."""
     newest, zone = midnight_seconds(end) // DAY, settings.shop.zone
+    behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets)
+    weights = dict(zip(behaviours.names, behaviours.weights, strict=True))
+    by_name = F.create_map(*(F.lit(each) for pair in weights.items() for each in pair))
+    strength = F.coalesce(by_name[F.col(C.BEHAVIOUR)], F.lit(0.0))
     return (
-        events.where(lake.known_before(end, F.col, zone) & F.col(C.BEHAVIOUR).isin(*settings.ingest.targets))
+        events.where(lake.known_before(end, F.col, zone))
         .withColumn(ITEM_DAY, F.floor(shop_seconds(zone) / DAY).cast("int"))
         .where(F.col(ITEM_DAY) >= newest - max(POPULARITY_DAYS))
         .groupBy(C.ITEM_ID, ITEM_DAY)
-        .agg(F.count("*").cast("int").alias(ITEM_EVENTS))
+        .agg(
+            F.count_if(F.col(C.BEHAVIOUR).isin(*settings.ingest.targets)).cast("int").alias(ITEM_EVENTS),
+            F.sum(strength).alias(ITEM_STRENGTH),
+        )
     )

@@ -20,7 +20,7 @@ from models import artifact
 from models.catalogue import CATALOGUE_COLUMNS, Catalogue
 from models.histories import Floats
 from models.text_vectors import FILE as TEXT_VECTORS
-from spark_jobs.scoring.histories import ITEM_DAY, ITEM_EVENTS
+from spark_jobs.scoring.histories import ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH
 
 CATALOGUE, DAYS, VECTORS = "catalogue.arrow", "days.safetensors", "vectors.safetensors"
 """Files of the package, besides the model's own."""
@@ -46,7 +46,10 @@ def pack(settings: Settings, model_folder: Path, counts: pa.Table, edition: Edit
     order = np.lexsort((day, item))
     order = order[item[order] >= 0]
     events = counts[ITEM_EVENTS].to_numpy().astype(np.int32)
-    save_file({"items": item[order], "days": day[order], "events": events[order]}, into / DAYS)
+    strengths = counts[ITEM_STRENGTH].to_numpy().astype(np.float32)
+    save_file(
+        {"items": item[order], "days": day[order], "events": events[order], "strengths": strengths[order]}, into / DAYS
+    )
     return model_id
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 from pyspark.sql import DataFrame
@@ -16,14 +16,14 @@ LISTS = f"{C.USER_ID} string, {C.ITEMS} array<{RANKED_ITEM}>"
 """What scoring gives."""
 
 
-def score(users: DataFrame, shipment: Shipment, scoring: Scoring, targets: Sequence[str], now: int) -> DataFrame:
+def score(users: DataFrame, shipment: Shipment, scoring: Scoring, now: int) -> DataFrame:
     """Lists (user_id, items) of rows of `spark_jobs.scoring.histories`, as of ``now`` (seconds), on the executors."""
 
     def lists(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         # torch takes seconds to import: only the executors do
         from spark_jobs.scoring.worker import Worker
 
-        worker = shipment.open(lambda folder: Worker.open(folder, scoring, targets, now))
+        worker = shipment.open(lambda folder: Worker.open(folder, scoring, now))
         return (worker.lists_of(frame) for frame in frames)
 
     return users.mapInPandas(lists, LISTS)

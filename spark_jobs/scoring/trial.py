@@ -44,7 +44,7 @@ def model_lists(
         judged = spark.createDataFrame([(user,) for user in trial.user_ids], f"{C.USER_ID} string")
         rows_of_judged = split.join(judged, C.USER_ID, "left_semi").select("*", nothing_excluded())
         users = in_fixed_batches(rows_of_judged, scoring, settings.spark.shuffle_partitions)
-        rows = score(users, ship(spark, package), scoring, settings.ingest.targets, trial.now)
+        rows = score(users, ship(spark, package), scoring, trial.now)
         made = rows.select(C.USER_ID, F.col(f"{C.ITEMS}.{C.ITEM_ID}").alias(C.ITEMS)).toPandas()
     return _in_order(trial.user_ids, made[C.USER_ID], (trial.catalogue.positions(items) for items in made[C.ITEMS]))
 

@@ -15,11 +15,13 @@ from safetensors.numpy import load_file
 from contracts.columns import Columns as C
 from contracts.settings import Scoring, Training
 from contracts.tables import SOURCES
+from models.behaviours import Known
 from models.catalogue import Catalogue, histories_from_arrow, lists_from_arrow
 from models.excluded import Excluded
 from models.item_state import DailyCounts, ItemState, item_state
 from models.published import PublishedModel
 from models.recommend import Lists, Rules, recommend
+from models.user_encoder import NO_ID
 from spark_jobs.scoring.histories import EXCLUDED
 from spark_jobs.scoring.package import CATALOGUE, DAYS, VECTORS
 
@@ -48,7 +50,7 @@ class Worker:
     now: int  # seconds
 
     @classmethod
-    def open(cls, folder: Path, scoring: Scoring, targets: Sequence[str], now: int) -> Worker:
+    def open(cls, folder: Path, scoring: Scoring, now: int) -> Worker:
         """What `spark_jobs.scoring.package.pack` wrote, in memory, as of ``now`` (seconds)."""
         torch.set_num_threads(1)  # Spark runs a worker on every core
         with pa.memory_map(str(folder / CATALOGUE)) as source:
@@ -59,29 +61,27 @@ class Worker:
         state = item_state(
             catalogue,
             load_file(folder / VECTORS)["vectors"],
-            DailyCounts(days["items"], days["days"], days["events"]),
+            DailyCounts(days["items"], days["days"], days["events"], days["strengths"]),
             known.neighbours,
             known.habits,
+            known.id_rows != NO_ID,
+            catalogue.available & ~catalogue.is_one_of(scoring.blocked_items, scoring.blocked_categories),
             now,
-            blocked=catalogue.is_one_of(scoring.blocked_items, scoring.blocked_categories),
         )
-        behaviours = model.about["behaviours"]
-        rules = Rules(
-            scoring.n,
-            tuple(behaviours.index(name) for name in targets),
-            scoring.max_per_category,
-        )
+        rules = Rules(scoring.n, scoring.max_per_category, round(scoring.explore * scoring.n))
         return cls(catalogue, state, model, model.settings, rules, now)
+
+    def known(self, rows: pa.Table) -> Known:
+        """What is known of the users of ``rows`` of `HISTORIES`."""
+        behaviours = self.model.behaviours
+        return Known.of(histories_from_arrow(rows, self.catalogue, behaviours.names), behaviours, self.now)
 
     def lists_of(self, users: pd.DataFrame) -> pd.DataFrame:
         """Rows of (user_id, items) for rows of `spark_jobs.scoring.histories`."""
         rows = pa.Table.from_pandas(users, schema=HISTORIES, preserve_index=False)
-        histories = histories_from_arrow(rows, self.catalogue, self.model.about["behaviours"])
         excluded = Excluded(*lists_from_arrow(rows[EXCLUDED], self.catalogue))
         model = self.model
-        made = recommend(
-            histories, self.state, model.encoder, model.ranker, self.rules, self.settings, self.now, excluded
-        )
+        made = recommend(self.known(rows), self.state, model.encoder, model.ranker, self.rules, self.settings, excluded)
         return as_rows(users[C.USER_ID].tolist(), made, self.catalogue.item_ids)
 
 

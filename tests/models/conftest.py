@@ -10,7 +10,7 @@ from contracts import settings
 from models.features.rows import feature_names
 from models.ranker import Ranker, Window, fit
 from models.user_encoder import UserEncoder
-from tests.factories import SHOP_ITEMS, TINY
+from tests.factories import PURCHASES, SHOP_ITEMS, TINY
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def encoder() -> UserEncoder:
 @pytest.fixture(scope="session")
 def ranker() -> Ranker:
     """A ranker fitted on noise: only that it always ranks the same way matters."""
-    names = feature_names(TINY.features)
+    names = feature_names(TINY.features, PURCHASES)
     random = np.random.default_rng(2)
     features = random.normal(size=(200, len(names))).astype(np.float32)
     labels = features[:, 0] > 0.5

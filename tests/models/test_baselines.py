@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from contracts.settings import Baselines, Cooccurrence
 from models import baselines, cooccurrence
-from tests.factories import NOW, past_of
+from tests.factories import NOW, known_of, past_of
 
 TOY = past_of((0, 5, 1), (0, 5, 2), (0, 2, 1), (0, 4, 30), (1, 2, 3), (1, -1, 1), (1, 4, 2), (0, 1, -1))
 
@@ -29,8 +29,8 @@ def test_own_repeats_decay_by_the_half_life() -> None:
 def test_item_knn_follows_what_others_took_together() -> None:
     past = past_of((0, 1, 9), (0, 2, 9), (1, 1, 8), (1, 2, 8), (2, 1, 1))
     counted = Cooccurrence(min_weight=0.1)
-    neighbours = cooccurrence.neighbours_of(past, NOW, 4, counted)
-    assert baselines.item_knn(past, neighbours, NOW, 2, counted)[2].tolist() == [2, 1]
+    neighbours = cooccurrence.neighbours_of(known_of(past), 4, counted)
+    assert baselines.item_knn(known_of(past), neighbours, 2, counted)[2].tolist() == [2, 1]
 
 
 def test_nothing_at_all_gives_only_padding() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from contracts.settings import Candidates as Caps
-from models.candidates import Candidates, generate, label, sample
+from models.candidates import COOCCURRENCE, MATCH, POPULAR, REPEAT, Candidates, generate, label, sample
 from models.cooccurrence import Cooccurrences
+from models.excluded import Excluded
 from models.histories import DAY, Histories
 from models.metrics import Relevant
-from tests.factories import NOW
+from tests.factories import NOW, known_of
 
 
 def ints(*values: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
@@ -22,11 +23,12 @@ def test_candidates_are_distinct_and_keep_their_first_source() -> None:
     past = Histories.from_events(2, ints(0, 0, 0, 0), ints(5, 5, 4, 3), ints(0, 0, 0, 0), times)
     pairs = Cooccurrences(np.array([0, 2, 2]), ints(1, 5), np.array([0.5, 0.9], dtype=np.float32), ints(5, 5))
     matched = np.array([[4, 2], [2, -1]], dtype=np.int32)
-    made = generate(past, pairs, matched, ints(5, 0), NOW, 6, Caps())
+    known, nothing = known_of(past), Excluded.nothing(2)
+    made = generate(known, pairs, matched, ints(5, 0), 6, Caps(), nothing)
     assert made.indptr.tolist() == [0, 5, 8]
     assert made.items.tolist() == [0, 1, 2, 4, 5, 0, 2, 5]
-    assert made.sources.tolist() == [3, 1, 2, 0, 0, 3, 2, 3]
-    capped = generate(past, pairs, matched, ints(5, 0), NOW, 6, Caps(repeat=1, cooccurrence=1, match=1, popular=1))
+    assert made.sources.tolist() == [POPULAR, COOCCURRENCE, MATCH, REPEAT, REPEAT, POPULAR, MATCH, POPULAR]
+    capped = generate(known, pairs, matched, ints(5, 0), 6, Caps(repeat=1, cooccurrence=1, match=1, popular=1), nothing)
     assert capped.items.tolist() == [4, 5, 2, 5]
 
 

@@ -8,7 +8,7 @@ from contracts.settings import Cooccurrence
 from models import cooccurrence
 from models.cooccurrence import Neighbours
 from models.histories import DAY, Histories, basket_ids
-from tests.factories import NOW, past_of
+from tests.factories import known_of, past_of
 
 LOOSE = Cooccurrence(neighbours=3, min_weight=0.0, prior=1.0)
 
@@ -31,7 +31,7 @@ def test_a_session_is_a_basket_however_long_and_a_pause_ends_one_only_without_a_
 
 def test_same_basket_counts_more_than_next_basket_and_no_item_is_its_own_neighbour() -> None:
     past = past_of((0, 0, 3), (0, 1, 3), (0, 2, 2), (1, 0, 3), (1, 1, 3), (1, 2, 2), (2, 0, 9), (2, 0, 8))
-    neighbours = cooccurrence.neighbours_of(past, NOW, 4, LOOSE)
+    neighbours = cooccurrence.neighbours_of(known_of(past), 4, LOOSE)
     assert neighbours.items[0].tolist() == [1, 2, -1]
     assert neighbours.weights[0, 0] > neighbours.weights[0, 1] > neighbours.weights[0, 2] == 0
     # Item 2 comes only after the others, so it leads to none of them.
@@ -42,8 +42,8 @@ def test_nothing_at_or_after_now_counts() -> None:
     past = past_of((0, 0, 3), (0, 1, 3))
     late = past_of((0, 0, 3), (0, 1, 3), (0, 2, 0), (0, 3, -1))
     for got, expected in zip(
-        vars(cooccurrence.neighbours_of(late, NOW, 4, LOOSE)).values(),
-        vars(cooccurrence.neighbours_of(past, NOW, 4, LOOSE)).values(),
+        vars(cooccurrence.neighbours_of(known_of(late), 4, LOOSE)).values(),
+        vars(cooccurrence.neighbours_of(known_of(past), 4, LOOSE)).values(),
         strict=True,
     ):
         np.testing.assert_array_equal(got, expected)
@@ -51,9 +51,9 @@ def test_nothing_at_or_after_now_counts() -> None:
 
 def test_no_events_no_neighbours() -> None:
     empty = past_of((0, 0, 3)).between(0, 0)
-    neighbours = cooccurrence.neighbours_of(empty, NOW, 4, LOOSE)
+    neighbours = cooccurrence.neighbours_of(known_of(empty), 4, LOOSE)
     assert (neighbours.items == -1).all()
-    assert cooccurrence.cooccurrences(empty, neighbours, NOW, LOOSE).indptr.tolist() == [0, 0, 0, 0]
+    assert cooccurrence.cooccurrences(known_of(empty), neighbours, LOOSE).indptr.tolist() == [0, 0, 0, 0]
 
 
 def test_cooccurrence_sums_decayed_weights_and_names_the_strongest_cause() -> None:
@@ -62,7 +62,7 @@ def test_cooccurrence_sums_decayed_weights_and_names_the_strongest_cause() -> No
         np.array([[0.5, 0.25], [0.75, 0], [0, 0], [0, 0]], dtype=np.float32),
     )
     past = past_of((0, 0, 7), (0, 1, 14), (2, 0, 7), (0, -1, 1))
-    pairs = cooccurrence.cooccurrences(past, neighbours, NOW, Cooccurrence(recent_half_life_days=7))
+    pairs = cooccurrence.cooccurrences(known_of(past), neighbours, Cooccurrence(recent_half_life_days=7))
     assert pairs.indptr.tolist() == [0, 2, 2, 4]
     assert pairs.items.tolist() == [2, 3, 2, 3]
     np.testing.assert_allclose(pairs.scores, [0.25 + 0.1875, 0.125, 0.25, 0.125])
@@ -75,7 +75,7 @@ events = st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 4), st.integers(0
 @settings(deadline=None, max_examples=50)
 @given(events)
 def test_order_of_events_does_not_matter(rows: list[tuple[int, int, int]]) -> None:
-    neighbours = cooccurrence.neighbours_of(past_of(*rows), NOW, 5, LOOSE)
-    again = cooccurrence.neighbours_of(past_of(*reversed(rows)), NOW, 5, LOOSE)
+    neighbours = cooccurrence.neighbours_of(known_of(past_of(*rows)), 5, LOOSE)
+    again = cooccurrence.neighbours_of(known_of(past_of(*reversed(rows))), 5, LOOSE)
     np.testing.assert_array_equal(neighbours.items, again.items)
     np.testing.assert_array_equal(neighbours.weights, again.weights)

@@ -12,12 +12,12 @@ from models.features.rows import feature_names, groups, values
 from models.features.table import NEVER
 from models.histories import DAY, Floats, Histories
 from models.item_state import DailyCounts, Habits, ItemFacts
-from tests.factories import NOW, past_of
+from tests.factories import NOW, PURCHASES, known_of, past_of
 
 CODES = np.array([[0, 0, 0, 1, 1, 1], [0, 0, 1, 2, 2, 2], [0, 1, 2, 3, 3, 4], [0, 1, 0, 1, 0, 1]], dtype=np.int32)
 ITEMS = CODES.shape[1]
 SETTINGS = Features()
-FEATURES = feature_names(SETTINGS)
+FEATURES = feature_names(SETTINGS, PURCHASES)
 Row = tuple[int, int, float]
 
 
@@ -35,17 +35,18 @@ def habits_of(past: Histories) -> Habits:
 
 
 def facts_of(past: Histories) -> ItemFacts:
-    popularity = item_state.popularity_of(DailyCounts.from_histories(past), NOW, ITEMS)
-    return ItemFacts(CODES, popularity, habits_of(past))
+    popularity = item_state.popularity_of(DailyCounts.of(known_of(past)), NOW, ITEMS)
+    return ItemFacts(CODES, popularity, habits_of(past), np.ones(ITEMS, dtype=np.bool_))
 
 
 def rows_of(past: Histories, facts: ItemFacts) -> Floats:
     """Features of every item for every user, [users, items, features]."""
     counted = Cooccurrence(neighbours=3, min_weight=0)
-    pairs = cooccurrence.cooccurrences(past, cooccurrence.neighbours_of(past, NOW, ITEMS, counted), NOW, counted)
+    known = known_of(past)
+    pairs = cooccurrence.cooccurrences(known, cooccurrence.neighbours_of(known, ITEMS, counted), counted)
     users = len(past)
     match = np.arange(users * ITEMS, dtype=np.float32)
-    rows = values(groups(past, every_item(users), facts, pairs, match, -match, NOW, SETTINGS))
+    rows = values(groups(known, every_item(users), facts, pairs, match, (-match, match), SETTINGS))
     return rows.reshape(users, ITEMS, len(FEATURES))
 
 
@@ -95,10 +96,10 @@ def test_scores_of_other_parts_pass_through() -> None:
 
 def test_popularity_is_the_same_from_any_daily_counts() -> None:
     days = np.array([NOW // DAY - age for age in (1, 3, 7, 8, 28, 29, 0, -1)], dtype=np.int32)
-    counts = DailyCounts(np.full(8, 4, dtype=np.int32), days, np.full(8, 2, dtype=np.int32))
+    counts = DailyCounts(np.full(8, 4, dtype=np.int32), days, np.full(8, 2, dtype=np.int32), np.full(8, 3, np.float32))
     popularity = item_state.popularity_of(counts, NOW, ITEMS)
-    assert [column[4] for column in vars(popularity).values()] == [4, 6, 10, 12]
-    assert DailyCounts.from_histories(TOY).events.tolist() == [1, 1, 1, 1, 2, 1]
+    assert [column[4] for column in vars(popularity).values()] == [4, 6, 10, 12, 3, 9, 15, 29]
+    assert DailyCounts.of(known_of(TOY)).events.tolist() == [1, 1, 1, 1, 2, 1]
 
 
 def test_habits_learn_gaps_and_pull_rare_items_to_their_type() -> None:

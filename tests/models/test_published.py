@@ -13,7 +13,7 @@ from models.cooccurrence import neighbours_of
 from models.item_state import habits_of
 from models.published import ItemKnowledge, TypedHabits
 from models.user_encoder import NO_ID
-from tests.factories import NOW, past_of
+from tests.factories import NOW, known_of, past_of
 
 PRIOR = Features().prior
 
@@ -38,7 +38,7 @@ PAST = past_of((0, 0, 30), (0, 0, 20), (1, 0, 9), (1, 0, 2), (0, 1, 5), (2, 2, 5
 KNOWN = ItemKnowledge(
     list(OLD.item_ids),
     np.arange(1, 5, dtype=np.int32),
-    neighbours_of(PAST, NOW, 4, Cooccurrence(neighbours=2, min_weight=0)),
+    neighbours_of(known_of(PAST), 4, Cooccurrence(neighbours=2, min_weight=0)),
     TypedHabits.of(PAST, NOW, OLD, PRIOR),
 )
 

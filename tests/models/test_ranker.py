@@ -13,8 +13,9 @@ from contracts.settings import Features
 from models import ranker
 from models.features.rows import feature_names
 from models.ranker import Window
+from tests.factories import PURCHASES
 
-FEATURES = feature_names(Features())
+FEATURES = feature_names(Features(), PURCHASES)
 SMALL = settings.Ranker(networks=2, hidden=8, epochs=8, users_per_batch=16, learning_rate=1e-2)
 
 

@@ -14,13 +14,12 @@ from models.excluded import Excluded
 from models.histories import DAY, Histories
 from models.item_state import ItemState, popularity_order
 from models.kernel import best_matches
-from models.ragged import indptr_of
 from models.ranker import Ranker
 from models.recommend import Lists, Rules, recommend
 from models.user_encoder import UserEncoder
-from tests.factories import NOW, SHOP_ITEMS, TINY, shop_histories, shop_state
+from tests.factories import NOW, SHOP_ITEMS, TINY, known_of, shop_histories, shop_state
 
-RULES = Rules(n=5, targets=(0,), max_per_category=None)
+RULES = Rules(n=5)
 
 
 def excluded_from(histories: Histories) -> Excluded:
@@ -36,9 +35,9 @@ def lists(
     on: ItemState | None = None,
     excluded: Excluded | None = None,
 ) -> Lists:
-    nothing = Excluded(indptr_of(np.zeros(len(histories))), np.zeros(0, np.int32))
+    nothing = Excluded.nothing(len(histories))
     state = on or shop_state(histories)
-    return recommend(histories, state, encoder, ranker, rules, TINY, NOW, excluded or nothing)
+    return recommend(known_of(histories), state, encoder, ranker, rules, TINY, excluded or nothing)
 
 
 @given(st.integers(0, 1000), st.integers(1, 40), st.integers(1, 20))

@@ -21,6 +21,7 @@ from nightshift.lookups.rescoring import contributions, daily_counts, history
 from tests.commands import answer, command, told
 from tests.factories import (
     NIGHT,
+    PURCHASES,
     SHOP_ITEMS,
     TINY,
     event,
@@ -128,7 +129,7 @@ def test_counts_and_histories_are_those_that_the_night_knew(shop: ArrowLake) -> 
 
 
 def test_a_contribution_is_what_the_score_loses_at_the_mean(ranker: Ranker) -> None:
-    names = feature_names(TINY.features)
+    names = feature_names(TINY.features, PURCHASES)
     row = np.random.default_rng(5).normal(size=len(names)).astype(np.float32)
     made = contributions(ranker, row)
     assert [abs(each.contribution) for each in made] == sorted((abs(each.contribution) for each in made), reverse=True)

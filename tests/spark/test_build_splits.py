@@ -180,14 +180,14 @@ def test_a_snapshot_is_replaced_and_others_stay(tables: SparkLake) -> None:
 
 def test_too_few_days_are_refused(tables: SparkLake) -> None:
     tables.write(EVENTS, rows_of([event("ann", "a", "2017-12-20")]))
-    with pytest.raises(InputError, match=r"No train split as of 2017-12-23: .*Ingest more days"):
+    with pytest.raises(InputError, match=r"No validation split as of 2017-12-23: .*Ingest more days"):
         run(tables.spark, tables.settings, AsOf(as_of=END))
 
 
 def test_the_snapshot_id_names_what_decides_its_rows(settings: Settings) -> None:
-    same = Windows.of(settings, END)
-    assert same.snapshot_id == Windows.of(settings, END).snapshot_id
+    same = Windows.of(settings, END, 7)
+    assert same.snapshot_id == Windows.of(settings, END, 7).snapshot_id
     assert same.snapshot_id == "2017-12-23-7d-9ee432b2"
     tokyo = settings.model_copy(update={"shop": Shop(time_zone="Asia/Tokyo")})
-    assert Windows.of(tokyo, END).snapshot_id != same.snapshot_id
-    assert Windows.of(with_small_history(settings, 1), END).snapshot_id != same.snapshot_id
+    assert Windows.of(tokyo, END, 7).snapshot_id != same.snapshot_id
+    assert Windows.of(with_small_history(settings, 1), END, 7).snapshot_id != same.snapshot_id

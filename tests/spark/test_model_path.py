@@ -26,12 +26,12 @@ from contracts.cli import RESULT_FILE, AsOf, read_result
 from contracts.errors import InputError, ModelError
 from contracts.settings import PROJECT, Candidates, Settings, Tower, Training, load_settings
 from contracts.tables import EVENTS, GAIN_OVER, ITEM_VECTORS, ITEMS, MODEL_EVALUATIONS, RECOMMENDATIONS, staging
-from contracts.windows import Windows
 from models import artifact, fine_tune
 from models.cost import Cost
 from models.identity import model_id
 from models.profile import Profile
 from models.store import registry
+from models.store.snapshot import windows_of
 from nightshift.runtime.environment import environment
 from spark_jobs import build_splits, embed_items, evaluate, score_users
 from spark_jobs.scoring.embedding import stale_items
@@ -140,7 +140,7 @@ def test_the_folder_tells_what_the_training_cost_and_looked_like(tables: SparkLa
     folder = champion(tables.settings)
     cost, profile = Cost.of_model(folder), Profile.load(folder)
     assert cost
-    assert list(cost.parts) == ["Item tower", "User encoder", "Ranker"]
+    assert list(cost.parts) == ["Item tower", "User encoder", "Ranker", "Newest events"]
     assert sum(cost.parts.values()) < cost.seconds
     assert profile
     assert profile.end == END - timedelta(days=7)
@@ -160,7 +160,7 @@ def test_the_same_snapshot_is_not_trained_twice(tables: SparkLake) -> None:
 
 def origin(settings: Settings) -> dict[str, str]:
     """What the model that the tables of this lake give now would be made from."""
-    return fine_tune.origin_of(settings, fine_tune.read(settings, Windows.of(settings, END)))
+    return fine_tune.origin_of(settings, fine_tune.read(settings, windows_of(settings, END)))
 
 
 def test_corrected_logs_other_texts_and_other_settings_give_another_model(tables: SparkLake) -> None:
@@ -368,7 +368,7 @@ def test_a_changed_model_file_is_refused(tables: SparkLake, tmp_path: Path) -> N
 
 
 def test_an_unknown_snapshot_is_named(tables: SparkLake) -> None:
-    with pytest.raises(InputError, match=r"tells of no snapshot 2016-01-01-7d.* run the step build_splits"):
+    with pytest.raises(InputError, match=r"has no snapshot as of 2016-01-01: run the step build_splits"):
         fine_tune.run(tables.settings, AsOf(as_of=date(2016, 1, 1)))
 
 
