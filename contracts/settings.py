@@ -240,6 +240,9 @@ class Cooccurrence(Section):
     next_basket: float = Field(
         default=0.5, ge=0, description="weight of a pair in consecutive baskets, relative to one in the same basket"
     )
+    backward: float = Field(
+        default=0.3, ge=0, description="weight of a pair against the order of its baskets, relative to one along it"
+    )
     step_decay: float = Field(
         default=0.7, ge=0, le=1, description="by which a pair of baskets further apart weighs less, a basket"
     )
@@ -328,6 +331,39 @@ class Baselines(Section):
 
     popular_days: int = Field(default=7, ge=1, description="days whose commonest items are the popular ones")
     repeat_half_life_days: float = Field(default=90.0, gt=0, description="of the user's own decayed repeats")
+    neighbours: int = Field(default=300, ge=1, description="users like the user, of next_basket")
+    neighbour_weight: float = Field(default=0.5, ge=0, description="of what they take; the user's own weighs 1")
+    ease_items: int = Field(default=12_500, ge=1, description="items of EASE at most: it inverts a matrix of them")
+    ease_penalty: float = Field(default=300.0, gt=0, description="L2 penalty of EASE")
+    transformer_epochs: int = Field(default=40, ge=1, description="epochs of id_transformer at most")
+
+
+class Gate(Section):
+    """When a challenger becomes the champion. Losses are in NDCG@10 on the test window."""
+
+    max_loss: float = Field(
+        default=0.01,
+        ge=0,
+        description="over the champion and the best baseline, the 95% interval of the gain must lie above minus this",
+    )
+    guarded: dict[str, float] = Field(
+        default={
+            "items: new to the user": 0.005,
+            "items: tail": 0.005,
+            "users: short history": 0.02,
+            "users: without a target event": 0.02,
+        },
+        description="segments in which no loss beyond this may be established against the champion",
+    )
+    max_coverage_loss: float = Field(
+        default=0.5, ge=0, le=1, description="share of the champion's coverage of the catalogue that may be lost"
+    )
+    max_diversity_loss: float = Field(
+        default=0.2, ge=0, le=1, description="share of the champion's diversity within a list that may be lost"
+    )
+    fit_users: int = Field(
+        default=20_000, ge=1, description="users on whose histories baselines are fitted: of a larger shop a sample"
+    )
 
 
 class Scoring(Section):
@@ -460,6 +496,7 @@ class Settings(Section):
     training: Training = Training()
     scoring: Scoring = Scoring()
     baselines: Baselines = Baselines()
+    gate: Gate = Gate()
     audit: Audit = Audit()
     drift: Drift = Drift()
     spark: Spark = Spark()

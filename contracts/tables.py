@@ -237,6 +237,27 @@ MODEL_EVALUATIONS = Table(
     key=(C.MODEL_ID, C.SNAPSHOT_ID, C.SEGMENT, C.METRIC),
 )
 
+MODEL_DECISIONS = Table(
+    "model_decisions",
+    "Why a challenger became the champion, or not: what was looked at, with the bounds. A row with an empty rival has "
+    "the decision.",
+    (
+        Column(C.SNAPSHOT_ID, "string", "sequences that it was tested on"),
+        Column(C.MODEL_ID, "string", "the challenger"),
+        Column("rival", "string", "a model or baseline/<name>; empty in the row of the decision"),
+        Column(C.SEGMENT, "string", "all, or a part of the users or items"),
+        Column(C.METRIC, "string", "ndcg@10, coverage@10 or diversity@10"),
+        Column(C.VALUE, "double", "gain over the rival; of coverage and diversity the share of it", nullable=True),
+        Column(C.CI_LOW, "double", "lower end of the 95% interval", nullable=True),
+        Column(C.CI_HIGH, "double", "upper end of the 95% interval", nullable=True),
+        Column(C.BOUND, "double", "which the value, or its interval, must not be below", nullable=True),
+        Column("passed", "boolean", "it is not; in the row of the decision, promoted"),
+        Column("critical", "boolean", "a failure keeps the challenger out"),
+        Column("why", "string", "in words"),
+    ),
+    key=(C.SNAPSHOT_ID, C.MODEL_ID, "rival", C.SEGMENT, C.METRIC),
+)
+
 ITEM_VECTORS = Table(
     "item_vectors",
     "The item tower's vector of every item, for each text that it had.",
@@ -349,6 +370,7 @@ TABLES: dict[str, Table] = {
         QUALITY_RESULTS,
         SEQUENCES,
         MODEL_EVALUATIONS,
+        MODEL_DECISIONS,
         ITEM_VECTORS,
         DRIFT_RESULTS,
         RECOMMENDATIONS,

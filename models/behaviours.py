@@ -76,6 +76,10 @@ class Known:
         """The target events."""
         return self.past.select(self.behaviours.are_targets(self.past))
 
+    def only(self, items: Flags) -> Known:
+        """Only the events of some of the ``items`` [items of the catalogue]."""
+        return Known(self.past.select(items[self.past.items]), self.behaviours, self.now)
+
     def take(self, users: NDArray[np.integer[Any]]) -> Known:
         """Only the given users, in the given order."""
         return Known(self.past.take(users), self.behaviours, self.now)

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from contracts.settings import Cooccurrence
 from models.behaviours import Known
-from models.histories import Floats, Ints, Longs, basket_ids
+from models.histories import DAY, Floats, Ints, Longs, basket_ids
 from models.ragged import first_in_group, indptr_of
 
 
@@ -56,7 +56,8 @@ def neighbours_of(known: Known, items: int, settings: Cooccurrence) -> Neighbour
     for step in range(1, _steps(size, settings) + 1):
         follows = np.flatnonzero(owner[step:] == owner[:-step])
         share = np.float32(settings.next_basket * settings.step_decay ** (step - 1))
-        pairs = pairs + share * (weighted[follows].T @ baskets[follows + step]).tocsr()
+        along = (weighted[follows].T @ baskets[follows + step]).tocsr()
+        pairs = pairs + share * (along + settings.backward * along.T)
     decayed = np.asarray(baskets.T @ recency.astype(np.float32))
     return _strongest(_normalised(pairs, decayed, settings), settings.neighbours)
 
@@ -97,7 +98,11 @@ def cooccurrences(known: Known, neighbours: Neighbours, settings: Cooccurrence) 
     """Sums the neighbours of each user's newest events, decayed by age and weighed by their strength."""
     items, k = neighbours.items.shape
     past = known.past.last(settings.recent_events)
-    decay = np.exp2(-past.ages(known.now) / settings.recent_half_life_days) * known.behaviours.strengths(past)
+    # from the user's newest event on: where users come back after months, the last items still lead
+    newest = np.zeros(len(past), dtype=np.int64)
+    newest[past.users] = past.times
+    age = (newest[past.users] - past.times) / DAY
+    decay = np.exp2(-age / settings.recent_half_life_days) * known.behaviours.strengths(past)
     user = np.repeat(past.users, k)
     cause = np.repeat(past.items, k)
     item = neighbours.items[past.items].ravel()

@@ -1,22 +1,20 @@
-"""The comparison on the test window: who is judged, what baselines and texts alone give, every metric by segment."""
+"""How lists are measured on the test window: every metric by segment, a value a user, and gains on the same users."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from contracts.settings import Settings
-from models import baselines, metrics
-from models.behaviours import Behaviours, Known
+from models import metrics
+from models.behaviours import Known
 from models.catalogue import CATEGORY, Catalogue
-from models.cooccurrence import neighbours_of
-from models.histories import Flags, Histories, Ints
+from models.histories import Flags, Ints
+from models.item_state import DailyCounts
 from models.kernel import best_matches
-from models.metrics import Estimate, Relevant
-from models.ragged import row_of_each
-from models.text_vectors import TextVectors
+from models.metrics import Doubles, Relevant
+from models.ragged import Floats, row_of_each
 
 N = 20
 """Length of the lists that are compared."""
@@ -24,115 +22,104 @@ LENGTHS = (10, 20)
 GATE = "ndcg@10"
 """The metric that decides."""
 ALL = "all"
+NEW, REPEATED = "items: new to the user", "items: repeated"
 RECENT_TEXTS = 50
 """Newest events whose texts stand for a user, where the text alone recommends."""
+FEW_USERS = 5
+"""An item that fewer users had is one of few events."""
 
-Results = dict[tuple[str, str], Estimate]
-"""Every metric of one recommender, by (segment, metric)."""
+Values = dict[tuple[str, str], Doubles]
+"""Every metric of one recommender, by (segment, metric): a value a user, NaN where it says nothing of them."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """The users of the test window: what was known, and the items of their target events in it."""
+class Yardstick:
+    """What is known of the items and of everyone when the test window begins: segments are drawn by it."""
 
-    user_ids: Sequence[str]
-    histories: Histories
-    relevant: Relevant
-    catalogue: Catalogue
-    now: int  # start of the test window, seconds
-    everyone: Histories  # target events of all users, which baselines count in
-    judged: Ints  # [users], the trial's users among everyone
+    events: Floats  # [items], target events of the days that popularity counts
+    is_head: Flags  # [items], the tenth of the sold items with most of them
+    has_few: Flags  # [items], fewer than FEW_USERS users had it
+    categories: Ints  # [items]
+    median_length: float  # events of a user, of those who are judged
 
     @classmethod
-    def of(
-        cls,
-        user_ids: Sequence[str],
-        histories: Histories,
-        relevant: Relevant,
-        catalogue: Catalogue,
-        targets: Sequence[int],
-        now: int,
-    ) -> Trial:
-        """The users with a history and something relevant; ``targets`` are numbers of the target behaviours."""
-        judged = np.flatnonzero((relevant.counts > 0) & (histories.lengths > 0)).astype(np.int32)
-        known = histories.select(histories.items >= 0)
-        return cls(
-            [user_ids[user] for user in judged.tolist()],
-            known.take(judged),
-            relevant.take(judged),
-            catalogue,
-            now,
-            known.select(known.are_of(targets)),
-            judged,
-        )
+    def of(cls, catalogue: Catalogue, counts: DailyCounts, users: Floats, median_length: float) -> Yardstick:
+        """From the daily counts of the items, and how many ``users`` [items] had each."""
+        events = np.bincount(counts.items, counts.events, minlength=len(catalogue)).astype(np.float32)
+        sold = events[events > 0]
+        head = events >= np.quantile(sold, 0.9) if len(sold) else events > 0
+        return cls(events, head, users < FEW_USERS, catalogue.codes[CATEGORY], median_length)
 
 
-def baseline_lists(trial: Trial, settings: Settings) -> dict[str, Ints]:
-    """Lists of each baseline that is arrays alone, [users, N]."""
-    cooccurrence, rules = settings.training.cooccurrence, settings.baselines
-    known = Known.of(trial.everyone, Behaviours.of(settings.ingest.behaviours, settings.ingest.targets), trial.now)
-    neighbours = neighbours_of(known, len(trial.catalogue), cooccurrence)
-    lists = {
-        baselines.popular_name(rules): baselines.popular(trial.everyone, trial.now, N, rules),
-        baselines.own_repeats_name(rules): baselines.own_repeats(trial.everyone, trial.now, N, rules),
-        baselines.ITEM_KNN: baselines.item_knn(known, neighbours, N, cooccurrence, rules),
-    }
-    return {name: of_everyone[trial.judged] for name, of_everyone in lists.items()}
-
-
-def text_lists(trial: Trial, known: TextVectors, is_warm: Flags) -> Iterator[tuple[str, Ints]]:
-    """Lists by the text alone, before and after tuning: items closest to the mean of the newest texts.
-
-    Only the items that the tower was tuned for, those that are warm [items], take part, in both.
-    """
-    rows = known.rows(list(trial.catalogue.texts))
-    takes_part = (rows >= 0) & is_warm
-    recent = trial.histories.last(RECENT_TEXTS)
-    for name, vectors in (("before", known.before), ("after", known.after)):
-        centred = vectors - vectors[rows[takes_part]].mean(0)
-        centred /= np.linalg.norm(centred, axis=1, keepdims=True)
-        of_items = np.where(takes_part[:, None], centred[rows], np.float32(0))
-        of_users = np.zeros((len(recent), of_items.shape[1]), dtype=np.float32)
-        np.add.at(of_users, recent.users, of_items[recent.items])
-        yield f"text_{name}_tuning", best_matches(of_users, of_items, takes_part, N)
-
-
-def segments(trial: Trial) -> dict[str, Relevant]:
-    """Parts of what is relevant: all, new to the user or repeated, head (the tenth with most events) or tail items."""
-    relevant, items = trial.relevant, len(trial.catalogue)
-    owner = row_of_each(relevant.indptr)
-    past = trial.histories
-    repeated = np.isin(owner * items + relevant.items, past.users * items + past.items)
-    events = np.bincount(past.items, minlength=items)
-    head = events >= np.quantile(events[events > 0], 0.9) if (events > 0).any() else events > 0
-    light = past.lengths < np.median(past.lengths)
+def segments(known: Known, relevant: Relevant, yardstick: Yardstick) -> dict[str, Relevant]:
+    """Parts of what is relevant, by whether the item is new to the user, by item and by user."""
+    items = len(yardstick.events)
+    owner, item, past = row_of_each(relevant.indptr), relevant.items, known.past
+    is_repeated = np.isin(owner * items + item, past.users * items + past.items)
+    is_short = past.lengths < yardstick.median_length
+    has_target = known.targets.lengths > 0
     parts = {
-        "items: new to the user": ~repeated,
-        "items: repeated": repeated,
-        "items: head": head[relevant.items],
-        "items: tail": ~head[relevant.items],
-        "users: short history": light[owner],
-        "users: long history": ~light[owner],
+        NEW: ~is_repeated,
+        REPEATED: is_repeated,
+        "items: head": yardstick.is_head[item],
+        "items: tail": ~yardstick.is_head[item],
+        "items: few users": yardstick.has_few[item],
+        "users: short history": is_short[owner],
+        "users: long history": ~is_short[owner],
+        "users: without a target event": ~has_target[owner],
     }
     return {ALL: relevant} | {name: relevant.select(keep) for name, keep in parts.items()}
 
 
-def measured(trial: Trial, lists: Ints) -> Results:
-    """Every metric of one recommender's lists [users, N]."""
-    results: Results = {}
-    for segment, relevant in segments(trial).items():
+def measured(lists: Ints, known: Known, relevant: Relevant, yardstick: Yardstick) -> Values:
+    """Every metric of one recommender's ``lists`` [users, N] for users of whom ``known`` tells what they did before."""
+    values: Values = {}
+    for segment, part in segments(known, relevant, yardstick).items():
         for n in LENGTHS:
-            for name, values in metrics.accuracy(lists, relevant, n).items():
-                results[segment, f"{name}@{n}"] = metrics.estimate(values)
-    events = np.bincount(trial.everyone.items, minlength=len(trial.catalogue))
-    share = metrics.coverage(lists[:, :10], len(trial.catalogue))
-    results[ALL, "coverage@10"] = Estimate(share, float("nan"), float("nan"), len(trial.user_ids))
-    results[ALL, "novelty@10"] = metrics.estimate(metrics.novelty(lists[:, :10], events))
-    results[ALL, "diversity@10"] = metrics.estimate(metrics.diversity(lists[:, :10], trial.catalogue.codes[CATEGORY]))
-    return results
+            for name, of_users in metrics.accuracy(lists, part, n).items():
+                values[segment, f"{name}@{n}"] = of_users
+    top = lists[:, :10]
+    values[ALL, "novelty@10"] = metrics.novelty(top, yardstick.events)
+    values[ALL, "diversity@10"] = metrics.diversity(top, yardstick.categories)
+    shown = top >= 0
+    keys = np.arange(len(lists))[:, None] * len(yardstick.events) + top
+    is_new = shown & ~np.isin(keys, known.past.users * len(yardstick.events) + known.past.items)
+    values[ALL, "new_share@10"] = is_new.sum(axis=1) / np.maximum(shown.sum(axis=1), 1)
+    return values
 
 
-def gain(trial: Trial, challenger: Ints, rival: Ints) -> Estimate:
-    """How much higher the challenger's NDCG@10 is than the rival's, on the same users."""
-    ours, theirs = (metrics.accuracy(lists, trial.relevant, 10)["ndcg"] for lists in (challenger, rival))
-    return metrics.paired_difference(ours, theirs)
+def gains(challenger: Values, rival: Values) -> dict[str, Doubles]:
+    """By how much the challenger's `GATE` is higher than the rival's in each segment, on the same users, [users]."""
+    return {segment: challenger[segment, GATE] - rival[segment, GATE] for segment, name in rival if name == GATE}
+
+
+@dataclass(frozen=True)
+class TextAlone:
+    """Recommends the items whose texts are closest to the mean of those of the user's newest events.
+
+    Only the items that the tower was tuned for take part: then vectors before and after tuning compare.
+    """
+
+    name: str
+    vectors: Floats  # [items, size], unit length, centred; zeros for items that take no part
+
+    @classmethod
+    def of(cls, name: str, vectors: Floats, takes_part: Flags) -> TextAlone:
+        """From the texts' ``vectors`` [items, size]."""
+        centred = vectors - vectors[takes_part].mean(axis=0)
+        centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
+        return cls(name, np.where(takes_part[:, None], centred, np.float32(0)))
+
+    def lists(self, known: Known) -> Ints:
+        """[users, N]."""
+        recent = known.past.last(RECENT_TEXTS)
+        of_users = np.zeros((len(recent), self.vectors.shape[1]), dtype=np.float32)
+        np.add.at(of_users, recent.users, self.vectors[recent.items])
+        takes_part: Flags = np.asarray(self.vectors.any(axis=1))
+        best = best_matches(of_users, self.vectors, takes_part, N)
+        return np.pad(best, ((0, 0), (0, N - best.shape[1])), constant_values=-1)
+
+
+def by_name(values: Mapping[tuple[str, str], Doubles]) -> dict[str, Doubles]:
+    """The same under one name each, ``segment|metric``, for a row of a table."""
+    return {f"{segment}|{metric}": of_users for (segment, metric), of_users in values.items()}

@@ -7,17 +7,16 @@ The challenger is the model that is named, in Airflow the one that the same run 
 the alias `challenger`. It has to be made from the snapshot as of that day. Events and items are read in the versions
 that the snapshot was made from: what a night writes meanwhile changes nothing.
 
-Everyone ranks the whole catalogue as of the test window's start. The alias `champion` moves if the challenger's
-NDCG@10 is higher than the champion's on the same users, or, the first time, than the popular baseline's. A
-challenger that does not win is no failure. As of a day of the past, the rival is the champion of that time, and the
-winner is for the nights of that time: the alias does not go back.
+Everyone ranks the whole catalogue as of the test window's start, on the executors. `models.gate` decides by the bounds
+of `[gate]` whether the alias `champion` moves; its reasons are in `model_decisions`, in the report and in the
+registry. A challenger that does not win is no failure. As of a day of the past, the rival is the champion of that
+time, and the winner is for the nights of that time: the alias does not go back.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -31,26 +30,29 @@ from contracts import lake
 from contracts.catalogue import Edition
 from contracts.cli import AsOf, argument, log, timed
 from contracts.columns import Columns as C
-from contracts.errors import ModelError
+from contracts.errors import InputError, ModelError
 from contracts.model_ids import knows_later
 from contracts.settings import Settings
-from contracts.tables import EVENTS, GAIN_OVER, ITEMS, MODEL_EVALUATIONS, SEQUENCES
+from contracts.tables import EVENTS, GAIN_OVER, ITEMS, MODEL_DECISIONS, MODEL_EVALUATIONS, SEQUENCES
 from contracts.windows import TEST, Windows
-from models import artifact
-from models.baselines import ALS, popular_name
+from models import artifact, baselines, gate
+from models.baselines import Als, Baseline, Popular
+from models.behaviours import Known
+from models.catalogue import Catalogue, histories_from_arrow
 from models.cost import Cost
-from models.evaluation import ALL, GATE, Results, Trial, baseline_lists, gain, measured, text_lists
-from models.histories import Ints
+from models.evaluation import ALL, GATE, TextAlone, Yardstick
+from models.item_state import DailyCounts
 from models.metrics import Estimate
 from models.published import ABOUT, PublishedModel
 from models.store import registry
-from models.store.snapshot import pins, read_catalogue, read_split, windows_of
+from models.store.snapshot import pins, read_catalogue, windows_of
 from models.text_vectors import TextVectors
 from models.user_encoder import NO_ID
 from spark_jobs.cluster.step import main
+from spark_jobs.scoring.als import factors_of
 from spark_jobs.scoring.embedding import embed, stale_items
-from spark_jobs.scoring.histories import daily_counts
-from spark_jobs.scoring.trial import als_lists, model_lists
+from spark_jobs.scoring.histories import ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH, daily_counts
+from spark_jobs.scoring.trial import Contest, Outcome, compare
 
 
 @dataclass(frozen=True)
@@ -76,33 +78,69 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
     if champion and knows_later(champion, windows.end):
         log.info("Model %s knows what users did in the test window and after it: it is no rival.", champion)
         champion = None
-    trial = read_trial(settings, windows, edition)
-    log.info("Comparing on %d users with a target event in the test window.", len(trial.user_ids))
+    catalogue = read_catalogue(settings, edition)
+    model = PublishedModel.load(challenger)
+    split = split_rows(spark, settings, windows).persist()
+    try:
+        counts = counts_before(spark, settings, windows, events_at)
+        sample = fitted_on(split, settings, catalogue, model, windows.test_start)
+        known = sample.only(catalogue.available)
+        with timed("Fitting the baselines"):
+            made = [*baselines.of_a_night(settings), Als(settings.baselines, factors_of(spark))]
+            rivals = [each.fit(known, len(catalogue)) for each in made]
+        contest = Contest(
+            [without_what_learnt(each) for each in rivals],
+            texts_alone(challenger, model, catalogue),
+            yardstick(split, catalogue, counts, sample),
+            {model.behaviours.names.index(name): days for name, days in settings.scoring.exclude_seen_days.items()},
+            challenger.name,
+            windows.test_start,
+        )
+        folders = [challenger, *([settings.models / champion] if champion not in (None, challenger.name) else [])]
+        for folder in folders:
+            embed_stale(spark, settings, folder, edition)
+        with timed("Scoring the users of the test window"):
+            outcome = compare(spark, settings, split, folders, counts, edition, contest)
+    finally:
+        split.unpersist()
+    told(outcome)
 
-    rivals = [settings.models / champion] if champion not in (None, challenger.name) else []
-    lists = simple_lists(spark, settings, trial, challenger)
-    counts = counts_before(spark, settings, windows, events_at)
-    for folder in [challenger, *rivals]:
-        embed_stale(spark, settings, folder, edition)
-        with timed(f"Scoring the test users with model {folder.name}"):
-            rows = split_rows(spark, settings, windows)
-            lists[folder.name] = model_lists(spark, settings, trial, rows, folder, counts, edition)
-
-    results = {name: measured(trial, made) for name, made in lists.items()}
-    for name, of_one in results.items():
-        log.info("%-40s NDCG@10 %.4f  recall@10 %.4f", name, of_one[ALL, GATE].mean, of_one[ALL, "recall@10"].mean)
-    rival = champion or popular_name(settings.baselines)
-    won = gain(trial, lists[challenger.name], lists[rival])
-    made = rows_of(windows.snapshot_id, results)
-    if rival == challenger.name:
-        made += gains_before(settings, windows, challenger.name)
+    popular = Popular(settings.baselines).name
+    is_champion = champion == challenger.name
+    rows = rows_of(windows.snapshot_id, outcome.values)
+    rival = champion or popular
+    if is_champion:
+        rows += gains_before(settings, windows, challenger.name)
     else:
-        made += rows_of(windows.snapshot_id, {challenger.name: {(f"{GAIN_OVER}{rival}", GATE): won}})
-    lake.replace_small(settings, MODEL_EVALUATIONS, made, f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}'")
-    if rival == challenger.name:
+        won = outcome.gains[rival][ALL]
+        rows += rows_of(windows.snapshot_id, {challenger.name: {(f"{GAIN_OVER}{rival}", GATE): won}})
+    lake.replace_small(settings, MODEL_EVALUATIONS, rows, f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}'")
+    if is_champion:
         log.info("Model %s is the champion already.", challenger.name)
         return True
-    return decide(settings, won, challenger, rival)
+    own, of_champion = (all_users(outcome, name) for name in (challenger.name, champion))
+    decision = gate.decide(outcome.gains, own or {}, of_champion, champion, popular, settings.gate)
+    return carry_out(settings, windows, decision, challenger)
+
+
+def all_users(outcome: Outcome, name: str | None) -> dict[str, float] | None:
+    """The metrics of all users of one recommender; None where there is none."""
+    if name is None:
+        return None
+    return {metric: each.mean for (segment, metric), each in outcome.values[name].items() if segment == ALL}
+
+
+def told(outcome: Outcome) -> None:
+    """A line for each recommender in the log, the best one first."""
+    if not outcome.values:
+        raise InputError(
+            "Nobody can be judged: no user with a history took an item in the test window that is in the catalogue and "
+            "may be recommended. Ingest more days, or set splits.window_days."
+        )
+    users = next(iter(outcome.values.values()))[ALL, GATE].users
+    log.info("Compared on %d users with a target event in the test window.", users)
+    for name, of_one in sorted(outcome.values.items(), key=lambda pair: -pair[1][ALL, GATE].mean):
+        log.info("%-40s NDCG@10 %.4f  recall@10 %.4f", name, of_one[ALL, GATE].mean, of_one[ALL, "recall@10"].mean)
 
 
 def challenger_folder(settings: Settings, windows: Windows, model_id: str | None) -> Path:
@@ -129,25 +167,45 @@ def challenger_folder(settings: Settings, windows: Windows, model_id: str | None
     return folder
 
 
-def read_trial(settings: Settings, windows: Windows, edition: Edition) -> Trial:
-    """The users of the test window."""
-    catalogue = read_catalogue(settings, edition)
-    split = read_split(settings, catalogue, windows.snapshot_id, TEST)
-    behaviours = list(settings.ingest.behaviours)
-    targets = [behaviours.index(name) for name in settings.ingest.targets]
-    return Trial.of(split.user_ids, split.histories, split.relevant, catalogue, targets, windows.test_start)
+def fitted_on(split: DataFrame, settings: Settings, catalogue: Catalogue, model: PublishedModel, now: int) -> Known:
+    """What is known of the users on whom baselines are fitted: of all, or of a sample by the hash of their ids."""
+    users = split.count()
+    if users > settings.gate.fit_users:
+        log.info("Baselines are fitted on about %d of %d users ([gate] fit_users).", settings.gate.fit_users, users)
+        part = F.pmod(F.xxhash64(C.USER_ID), F.lit(1_000_000))
+        split = split.where(part < int(1_000_000 * settings.gate.fit_users / users))
+    rows = split.drop(C.TARGETS).toArrow().sort_by(C.USER_ID)
+    return Known.of(histories_from_arrow(rows, catalogue, model.behaviours.names), model.behaviours, now)
 
 
-def simple_lists(spark: SparkSession, settings: Settings, trial: Trial, challenger: Path) -> dict[str, Ints]:
-    """Lists of the baselines, and of the challenger's texts alone."""
-    with ThreadPoolExecutor(1) as aside:
-        arrays_alone = aside.submit(baseline_lists, trial, settings)  # NumPy on one core, beside Spark
-        with timed("Fitting ALS"):
-            factorised = als_lists(spark, trial)
-        lists = arrays_alone.result() | {ALS: factorised}
-    is_warm = PublishedModel.load(challenger).items.on(trial.catalogue).id_rows != NO_ID
-    texts = text_lists(trial, TextVectors.load(challenger), is_warm)
-    return lists | {f"{name}/{challenger.name}": made for name, made in texts}
+def yardstick(split: DataFrame, catalogue: Catalogue, counts: pa.Table, sample: Known) -> Yardstick:
+    """By what segments are drawn."""
+    judged = split.where((F.size(C.ITEM_IDS) > 0) & (F.size(C.TARGETS) > 0))
+    median = judged.agg(F.percentile(F.size(C.ITEM_IDS), F.lit(0.5))).collect()[0][0]
+    item = catalogue.positions(counts[C.ITEM_ID].to_numpy())
+    there = item >= 0
+    daily = DailyCounts(
+        item[there], *(counts[name].to_numpy()[there] for name in (ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH))
+    )
+    holders = np.unique(sample.past.users * len(catalogue) + sample.past.items) % len(catalogue)
+    users = np.bincount(holders, minlength=len(catalogue)).astype(np.float32)
+    return Yardstick.of(catalogue, daily, users, float(median or 0))
+
+
+def texts_alone(challenger: Path, model: PublishedModel, catalogue: Catalogue) -> list[TextAlone]:
+    """What the challenger's texts recommend alone, before and after tuning."""
+    known = TextVectors.load(challenger)
+    rows = known.rows(list(catalogue.texts))
+    takes_part = (rows >= 0) & (model.items.on(catalogue).id_rows != NO_ID) & catalogue.available
+    named = (("before", known.before), ("after", known.after))
+    return [TextAlone.of(f"text_{name}_tuning/{challenger.name}", each[rows], takes_part) for name, each in named]
+
+
+def without_what_learnt(baseline: Baseline) -> Baseline:
+    """The fitted baseline as it is sent to executors: without the session that fitted it."""
+    if isinstance(baseline, Als):
+        baseline.forget()
+    return baseline
 
 
 def counts_before(spark: SparkSession, settings: Settings, windows: Windows, events_at: int) -> pa.Table:
@@ -157,9 +215,10 @@ def counts_before(spark: SparkSession, settings: Settings, windows: Windows, eve
 
 
 def split_rows(spark: SparkSession, settings: Settings, windows: Windows) -> DataFrame:
-    """Histories of the test split, as scoring reads them."""
+    """The test split: histories as scoring reads them, and targets."""
     sequences = lake.read(spark, settings, SEQUENCES).where(F.col(C.SNAPSHOT_ID) == windows.snapshot_id)
-    return sequences.where(F.col(C.SPLIT) == TEST).select(C.USER_ID, C.ITEM_IDS, C.BEHAVIOURS, C.TIMES, C.SESSIONS)
+    columns = (C.USER_ID, C.ITEM_IDS, C.BEHAVIOURS, C.TIMES, C.SESSIONS, C.TARGETS)
+    return sequences.where(F.col(C.SPLIT) == TEST).select(*columns)
 
 
 def embed_stale(spark: SparkSession, settings: Settings, folder: Path, edition: Edition) -> None:
@@ -170,12 +229,8 @@ def embed_stale(spark: SparkSession, settings: Settings, folder: Path, edition: 
         embed(spark, settings, folder, stale)
 
 
-def rows_of(snapshot_id: str, results: Mapping[str, Results]) -> list[tuple[object, ...]]:
+def rows_of(snapshot_id: str, results: Mapping[str, Mapping[tuple[str, str], Estimate]]) -> list[tuple[object, ...]]:
     """Rows of `model_evaluations`; an interval that does not exist is null."""
-
-    def number(value: float) -> float | None:
-        return None if np.isnan(value) else float(value)
-
     return [
         (name, snapshot_id, segment, metric, float(each.mean), number(each.low), number(each.high), each.users)
         for name, of_one in results.items()
@@ -193,21 +248,42 @@ def gains_before(settings: Settings, windows: Windows, model_id: str) -> list[tu
     ]
 
 
-def decide(settings: Settings, won: Estimate, folder: Path, rival: str) -> bool:
-    """Promotes the challenger in ``folder`` if it has won over the rival; says whether it is the champion now."""
-    log.info(
-        "%s: challenger over %s, paired gain %+.4f (95%% interval %+.4f … %+.4f, %d users)",
-        GATE, rival, won.mean, won.low, won.high, won.users,
-    )  # fmt: skip
-    log.info("Its fine-tuning took %s.", Cost.of_model(folder) or "nobody wrote down what")
+def number(value: float) -> float | None:
+    """A finite number for a table; null where there is none."""
+    return float(value) if np.isfinite(value) else None
+
+
+def carry_out(settings: Settings, windows: Windows, decision: gate.Decision, folder: Path) -> bool:
+    """Writes the decision down and promotes the challenger in ``folder`` if it won; says whether it is champion now."""
     challenger = folder.name
-    if won.mean > 0:
-        is_champion = registry.promote(registry.client(settings), challenger)
-        of_the_past = "is the model of the nights of its time; the champion, made from later events, stays"
-        log.info("Model %s %s.", challenger, "is the champion now" if is_champion else of_the_past)
-        return is_champion
-    log.info("The champion stays: model %s did not beat %s.", challenger, rival)
-    return False
+    outcome = gate.PROMOTED if decision.promoted else gate.KEPT_OUT
+    for line in gate.in_words(decision):
+        log.info("Gate %s", line)
+    log.info("Its fine-tuning took %s.", Cost.of_model(folder) or "nobody wrote down what")
+    rows: Iterable[tuple[object, ...]] = [
+        (
+            windows.snapshot_id, challenger, each.rival, each.segment, each.metric, number(each.value),
+            number(each.low), number(each.high), each.bound, each.passed, each.critical, each.text,
+        )
+        for each in decision.checks
+    ]  # fmt: skip
+    summary = (
+        windows.snapshot_id, challenger, "", ALL, GATE, None, None, None, None, decision.promoted, True,
+        f"{outcome}: {decision.why}",
+    )  # fmt: skip
+    where = f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}' AND {C.MODEL_ID} = '{challenger}'"
+    lake.replace_small(settings, MODEL_DECISIONS, [*rows, summary], where)
+    mlflow = registry.client(settings)
+    registry.tag_gate(mlflow, challenger, f"{outcome}: {decision.why}")
+    if not decision.promoted:
+        log.warning("The champion stays: model %s was kept out by the gate: %s.", challenger, decision.why)
+        return False
+    if any(not each.passed for each in decision.checks):
+        log.warning("Model %s is promoted as %s.", challenger, decision.why)
+    is_champion = registry.promote(mlflow, challenger)
+    of_the_past = "is the model of the nights of its time; the champion, made from later events, stays"
+    log.info("Model %s %s.", challenger, "is the champion now" if is_champion else of_the_past)
+    return is_champion
 
 
 if __name__ == "__main__":

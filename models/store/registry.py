@@ -24,6 +24,9 @@ NAME = "nightshift"
 CHAMPION, CHALLENGER = "champion", "challenger"
 PROMOTED = "promoted"
 """Tag of the versions that are or were the champion."""
+GATE = "gate"
+"""Tag with what the gate decided."""
+MOST_OF_A_TAG = 1000
 FLUSH_SECONDS = 5.0
 
 
@@ -130,6 +133,14 @@ def register(settings: Settings, mlflow: MlflowClient, model_id: str, run_id: st
             )
             version = made.version
         mlflow.set_registered_model_alias(NAME, CHALLENGER, version)
+
+
+def tag_gate(mlflow: MlflowClient, model_id: str, outcome: str) -> None:
+    """Notes at a model's version what the gate decided, and why."""
+    with reached():
+        version = _version_of(mlflow, model_id)
+        if version is not None:
+            mlflow.set_model_version_tag(NAME, version, GATE, outcome[:MOST_OF_A_TAG])
 
 
 def promote(mlflow: MlflowClient, model_id: str) -> bool:

@@ -27,7 +27,11 @@ from contracts.errors import InputError
 from contracts.interval import Interval, midnight, midnight_seconds
 from contracts.settings import Baselines, Settings
 from contracts.tables import EVENTS, RECOMMENDATIONS
-from models.baselines import own_repeats, own_repeats_name, popular, popular_name
+from models.baselines import Baseline, OwnRepeats, Popular
+from models.baselines.own_repeats import own_repeats_name
+from models.baselines.popular import popular_name
+from models.behaviours import Behaviours, Known
+from models.excluded import Excluded
 from models.histories import Histories, Ints, Longs
 from models.metrics import Estimate, Relevant, accuracy, estimate, paired_difference
 from models.ragged import indptr_of, padded
@@ -142,13 +146,15 @@ def judge(settings: Settings, lists: PublishedLists, targets: pa.Table, source: 
 
 def ranked_lists(items: Ints, past: Histories, now: date, rules: Baselines) -> dict[str, Ints]:
     """Lists of each recommender for the same users, [users, N]; ``past`` may hold more users at its end."""
-    users, end = len(items), midnight_seconds(now)
+    users = np.arange(len(items))
+    everyone = Known.of(past, Behaviours(("target",), (1.0,), (0,)), midnight_seconds(now))
+    size = int(past.items.max(initial=0)) + 1
+
+    def made(baseline: Baseline) -> Ints:
+        return baseline.fit(everyone, size).recommend(everyone.take(users), N, Excluded.nothing(len(users)))
+
     lists, repeats, popular_ones = recommenders(rules)
-    return {
-        lists: items,
-        repeats: own_repeats(past, end, N, rules)[:users],
-        popular_ones: popular(past, end, N, rules)[:users],
-    }
+    return {lists: items, repeats: made(OwnRepeats(rules)), popular_ones: made(Popular(rules))}
 
 
 def compare(ranked: Mapping[str, Ints], relevant: Relevant) -> tuple[dict[str, ByMetric], dict[str, ByMetric]]:

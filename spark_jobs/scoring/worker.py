@@ -76,12 +76,15 @@ class Worker:
         behaviours = self.model.behaviours
         return Known.of(histories_from_arrow(rows, self.catalogue, behaviours.names), behaviours, self.now)
 
+    def top(self, known: Known, excluded: Excluded) -> Lists:
+        """Top N of each user."""
+        model = self.model
+        return recommend(known, self.state, model.encoder, model.ranker, self.rules, self.settings, excluded)
+
     def lists_of(self, users: pd.DataFrame) -> pd.DataFrame:
         """Rows of (user_id, items) for rows of `spark_jobs.scoring.histories`."""
         rows = pa.Table.from_pandas(users, schema=HISTORIES, preserve_index=False)
-        excluded = Excluded(*lists_from_arrow(rows[EXCLUDED], self.catalogue))
-        model = self.model
-        made = recommend(self.known(rows), self.state, model.encoder, model.ranker, self.rules, self.settings, excluded)
+        made = self.top(self.known(rows), Excluded(*lists_from_arrow(rows[EXCLUDED], self.catalogue)))
         return as_rows(users[C.USER_ID].tolist(), made, self.catalogue.item_ids)
 
 

@@ -34,8 +34,9 @@ def test_same_basket_counts_more_than_next_basket_and_no_item_is_its_own_neighbo
     neighbours = cooccurrence.neighbours_of(known_of(past), 4, LOOSE)
     assert neighbours.items[0].tolist() == [1, 2, -1]
     assert neighbours.weights[0, 0] > neighbours.weights[0, 1] > neighbours.weights[0, 2] == 0
-    # Item 2 comes only after the others, so it leads to none of them.
-    assert neighbours.items[2].tolist() == [-1, -1, -1]
+    # Item 2 comes only after the others: it leads to them less than they to it
+    assert neighbours.items[2].tolist() == [1, 0, -1]
+    assert neighbours.weights[2, 0] < neighbours.weights[0, 1]
 
 
 def test_nothing_at_or_after_now_counts() -> None:
@@ -61,11 +62,12 @@ def test_cooccurrence_sums_decayed_weights_and_names_the_strongest_cause() -> No
         np.array([[2, 3], [2, -1], [-1, -1], [-1, -1]], dtype=np.int32),
         np.array([[0.5, 0.25], [0.75, 0], [0, 0], [0, 0]], dtype=np.float32),
     )
+    # ages count from the user's newest event: half a life for the older one
     past = past_of((0, 0, 7), (0, 1, 14), (2, 0, 7), (0, -1, 1))
     pairs = cooccurrence.cooccurrences(known_of(past), neighbours, Cooccurrence(recent_half_life_days=7))
     assert pairs.indptr.tolist() == [0, 2, 2, 4]
     assert pairs.items.tolist() == [2, 3, 2, 3]
-    np.testing.assert_allclose(pairs.scores, [0.25 + 0.1875, 0.125, 0.25, 0.125])
+    np.testing.assert_allclose(pairs.scores, [0.5 + 0.375, 0.25, 0.5, 0.25])
     assert pairs.because.tolist() == [0, 0, 0, 0]
 
 
