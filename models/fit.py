@@ -123,7 +123,8 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
     seed_everything(settings.seed)
     data = replace(data, behaviours=data.behaviours.seen_in(data.histories))
     wanted = settings.ranker.windows
-    windows = windows_that_fit(data.histories.times, data.test_start, data.horizon, wanted)
+    target_times = data.histories.times[data.behaviours.are_targets(data.histories)]
+    windows = windows_that_fit(target_times, data.test_start, data.horizon, wanted)
     if windows < wanted:
         log.warning("The history is short: the ranker is fitted on %d windows, not %d.", windows, wanted)
         settings = settings.model_copy(update={"ranker": settings.ranker.model_copy(update={"windows": windows})})
@@ -132,10 +133,12 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
     at_least = events_of_warm(older, settings.encoder.min_item_events)
     warm = WarmItems.of(older, data.catalogue, at_least)
     log.info("%d users, %s events, %s warm items", len(older), f"{len(older.items):,}", f"{len(warm.items):,}")
-    if not len(warm.items):
+    if not data.behaviours.are_targets(older).any():
+        names = ", ".join(data.behaviours.names[each] for each in data.behaviours.targets)
         raise InputError(
-            f"There is too little to learn from: no event of an item of the catalogue lies before the last "
-            f"{windows + 1} windows of {data.horizon // DAY} days. Ingest more days, or set splits.window_days."
+            f"There is too little to learn from: of {len(older.items):,} events of items of the catalogue before the "
+            f"last {windows + 1} windows of {data.horizon // DAY} days, none is of a target behaviour ({names}). "
+            "Ingest more days, set splits.window_days, or name another behaviour in ingest.targets."
         )
     seconds: dict[str, float] = {}
     with timed("Item tower", seconds):
@@ -169,10 +172,10 @@ def events_of_warm(histories: Histories, wanted: int) -> int:
 
 
 def windows_that_fit(times: Longs, test_start: int, horizon: int, wanted: int) -> int:
-    """So many windows that at least half of the events are older than all of them, of ``wanted`` at most.
+    """So many windows that at least half of the target events are older than all of them, of ``wanted`` at most.
 
     Args:
-        times: Of the events before ``test_start``, seconds, in any order.
+        times: Of the target events before ``test_start``, seconds, in any order.
         test_start: Where the last window ends, seconds.
         horizon: Length of a window, seconds.
         wanted: Windows of a history that is long enough.

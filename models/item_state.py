@@ -107,8 +107,7 @@ def item_state(
     allowed: Flags,
     now: int,
 ) -> ItemState:
-    """The items as of ``now`` (seconds); of those that are ``allowed`` [items] the ones that have a vector."""
-    allowed = allowed & vectors.any(axis=1)
+    """The items as of ``now`` (seconds), of which those ``allowed`` [items] may be recommended."""
     popularity = popularity_of(counts, now, len(catalogue))
     return ItemState(
         vectors,

@@ -151,6 +151,23 @@ def paired_difference(challenger: Doubles, champion: Doubles) -> Estimate:
     return estimate(challenger - champion)
 
 
+def bootstrap(values: Doubles, resamples: int, seed: int) -> tuple[float, float]:
+    """The 95% percentile interval of the mean of ``values`` [users] without NaN, by drawing users again.
+
+    Source: Efron 1979; of differences on the same users it is the paired bootstrap of Sakai 2006.
+    """
+    seen = values[~np.isnan(values)]
+    if len(seen) < 2:
+        return -np.inf, np.inf
+    random = np.random.default_rng(seed)
+    means = np.empty(resamples)
+    for start in range(0, resamples, 50):  # 50 x users numbers at once
+        drawn = random.integers(0, len(seen), (min(50, resamples - start), len(seen)))
+        means[start : start + len(drawn)] = seen[drawn].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
 def _where_relevant(value: NDArray[Any], norm: NDArray[Any], relevant: Longs) -> Doubles:
     """``value / norm`` [users] where the user has a relevant item, else NaN."""
     return np.where(relevant > 0, _ratio(value, norm), np.nan)

@@ -31,7 +31,7 @@ COLOURS = ("red", "green", "blue", "black", "white", "yellow", "dark", "light")
 
 SETTINGS = Training(
     tower=Tower(tuning="frozen", max_tokens=12, text_batch=64),
-    encoder=Encoder(vector_size=32, length=40, layers=1, heads=2, epochs=8, min_steps=300, negatives=128, dropout=0.1),
+    encoder=Encoder(vector_size=32, length=40, layers=1, heads=2, epochs=8, min_steps=600, negatives=128, dropout=0.1),
     cooccurrence=Cooccurrence(neighbours=20),
     ranker=Ranker(windows=4, networks=1, hidden=32, epochs=6, min_steps=200, negatives=0.5, users_per_batch=64),
 )
@@ -59,10 +59,8 @@ class Shop:
         return TrainingData(
             self.catalogue,
             [f"u{number:05d}" for number in range(len(self.histories))],
-            self.histories.between(0, self.now),
-            Judge(
-                self.histories.between(0, before), Relevant.from_histories(inside.select(inside.behaviours == PURCHASE))
-            ),
+            self.histories.before(self.now),
+            Judge(self.histories.before(before), Relevant.from_histories(inside.select(inside.behaviours == PURCHASE))),
             BEHAVIOURS,
             before,
             self.now,
@@ -159,7 +157,7 @@ def weighted(random: np.random.Generator, items: Longs, weights: np.ndarray) -> 
 
 def no_repeats(seed: int = 0) -> Shop:
     """Books or films: nobody takes an item twice, tastes are two kinds, and what is taken leads to a neighbour."""
-    draw, users, items = Draw(seed), 700, 320
+    draw, users, items = Draw(seed), 1600, 320
     kinds = (np.arange(items) % 16).astype(np.int32)
     popularity = draw.random.pareto(1.2, items) + 0.3
     for user in range(users):

@@ -1,0 +1,124 @@
+"""Who takes part: the model and its parts by production code, and baselines. Each gives lists for the judged users."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from contracts.cli import log
+from contracts.errors import NightshiftError
+from contracts.settings import Training
+from models.baselines import Baseline
+from models.behaviours import Known
+from models.evaluation import N
+from models.fit import TrainingData, fit
+from models.histories import Ints
+from models.in_memory import InMemory
+from models.kernel import best_matches
+from models.recommend import Rules
+from models.user_encoder import encode_users
+from nightshift.bench_model.protocols import Case
+
+MODEL, NO_RANKER, ID_ONLY = "our model", "· no ranker", "· id only"
+FROZEN, TEXT_ONLY, NO_TEXT = "· frozen text", "· text only", "· no language model"
+PARTS = (NO_RANKER, FROZEN, TEXT_ONLY, NO_TEXT, ID_ONLY)
+"""Variants of the model, as the table names them."""
+SPARE = 1_000
+"""Matches looked up beyond N, at most, because some are excluded."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One recommender's lists for the judged users, and what they took."""
+
+    name: str
+    lists: Ints  # [users, N]
+    fit_seconds: float
+    score_seconds: float
+
+
+def for_sequences(training: Training) -> Training:
+    """The settings for files without times: users have few events, all of which count, and there is no demo to hurry.
+
+    Chosen on validation items (docs/experiments.md).
+    """
+    encoder = training.encoder.model_copy(
+        update={"min_item_events": 1, "length": 50, "epochs": 25, "dropout": 0.3, "refit_epochs": 3}
+    )
+    tower = training.tower.model_copy(update={"steps": 200})
+    ranker = training.ranker.model_copy(update={"windows": 2})
+    return training.model_copy(update={"encoder": encoder, "tower": tower, "ranker": ranker})
+
+
+def entries(
+    case: Case, training: Training, baselines: Sequence[Baseline], parts: Collection[str], *, with_model: bool
+) -> Iterator[Entry]:
+    """Everyone's lists, one after the other; whoever cannot take part is told of in the log and left out."""
+    for baseline in baselines:
+        yield from _told(baseline.name, _baseline(case, baseline))
+    if with_model:
+        yield from _told(MODEL, _variant(case.data, case, training, MODEL, NO_RANKER if NO_RANKER in parts else None))
+    if FROZEN in parts:
+        frozen = training.model_copy(update={"tower": training.tower.model_copy(update={"tuning": "frozen"})})
+        yield from _told(FROZEN, _variant(case.data, case, frozen, FROZEN))
+    if TEXT_ONLY in parts:
+        # an id that is always left out of training stays at zero
+        encoder = training.encoder.model_copy(update={"id_dropout": 1.0})
+        text_only = training.model_copy(update={"encoder": encoder})
+        yield from _told(TEXT_ONLY, _variant(case.data, case, text_only, TEXT_ONLY))
+    if {NO_TEXT, ID_ONLY} & set(parts):
+        silent = replace(case.catalogue, texts=np.full(len(case.catalogue), "", dtype=object))
+        data = replace(case.data, catalogue=silent)
+        frozen = training.model_copy(update={"tower": training.tower.model_copy(update={"tuning": "frozen"})})
+        made = _variant(data, case, frozen, NO_TEXT, ID_ONLY if ID_ONLY in parts else None)
+        yield from _told(NO_TEXT, made)
+
+
+def _told(name: str, made: Iterator[Entry]) -> Iterator[Entry]:
+    log.info("%s …", name)
+    try:
+        for entry in made:
+            log.info("%s: fitted in %.0f s, scored in %.1f s", entry.name, entry.fit_seconds, entry.score_seconds)
+            yield entry
+    except (NightshiftError, MemoryError) as error:
+        log.warning("%s takes no part: %s", name, error)
+
+
+def _baseline(case: Case, baseline: Baseline) -> Iterator[Entry]:
+    users, _, excluded = case.judged
+    # a baseline shows what can be sold, like the model
+    known = case.everyone.only(case.catalogue.available)
+    begun = time.monotonic()
+    baseline.fit(known, len(case.catalogue))
+    fitted = time.monotonic()
+    lists = baseline.recommend(known.take(users), N, excluded)
+    yield Entry(baseline.name.removeprefix("baseline/"), lists, fitted - begun, time.monotonic() - fitted)
+
+
+def _variant(
+    data: TrainingData, case: Case, training: Training, name: str, matches_as: str | None = None
+) -> Iterator[Entry]:
+    """A fitted model's lists, and those of its encoder alone under another name."""
+    users, _, excluded = case.judged
+    begun = time.monotonic()
+    fitted = fit(data, training, lambda *_: None)
+    took = time.monotonic() - begun
+    known = Known.of(data.histories, fitted.behaviours, case.now)
+    model = InMemory.of(fitted, data.catalogue, known, training)
+    begun = time.monotonic()
+    judged = known.take(users)
+    lists = model.lists(judged, Rules(N), excluded)
+    yield Entry(name, lists, took, time.monotonic() - begun)
+    if matches_as:
+        begun = time.monotonic()
+        spare = min(int(np.diff(excluded.indptr).max(initial=0)), SPARE)
+        vectors = encode_users(
+            fitted.encoder, torch.from_numpy(model.state.vectors), judged.past, training.encoder.length, batch=256
+        )
+        best = best_matches(vectors, model.state.vectors, model.state.allowed, N + spare)
+        shown = excluded.removed_from(best, N, len(case.catalogue))
+        yield Entry(matches_as, shown, took, time.monotonic() - begun)

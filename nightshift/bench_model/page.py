@@ -1,0 +1,43 @@
+"""The results as a page: NDCG@10 with intervals, and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from models.evaluation import GATE
+from nightshift.bench_model.contest import MODEL
+from nightshift.bench_model.results import Result
+from spark_jobs.reporting import plots
+
+STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse}td,th{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #ddd}"
+    "td:first-child,th:first-child{text-align:left}"
+)
+
+
+def page(results: Sequence[Result], splits: Sequence[str]) -> str:
+    """HTML without scripts."""
+    marks = [
+        plots.Interval(each.name, each.metrics[GATE], *each.interval, strong=each.name == MODEL) for each in results
+    ]
+    names = list(results[0].metrics)
+    head = Markup("").join(Markup("<th>{}</th>").format(name) for name in ("", *names, "gain of our model"))
+    rows = Markup("").join(
+        Markup("<tr><td>{}</td>{}<td>{}</td></tr>").format(
+            each.name,
+            Markup("").join(Markup("<td>{:.4f}</td>").format(each.metrics[name]) for name in names),
+            f"{each.gain.mean:+.4f} [{each.gain.low:+.4f}, {each.gain.high:+.4f}]" if each.gain else "",
+        )
+        for each in results
+    )
+    return str(
+        Markup(
+            "<!doctype html><html lang=en><meta charset=utf-8><title>bench-model</title><style>{}</style>"
+            "<h1>bench-model</h1><p>{}; {} users.</p>{}<table><tr>{}</tr>{}</table></html>\n"
+        ).format(
+            Markup(STYLE), ", ".join(splits), f"{results[0].users:,}", plots.intervals("NDCG@10", marks), head, rows
+        )
+    )

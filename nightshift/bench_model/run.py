@@ -1,0 +1,128 @@
+"""One benchmark from what was asked for to its results."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from contracts import lake
+from contracts.cli import log, timed
+from contracts.columns import Columns as C
+from contracts.errors import InputError
+from contracts.settings import Settings, load_settings
+from contracts.tables import INGEST_COUNTS
+from models import baselines
+from models.baselines import Baseline
+from models.devices import seed_everything
+from models.evaluation import ALL, GATE
+from nightshift.bench_model import files, protocols
+from nightshift.bench_model.contest import MODEL, PARTS, entries, for_sequences
+from nightshift.bench_model.page import page
+from nightshift.bench_model.protocols import Case
+from nightshift.bench_model.results import Result, as_json, together, values_of
+from spark_jobs.cluster.session import session
+from spark_jobs.scoring.als import factors_of
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for."""
+
+    sequences: Path | None
+    texts: Path | None
+    weeks: int
+    until: date | None
+    last_basket: bool
+    parts: bool
+    only: tuple[str, ...]
+    as_json: Path | None
+    html: Path | None
+
+    def takes_part(self, name: str) -> bool:
+        """Whether a recommender of that name is wanted."""
+        return not self.only or any(word in name for word in self.only)
+
+
+def run(wanted: Wanted) -> list[Result]:
+    """Fits and measures everyone who takes part.
+
+    Raises:
+        InputError: the data cannot be read or gives nobody to judge, or nobody takes part.
+    """
+    settings = load_settings()
+    torch.set_num_threads(os.cpu_count() or 1)
+    from_files = wanted.sequences is not None
+    cases = list(_cases(wanted, settings))
+    training = for_sequences(settings.training) if from_files else settings.training
+    parts = [name for name in PARTS if wanted.parts and wanted.takes_part(name)]
+    made = []
+    with _baselines(settings, wanted) as rivals:
+        for case in cases:
+            users, _, _ = case.judged
+            log.info(
+                "%s: %s users judged, %s items, %s events before",
+                case.name, f"{len(users):,}", f"{len(case.catalogue):,}", f"{len(case.data.histories.items):,}",
+            )  # fmt: skip
+            seed_everything(settings.training.seed)
+            for entry in entries(case, training, rivals, parts, with_model=wanted.takes_part(MODEL)):
+                values = values_of(case, entry)
+                made.append((case.name, values, entry))
+                if len(cases) == 1:
+                    log.info("%s: NDCG@10 %.4f", entry.name, np.nanmean(values[ALL, GATE]))
+    results = together(made)
+    if not results:
+        raise InputError("Nobody took part: --only names none of those that there are, or all of them failed above.")
+    about = {"splits": [case.name for case in cases], "items": len(cases[0].catalogue)}
+    if wanted.as_json:
+        wanted.as_json.write_text(json.dumps(as_json(results, about), indent=1) + "\n")
+    if wanted.html:
+        wanted.html.write_text(page(results, [case.name for case in cases]))
+    return results
+
+
+def _cases(wanted: Wanted, settings: Settings) -> Iterator[Case]:
+    if wanted.sequences and wanted.texts:
+        with timed(f"Reading {wanted.sequences.name} and {wanted.texts.name}"):
+            read = files.read(wanted.sequences, wanted.texts)
+        yield protocols.leave_one_out(f"leave-one-out of {wanted.sequences.name}", read)
+        return
+    days = settings.splits.window_days or 7
+    until = wanted.until or _last_possible(settings, days)
+    with timed("Reading the lake"):
+        shop = protocols.read_shop(settings, until + timedelta(days=days), days)
+    if wanted.last_basket:
+        yield protocols.last_basket(shop)
+    else:
+        yield from protocols.next_days(shop, until, wanted.weeks)
+
+
+def _last_possible(settings: Settings, days: int) -> date:
+    """The last day from which on a whole window was taken in."""
+    taken_in = [row[C.DS] for row in lake.rows(settings, INGEST_COUNTS)] if lake.exists(settings, INGEST_COUNTS) else []
+    if not taken_in:
+        raise InputError(
+            f"{settings.home} has taken in no logs: nothing to learn from. Take in some first (nightshift history), or "
+            "give --sequences and --texts."
+        )
+    newest: date = max(taken_in)
+    return newest + timedelta(days=1 - days)
+
+
+@contextmanager
+def _baselines(settings: Settings, wanted: Wanted) -> Iterator[Sequence[Baseline]]:
+    """The baselines that are wanted; Spark starts only if ALS is one of them."""
+    if not wanted.takes_part("als"):
+        everyone = baselines.all_of_them(settings, lambda *_: None)  # type: ignore[arg-type]
+        yield [each for each in everyone if wanted.takes_part(each.name) and each.name != "baseline/als"]
+        return
+    with session("bench-model", settings) as spark:
+        everyone = baselines.all_of_them(settings, factors_of(spark))
+        yield [each for each in everyone if wanted.takes_part(each.name)]
