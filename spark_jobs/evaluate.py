@@ -109,9 +109,9 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
     is_champion = champion == challenger.name
     rows = rows_of(windows.snapshot_id, outcome.values)
     rival = champion or popular
-    if is_champion:
-        rows += gains_before(settings, windows, challenger.name)
-    else:
+    # what it had gained as a challenger stays: as the champion it has no rival
+    rows += gains_before(settings, windows, without=None if is_champion else challenger.name)
+    if not is_champion:
         won = outcome.gains[rival][ALL]
         rows += rows_of(windows.snapshot_id, {challenger.name: {(f"{GAIN_OVER}{rival}", GATE): won}})
     lake.replace_small(settings, MODEL_EVALUATIONS, rows, f"{C.SNAPSHOT_ID} = '{windows.snapshot_id}'")
@@ -239,12 +239,15 @@ def rows_of(snapshot_id: str, results: Mapping[str, Mapping[tuple[str, str], Est
     ]
 
 
-def gains_before(settings: Settings, windows: Windows, model_id: str) -> list[tuple[object, ...]]:
-    """The rows of what a model had gained when it was judged first: once it is the champion, it has no rival."""
-    of_model = {C.SNAPSHOT_ID: windows.snapshot_id, C.MODEL_ID: model_id}
-    rows = lake.rows(settings, MODEL_EVALUATIONS, of_model)
+def gains_before(settings: Settings, windows: Windows, without: str | None) -> list[tuple[object, ...]]:
+    """The rows of what challengers had gained when they were judged on this snapshot, but for one that is anew."""
+    if not lake.exists(settings, MODEL_EVALUATIONS):
+        return []
+    rows = lake.rows(settings, MODEL_EVALUATIONS, {C.SNAPSHOT_ID: windows.snapshot_id})
     return [
-        tuple(row[name] for name in MODEL_EVALUATIONS.names) for row in rows if row[C.SEGMENT].startswith(GAIN_OVER)
+        tuple(row[name] for name in MODEL_EVALUATIONS.names)
+        for row in rows
+        if row[C.SEGMENT].startswith(GAIN_OVER) and row[C.MODEL_ID] != without
     ]
 
 

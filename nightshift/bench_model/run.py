@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from contracts import lake
-from contracts.cli import log, timed
+from contracts.cli import log, start_log, timed
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.settings import Settings, load_settings
@@ -57,6 +57,7 @@ def run(wanted: Wanted) -> list[Result]:
     Raises:
         InputError: the data cannot be read or gives nobody to judge, or nobody takes part.
     """
+    start_log()
     settings = load_settings()
     torch.set_num_threads(os.cpu_count() or 1)
     from_files = wanted.sequences is not None

@@ -15,7 +15,7 @@ from contracts.notices import Notice, of_night
 from contracts.settings import Settings
 from contracts.states import PUBLISHED, newest
 from contracts.tables import PUBLICATIONS
-from spark_jobs.reporting import changes, drift_section, hindsight_section, model, quality, reach, tunings
+from spark_jobs.reporting import changes, decisions, drift_section, hindsight_section, model, quality, reach, tunings
 from spark_jobs.reporting.examples import Example, examples
 from spark_jobs.reporting.hindsight import Hindsight
 from spark_jobs.reporting.night import NightTables, verdict
@@ -40,6 +40,7 @@ def night_page(settings: Settings, night: NightTables, judged: Sequence[Hindsigh
         "rejects": quality.rejects(settings, night),
         "drift": drift_section.section(settings, night),
         "model": model.model(settings, night),
+        "decisions": decisions.decisions(settings, night.ds),
         "tunings": tunings.tunings(settings, night, judged),
         "reach": reach.reach(settings, night),
         "examples": _published_examples(settings, night),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,6 +13,7 @@ from contracts.states import Row
 from contracts.tables import GAIN_OVER, MODEL_EVALUATIONS
 from models.cost import Cost
 from models.metrics import Estimate
+from spark_jobs.reporting.decisions import won
 from spark_jobs.reporting.hindsight import METRICS, Hindsight, recommenders
 from spark_jobs.reporting.hindsight_text import with_interval
 from spark_jobs.reporting.night import NightTables
@@ -45,10 +46,13 @@ def tunings(settings: Settings, night: NightTables, judged: Sequence[Hindsight])
         if row[C.SEGMENT].startswith(GAIN_OVER) and not model_ids.knows_later(row[C.MODEL_ID], end)
     ]
     rows.sort(key=lambda row: (row[C.SNAPSHOT_ID], row[C.MODEL_ID]), reverse=True)
-    return [_tuning(settings, row, judged) for row in rows[:SHOWN]]
+    promoted = won(settings)
+    return [_tuning(settings, row, judged, promoted) for row in rows[:SHOWN]]
 
 
-def _tuning(settings: Settings, row: Row, judged: Sequence[Hindsight]) -> Tuning:
+def _tuning(
+    settings: Settings, row: Row, judged: Sequence[Hindsight], promoted: Mapping[tuple[str, str], bool]
+) -> Tuning:
     low, high = row[C.CI_LOW], row[C.CI_HIGH]
     gain = f"{row[C.VALUE]:+.4f}"
     if low is not None and high is not None:
@@ -58,7 +62,7 @@ def _tuning(settings: Settings, row: Row, judged: Sequence[Hindsight]) -> Tuning
         row[C.MODEL_ID],
         row[C.SEGMENT].removeprefix(GAIN_OVER),
         gain,
-        row[C.VALUE] > 0,
+        promoted.get((row[C.SNAPSHOT_ID], row[C.MODEL_ID]), row[C.VALUE] > 0),
         str(cost) if cost else UNKNOWN,
         _in_hindsight(row[C.MODEL_ID], judged, settings),
     )

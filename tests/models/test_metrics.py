@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchmetrics.functional import retrieval
 
 from models import metrics
 from models.histories import Histories
@@ -96,3 +98,35 @@ def test_ndcg_equals_the_brute_force(users: list[tuple[list[int], set[int]]]) ->
     relevant = Relevant(np.concatenate([[0], np.cumsum(counts)]), np.array(items, dtype=np.int32))
     values = metrics.accuracy(ranked, relevant, 4)["ndcg"]
     np.testing.assert_allclose(values, [slow_ndcg(*user) for user in users])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 12))
+def test_metrics_agree_with_those_of_another_library(seed: int, items: int, n: int) -> None:
+    random = np.random.default_rng(seed)
+    scores = 1 + random.permutation(items).astype(np.float32)[None]  # no ties, and the other library takes 0 for none
+    wanted = random.random(items) < 0.3
+    if not wanted.any():
+        wanted[random.integers(0, items)] = True
+    ranked = np.argsort(-scores, axis=1)[:, :n].astype(np.int32)
+    relevant = Relevant(np.array([0, wanted.sum()]), np.flatnonzero(wanted).astype(np.int32))
+    ours = metrics.accuracy(ranked, relevant, n)
+    guessed, target = torch.from_numpy(scores[0]), torch.from_numpy(wanted)
+    theirs = {
+        "ndcg": retrieval.retrieval_normalized_dcg(guessed, target, top_k=n),
+        "recall": retrieval.retrieval_recall(guessed, target, top_k=n),
+        "mrr": retrieval.retrieval_reciprocal_rank(guessed, target, top_k=n),
+        "hit_rate": retrieval.retrieval_hit_rate(guessed, target, top_k=n),
+    }
+    assert {name: float(value[0]) for name, value in ours.items()} == pytest.approx(
+        {name: float(value) for name, value in theirs.items()}, abs=1e-5
+    )
+
+
+def test_the_bootstrap_interval_is_about_the_normal_one_and_the_same_twice() -> None:
+    values = np.append(np.random.default_rng(0).normal(0.1, 0.5, 3000), np.nan)
+    low, high = metrics.bootstrap(values, 1000, seed=7)
+    normal = metrics.estimate(values)
+    assert (low, high) == pytest.approx((normal.low, normal.high), abs=0.003)
+    assert metrics.bootstrap(values, 1000, seed=7) == (low, high)
+    assert metrics.bootstrap(np.array([0.5]), 1000, seed=7) == (-np.inf, np.inf)

@@ -20,6 +20,7 @@ from contracts.tables import (
     HINDSIGHT_RESULTS,
     INGEST_COUNTS,
     ITEMS,
+    MODEL_DECISIONS,
     MODEL_EVALUATIONS,
     PUBLICATIONS,
     QUALITY_RESULTS,
@@ -84,6 +85,19 @@ def shop(arrow_lake: ArrowLake) -> ArrowLake:
             }
             for segment in ("all", "cold users")
             for model, value in (("m2", 0.28), ("baseline/popular", 0.11))
+        ],
+    )
+    check = {
+        "snapshot_id": "s1", "model_id": "m2", "segment": "all", "metric": "ndcg@10", "value": 0.17, "ci_low": 0.16,
+        "ci_high": 0.18, "bound": -0.01, "passed": True, "critical": True,
+    }  # fmt: skip
+    arrow_lake.write(
+        MODEL_DECISIONS,
+        [
+            check | {"rival": "baseline/popular", "why": "+0.1700 over baseline/popular"},
+            check | {"rival": "baseline/item_knn", "passed": False, "critical": False, "why": f"{EVIL} is better"},
+            check
+            | {"rival": "", "value": None, "ci_low": None, "ci_high": None, "bound": None, "why": "promoted: all"},
         ],
     )
     folder = arrow_lake.settings.models / "m2"
@@ -329,3 +343,11 @@ def test_what_people_were_told_stands_on_the_page_once_and_escaped(shop: ArrowLa
     assert page.count("1 file came later: &lt;script&gt;alert(1)&lt;/script&gt;") == 1
     assert "late files</span>" in page
     assert "Of another night." not in page
+
+
+def test_the_gate_says_who_was_promoted_and_what_failed_first(shop: ArrowLake) -> None:
+    page = written(shop)
+    gate = page[page.index("The gate:") : page.index("Training</h3>")]
+    assert gate.index("failed") < gate.index("+0.1700 over baseline/popular")
+    assert "promoted" in gate
+    assert EVIL not in page
