@@ -79,6 +79,10 @@ test-fast: $(INSTALLED)  ## the tests that need neither Spark nor Airflow (a min
 bench-quality: setup  ## what validation costs over one aggregate pass of the same rows
 	@$(RUN) python -m spark_jobs.quality.bench
 
+.PHONY: bench-model
+bench-model: setup  ## the model and the baselines on the lake's next days: make bench-model [WEEKS=8] [UNTIL=2017-12-24]
+	@$(RUN) nightshift bench-model --no-parts $(if $(WEEKS),--weeks $(WEEKS)) $(if $(UNTIL),--until $(UNTIL))
+
 .PHONY: chaos-data
 chaos-data: setup  ## nights that go wrong, on generated logs through Airflow, and what came of each (20 minutes)
 	@$(RUN) python -m nightshift.chaos $(if $(DOCS),--docs "$(DOCS)")

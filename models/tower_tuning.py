@@ -155,6 +155,9 @@ def tuned_tower(
         before, known = tower.encode_first(texts, own.text_batch, first_tuned(tower, own))
     if own.tuning == "frozen":
         return tower.cpu(), before, before
+    if not len(held_out.left):
+        log.warning("Item tower: it is not tuned, no items go together in the validation window to judge it by.")
+        return tower.cpu(), before, before
     tower = with_adapters(tower, own)
     with timed(f"Tuning the item tower ({own.tuning}, last {own.tuned_layers} layers)"):
         tune(tower, known, pairs, settings, lambda: pair_rank(tower, known, held_out, own.text_batch), report)

@@ -42,16 +42,12 @@ class Entry:
 
 
 def for_sequences(training: Training) -> Training:
-    """The settings for files without times: users have few events, all of which count, and there is no demo to hurry.
-
-    Chosen on validation items (docs/experiments.md).
-    """
+    """The settings for files without times: users have few events, all of which count, and there is no demo to hurry."""
     encoder = training.encoder.model_copy(
         update={"min_item_events": 1, "length": 50, "epochs": 25, "dropout": 0.3, "refit_epochs": 3}
     )
-    tower = training.tower.model_copy(update={"steps": 200})
     ranker = training.ranker.model_copy(update={"windows": 2})
-    return training.model_copy(update={"encoder": encoder, "tower": tower, "ranker": ranker})
+    return training.model_copy(update={"encoder": encoder, "ranker": ranker})
 
 
 def entries(

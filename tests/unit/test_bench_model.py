@@ -1,0 +1,75 @@
+"""`nightshift bench-model` from files to a table, on a tiny shop that can be learnt, and with wrong arguments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from nightshift.command.app import app
+
+KINDS = ("tea", "soap", "pens", "lamps")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Users who walk through the items of one kind, from another start each."""
+    folder = tmp_path_factory.mktemp("bench")
+    random = np.random.default_rng(0)
+    lines = []
+    for user in range(160):
+        kind, start = user % 4, random.integers(0, 8)
+        walk = [f"{KINDS[kind]}{(start + step) % 8}" for step in range(random.integers(4, 8))]
+        lines.append(" ".join([f"u{user}", *walk]))
+    (folder / "sequences.txt").write_text("\n".join(lines))
+    (folder / "texts.txt").write_text("\n".join(f"{kind}{n} {kind} number {n}" for kind in KINDS for n in range(8)))
+    return folder / "sequences.txt", folder / "texts.txt"
+
+
+def test_files_become_one_table(files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path))
+    (tmp_path / "nightshift.toml").write_text(
+        "[training.tower]\nsteps = 2\n[training.encoder]\nmin_steps = 100\n[training.ranker]\nmin_steps = 100\n"
+    )
+    written, page = tmp_path / "bench.json", tmp_path / "bench.html"
+    told = CliRunner().invoke(
+        app,
+        [
+            "bench-model", "--sequences", str(files[0]), "--texts", str(files[1]), "--json", str(written),
+            "--html", str(page), "--only", "our model,no ranker,popular,item_knn",
+        ],
+    )  # fmt: skip
+    assert told.exit_code == 0, told.output
+    results = {each["name"]: each for each in json.loads(written.read_text())["results"]}
+    assert set(results) == {"our model", "· no ranker", "popular_7_days", "item_knn"}
+    ours, popular = results["our model"], results["popular_7_days"]
+    assert ours["users"] == 160
+    assert {"ndcg@10", "recall@20", "mrr@10", "hit_rate@20", "coverage@10", "novelty@10"} <= set(ours["metrics"])
+    assert popular["gain"]["low"] > 0
+    assert popular["gain"]["mean"] == pytest.approx(ours["metrics"]["ndcg@10"] - popular["metrics"]["ndcg@10"])
+    assert ours["gain"] is None
+    assert {"all", "items: new to the user", "users: short history"} <= set(ours["segments"])
+    assert "our model" in told.stdout
+    assert "<svg" in page.read_text()
+    assert "<script" not in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--sequences", "a"], 2, "belong together"),
+        (["--sequences", "/nowhere/a", "--texts", "/nowhere/b"], 65, "/nowhere/a is not there"),
+        (["--until", "yesterday"], 2, "expected a day"),
+        ([], 65, "has taken in no logs"),
+    ],
+)
+def test_wrong_arguments_are_a_sentence(
+    arguments: list[str], code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path))
+    done = CliRunner().invoke(app, ["bench-model", *arguments])
+    assert done.exit_code == code
+    assert told in " ".join(done.output.replace("│", " ").split())
