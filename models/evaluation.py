@@ -14,7 +14,7 @@ from models.histories import Flags, Ints
 from models.item_state import DailyCounts
 from models.kernel import best_matches
 from models.metrics import Doubles, Relevant
-from models.ragged import Floats, row_of_each
+from models.ragged import Floats, find, row_of_each
 
 N = 20
 """Length of the lists that are compared."""
@@ -101,23 +101,26 @@ class TextAlone:
     """
 
     name: str
-    vectors: Floats  # [items, size], unit length, centred; zeros for items that take no part
+    items: Ints  # [taking part], ascending
+    vectors: Floats  # [taking part, size], unit length, centred
 
     @classmethod
     def of(cls, name: str, vectors: Floats, takes_part: Flags) -> TextAlone:
         """From the texts' ``vectors`` [items, size]."""
-        centred = vectors - vectors[takes_part].mean(axis=0)
-        centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
-        return cls(name, np.where(takes_part[:, None], centred, np.float32(0)))
+        items = np.flatnonzero(takes_part).astype(np.int32)
+        centred = vectors[items] - vectors[items].mean(axis=0)
+        return cls(name, items, centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9))
 
     def lists(self, known: Known) -> Ints:
-        """[users, N]."""
+        """[users, N]; ``-1`` pads."""
         recent = known.past.last(RECENT_TEXTS)
+        row = find(self.items.astype(np.int64), recent.items.astype(np.int64))
+        there = row < len(self.items)
         of_users = np.zeros((len(recent), self.vectors.shape[1]), dtype=np.float32)
-        np.add.at(of_users, recent.users, self.vectors[recent.items])
-        takes_part: Flags = np.asarray(self.vectors.any(axis=1))
-        best = best_matches(of_users, self.vectors, takes_part, N)
-        return np.pad(best, ((0, 0), (0, N - best.shape[1])), constant_values=-1)
+        np.add.at(of_users, recent.users[there], self.vectors[row[there]])
+        best = best_matches(of_users, self.vectors, np.ones(len(self.items), dtype=np.bool_), N)
+        lists = np.where(best >= 0, self.items[best], -1).astype(np.int32)
+        return np.pad(lists, ((0, 0), (0, N - lists.shape[1])), constant_values=-1)
 
 
 def by_name(values: Mapping[tuple[str, str], Doubles]) -> dict[str, Doubles]:

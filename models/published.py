@@ -14,6 +14,7 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
+from contracts.errors import ModelError
 from contracts.settings import Training
 from models.behaviours import Behaviours
 from models.catalogue import PRODUCT_TYPE, Catalogue
@@ -175,5 +176,14 @@ class PublishedModel:
 
 
 def behaviours_of(about: Mapping[str, Any]) -> Behaviours:
-    """What ``model.json`` says of the behaviours."""
+    """What ``model.json`` says of the behaviours.
+
+    Raises:
+        ModelError: it was written by a version that said it in another way.
+    """
+    if not isinstance(about["behaviours"], dict):
+        raise ModelError(
+            f"Model {about['model_id']} was made by an earlier version of the code, which this one cannot read. "
+            "Fine-tune a model anew."
+        )
     return Behaviours(**{name: tuple(values) for name, values in about["behaviours"].items()})

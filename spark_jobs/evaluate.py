@@ -78,6 +78,8 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
     if champion and knows_later(champion, windows.end):
         log.info("Model %s knows what users did in the test window and after it: it is no rival.", champion)
         champion = None
+    if champion and not can_score(settings.models / champion):
+        champion = None
     catalogue = read_catalogue(settings, edition)
     model = PublishedModel.load(challenger)
     split = split_rows(spark, settings, windows).persist()
@@ -89,7 +91,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
             made = [*baselines.of_a_night(settings), Als(settings.baselines, factors_of(spark))]
             rivals = [each.fit(known, len(catalogue)) for each in made]
         contest = Contest(
-            [without_what_learnt(each) for each in rivals],
+            [sendable(each) for each in rivals],
             texts_alone(challenger, model, catalogue),
             yardstick(split, catalogue, counts, sample),
             {model.behaviours.names.index(name): days for name, days in settings.scoring.exclude_seen_days.items()},
@@ -121,6 +123,17 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
     own, of_champion = (all_users(outcome, name) for name in (challenger.name, champion))
     decision = gate.decide(outcome.gains, own or {}, of_champion, champion, popular, settings.gate)
     return carry_out(settings, windows, decision, challenger)
+
+
+def can_score(folder: Path) -> bool:
+    """Whether this version of the code can score with a champion; one of an earlier version must not block the next."""
+    try:
+        artifact.verify(folder)
+        PublishedModel.load(folder)
+    except ModelError as error:
+        log.warning("The champion cannot be compared with, and is no rival: %s", error)
+        return False
+    return True
 
 
 def all_users(outcome: Outcome, name: str | None) -> dict[str, float] | None:
@@ -201,8 +214,8 @@ def texts_alone(challenger: Path, model: PublishedModel, catalogue: Catalogue) -
     return [TextAlone.of(f"text_{name}_tuning/{challenger.name}", each[rows], takes_part) for name, each in named]
 
 
-def without_what_learnt(baseline: Baseline) -> Baseline:
-    """The fitted baseline as it is sent to executors: without the session that fitted it."""
+def sendable(baseline: Baseline) -> Baseline:
+    """A fitted baseline as it is sent to executors: without the session that fitted it."""
     if isinstance(baseline, Als):
         baseline.forget()
     return baseline

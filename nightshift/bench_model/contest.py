@@ -42,7 +42,7 @@ class Entry:
 
 
 def for_sequences(training: Training) -> Training:
-    """The settings for files without times: users have few events, all of which count, and there is no demo to hurry."""
+    """The settings for files without times: users have few events, all of which count."""
     encoder = training.encoder.model_copy(
         update={"min_item_events": 1, "length": 50, "epochs": 25, "dropout": 0.3, "refit_epochs": 3}
     )
