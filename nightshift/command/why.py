@@ -104,7 +104,7 @@ def draw_rescored(console: Console, found: Rescored) -> None:
         return
     sources = " and ".join(found.sources)
     if found.score is None:
-        line(console, f"A candidate from {sources}; without target events the popular list stands as it is.")
+        line(console, f"A candidate from {sources}; without events the popular list stands as it is.")
         return
     last = "" if found.last_score is None else f"; the last that fits into the list scores {found.last_score:.3f}"
     line(

@@ -61,7 +61,7 @@ class Rescored:
     rank: int | None
     score: float | None
     last_score: float | None  # of the N-th candidate
-    contributions: tuple[Contribution, ...]  # largest first; none for a user without target events
+    contributions: tuple[Contribution, ...]  # largest first; none for a user without events
 
 
 def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Rescored:

@@ -42,7 +42,7 @@ N = 5
 
 @pytest.fixture
 def shop(settings: Settings, ranker: Ranker) -> ArrowLake:
-    """A published night of two users, one without target events, with the model behind it."""
+    """A published night of two users, one with views alone, with the model behind it."""
     shop, catalogue, past = ArrowLake(settings), shop_catalogue(), shop_histories()
     state = shop_state(past)
     shop.write(ITEMS, [item(each, category="x", product_type=each[-1]) for each in catalogue.item_ids])
