@@ -6,12 +6,14 @@ from dataclasses import fields
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from contracts.errors import ModelError
 from contracts.settings import Cooccurrence, Features
 from models.catalogue import PRODUCT_TYPE, Catalogue
 from models.cooccurrence import neighbours_of
 from models.item_state import habits_of
-from models.published import ItemKnowledge, TypedHabits
+from models.published import ItemKnowledge, TypedHabits, behaviours_of
 from models.user_encoder import NO_ID
 from tests.factories import NOW, known_of, past_of
 
@@ -70,3 +72,8 @@ def test_a_new_item_is_in_the_night_what_it_is_in_training() -> None:
     # neighbours are numbered by the new catalogue, and one that is gone is left out
     gone = KNOWN.on(catalogue({"a": "tea", "b": "tea"}))
     assert set(gone.neighbours.items.ravel().tolist()) <= {-1, 0, 1}
+
+
+def test_a_model_of_an_earlier_version_is_refused_in_words() -> None:
+    with pytest.raises(ModelError, match=r"Model m1 was made by an earlier version .* Fine-tune a model anew"):
+        behaviours_of({"model_id": "m1", "behaviours": ["purchase", "view"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from contracts.interval import midnight_seconds
 from contracts.settings import Settings
 from contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, PUBLICATIONS, RECOMMENDATIONS
 from models import artifact
+from models.behaviours import Behaviours
 from models.features.rows import feature_names
 from models.published import ItemKnowledge, PublishedModel, TypedHabits
 from models.ranker import Ranker
@@ -42,7 +44,7 @@ N = 5
 
 @pytest.fixture
 def shop(settings: Settings, ranker: Ranker) -> ArrowLake:
-    """A published night of two users, one with views alone, with the model behind it."""
+    """A published night of two users, one without events before it, with the model behind it."""
     shop, catalogue, past = ArrowLake(settings), shop_catalogue(), shop_histories()
     state = shop_state(past)
     shop.write(ITEMS, [item(each, category="x", product_type=each[-1]) for each in catalogue.item_ids])
@@ -55,17 +57,17 @@ def shop(settings: Settings, ranker: Ranker) -> ArrowLake:
         ],
     )
     bought = [event("ann", f"i{n % 4:02d}", noon(NIGHT - timedelta(days=n))) for n in range(9)]
-    shop.write(EVENTS, [*bought, event("bob", "i00", noon(NIGHT), "view"), event("ann", "i00", noon(END))])
+    shop.write(EVENTS, [*bought, event("bob", "i00", noon(END), "view"), event("ann", "i00", noon(END))])
     about: dict[str, Any] = {
         "model_id": "m1",
         "settings": TINY.model_dump(mode="json"),
-        "behaviours": ["purchase", "view"],
+        "behaviours": asdict(Behaviours(("purchase", "view"), (1.0, 0.1), (0,))),
         "text_size": 4,
     }
     folder = settings.models / "m1"
     folder.mkdir(parents=True)
     torch.manual_seed(0)
-    encoder = UserEncoder(4, SHOP_ITEMS, len(about["behaviours"]), TINY.encoder).eval()
+    encoder = UserEncoder(4, SHOP_ITEMS, 2, TINY.encoder).eval()
     known = ItemKnowledge(
         list(catalogue.item_ids),
         np.arange(1, SHOP_ITEMS + 1, dtype=np.int32),
@@ -105,7 +107,7 @@ def test_the_list_comes_out_as_published_and_each_candidate_has_its_place(shop: 
     )
 
 
-def test_who_has_no_target_events_gets_the_popular_list(shop: ArrowLake) -> None:
+def test_who_has_no_events_gets_the_popular_list(shop: ArrowLake) -> None:
     made = answer(shop.settings, "why", "bob", "i01", "--score")["rescored"]
     assert (made["sources"], made["score"], made["contributions"]) == (["popular"], None, [])
     assert "the popular list stands as it is" in told(shop.settings, "why", "bob", "i01", "--score")
