@@ -18,7 +18,7 @@ wait.
 **What a night writes meanwhile** changes nothing: training and evaluation read the versions of `events` and `items`
 that the sequences were made from, also when a single task is cleared. `evaluate` judges what its own run trained.
 **Run it by hand**: `make model AS_OF=2017-12-23`, or trigger it with the parameter `as_of`. A challenger that
-does not win is no failure: `model_evaluations` shows both.
+does not win is no failure: `model_evaluations` shows both, `model_decisions` and the night's report say why.
 
 `fine_tune` runs in the pool and the queue `gpu`, on the GPU where one is visible. With Celery, start a worker
 for it with `airflow celery worker --queues gpu`; the LocalExecutor takes all queues.
@@ -70,9 +70,9 @@ with DAG(
         task_id="evaluate",
         job="evaluate",
         arguments=[*AS_OF, TRAINED],
-        # no other task writes model_evaluations; item_vectors have a second writer, each night's embed_items
+        # no other task writes the first two; item_vectors have a second writer, each night's embed_items
         pool=write_pool(tables.ITEM_VECTORS),
-        outlets=assets(tables.MODEL_EVALUATIONS, tables.ITEM_VECTORS),
+        outlets=assets(tables.MODEL_EVALUATIONS, tables.MODEL_DECISIONS, tables.ITEM_VECTORS),
     )
 
     wait_for_night >> build_splits >> fine_tune >> evaluate

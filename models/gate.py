@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.settings import Gate
 from models.evaluation import ALL, GATE
@@ -50,8 +50,8 @@ def decide(
 
     With a champion, the challenger must lose to neither the champion nor the best baseline: the paired interval of its
     gain in NDCG@10 has to lie above ``-max_loss``. Nor may it lose in a guarded segment, in coverage or in diversity,
-    beyond their bounds. The first model of a shop has to beat the popular list alone, since without a champion nobody
-    gets anything; that a baseline is better is said all the same.
+    beyond their bounds. Without a champion nobody gets anything: then it is enough to be better than the popular list
+    on average, which a small shop can tell of its first model. What that leaves open is said all the same.
 
     Args:
         gains: Of the challenger over each rival, by rival and segment: paired differences of NDCG@10.
@@ -64,9 +64,12 @@ def decide(
     # the best baseline is the one over which the gain is smallest
     baselines = {name: of_rival[ALL].mean for name, of_rival in gains.items() if name != champion}
     best = min(baselines, key=lambda name: (baselines[name], name))
-    checks = [_gain(gains[popular][ALL], popular, -bounds.max_loss, critical=True)] if champion is None else []
-    checks.append(_gain(gains[best][ALL], best, -bounds.max_loss, critical=champion is not None))
-    if champion is not None:
+    if champion is None:
+        checks = [_first(gains[popular][ALL], popular, -bounds.max_loss)]
+        if best != popular:
+            checks.append(_gain(gains[best][ALL], best, -bounds.max_loss, critical=False))
+    else:
+        checks = [_gain(gains[best][ALL], best, -bounds.max_loss, critical=True)]
         checks.append(_gain(gains[champion][ALL], champion, -bounds.max_loss, critical=True))
         checks += [
             _segment(gains[champion][segment], champion, segment, -loss)
@@ -80,12 +83,11 @@ def decide(
             )
             if metric in own and metric in (of_champion or {})
         ]  # fmt: skip
-    failed = [check for check in checks if not check.passed]
-    kept_out = [check for check in failed if check.critical]
+    kept_out = [check for check in checks if check.critical and not check.passed]
     if kept_out:
         why = "; ".join(check.text for check in kept_out)
-    elif failed:
-        why = f"the first model of this shop, though {'; '.join(check.text for check in failed)}"
+    elif champion is None:
+        why = f"there is no champion to compare with; {'; '.join(check.text for check in checks)}"
     else:
         why = "; ".join(check.text for check in checks if check.segment == ALL and check.metric == GATE)
     return Decision(not kept_out, why, tuple(checks))
@@ -100,6 +102,12 @@ def _gain(gain: Estimate, rival: str, bound: float, *, critical: bool) -> Check:
         told = f"{gain.mean:+.4f} ({gain.low:+.4f} … {gain.high:+.4f}, {gain.users:,} users) over {rival}"
         text = told if passed else f"{told}: a loss of {-bound:g} cannot be excluded"
     return Check(rival, ALL, GATE, gain.mean, gain.low, gain.high, bound, passed, critical, text)
+
+
+def _first(gain: Estimate, popular: str, bound: float) -> Check:
+    """Of a model without a champion before it: better on average is enough."""
+    check = _gain(gain, popular, bound, critical=True)
+    return replace(check, passed=check.passed or gain.mean > 0)
 
 
 def _segment(gain: Estimate, rival: str, segment: str, bound: float) -> Check:

@@ -54,6 +54,8 @@ from spark_jobs.scoring.embedding import embed, stale_items
 from spark_jobs.scoring.histories import ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH, daily_counts
 from spark_jobs.scoring.trial import Contest, Outcome, compare
 
+NO_MODEL = "There is no champion to keep, and a night without a model publishes nothing"
+
 
 @dataclass(frozen=True)
 class Arguments(AsOf):
@@ -93,7 +95,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
         contest = Contest(
             [sendable(each) for each in rivals],
             texts_alone(challenger, model, catalogue),
-            yardstick(split, catalogue, counts, sample),
+            yardstick(split, catalogue, counts),
             {model.behaviours.names.index(name): days for name, days in settings.scoring.exclude_seen_days.items()},
             challenger.name,
             windows.test_start,
@@ -122,7 +124,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
         return True
     own, of_champion = (all_users(outcome, name) for name in (challenger.name, champion))
     decision = gate.decide(outcome.gains, own or {}, of_champion, champion, popular, settings.gate)
-    return carry_out(settings, windows, decision, challenger)
+    return carry_out(settings, windows, decision, challenger, champion)
 
 
 def can_score(folder: Path) -> bool:
@@ -191,7 +193,7 @@ def fitted_on(split: DataFrame, settings: Settings, catalogue: Catalogue, model:
     return Known.of(histories_from_arrow(rows, catalogue, model.behaviours.names), model.behaviours, now)
 
 
-def yardstick(split: DataFrame, catalogue: Catalogue, counts: pa.Table, sample: Known) -> Yardstick:
+def yardstick(split: DataFrame, catalogue: Catalogue, counts: pa.Table) -> Yardstick:
     """By what segments are drawn."""
     judged = split.where((F.size(C.ITEM_IDS) > 0) & (F.size(C.TARGETS) > 0))
     median = judged.agg(F.percentile(F.size(C.ITEM_IDS), F.lit(0.5))).collect()[0][0]
@@ -200,8 +202,12 @@ def yardstick(split: DataFrame, catalogue: Catalogue, counts: pa.Table, sample: 
     daily = DailyCounts(
         item[there], *(counts[name].to_numpy()[there] for name in (ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH))
     )
-    holders = np.unique(sample.past.users * len(catalogue) + sample.past.items) % len(catalogue)
-    users = np.bincount(holders, minlength=len(catalogue)).astype(np.float32)
+    # of everyone, also where baselines are fitted on a sample
+    had = split.select(F.explode(F.array_distinct(C.ITEM_IDS)).alias(C.ITEM_ID))
+    holders = had.groupBy(C.ITEM_ID).agg(F.count("*").alias("users")).toArrow()
+    position = catalogue.positions(holders[C.ITEM_ID].to_numpy())
+    users = np.zeros(len(catalogue), dtype=np.float32)
+    users[position[position >= 0]] = holders["users"].to_numpy()[position >= 0]
     return Yardstick.of(catalogue, daily, users, float(median or 0))
 
 
@@ -269,7 +275,9 @@ def number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def carry_out(settings: Settings, windows: Windows, decision: gate.Decision, folder: Path) -> bool:
+def carry_out(
+    settings: Settings, windows: Windows, decision: gate.Decision, folder: Path, champion: str | None
+) -> bool:
     """Writes the decision down and promotes the challenger in ``folder`` if it won; says whether it is champion now."""
     challenger = folder.name
     outcome = gate.PROMOTED if decision.promoted else gate.KEPT_OUT
@@ -292,10 +300,11 @@ def carry_out(settings: Settings, windows: Windows, decision: gate.Decision, fol
     mlflow = registry.client(settings)
     registry.tag_gate(mlflow, challenger, f"{outcome}: {decision.why}")
     if not decision.promoted:
-        log.warning("The champion stays: model %s was kept out by the gate: %s.", challenger, decision.why)
+        so = f"The champion stays ({champion})" if champion else NO_MODEL
+        log.warning("%s: model %s was kept out by the gate: %s.", so, challenger, decision.why)
         return False
-    if any(not each.passed for each in decision.checks):
-        log.warning("Model %s is promoted as %s.", challenger, decision.why)
+    if champion is None:
+        log.warning("Model %s is promoted: %s.", challenger, decision.why)
     is_champion = registry.promote(mlflow, challenger)
     of_the_past = "is the model of the nights of its time; the champion, made from later events, stays"
     log.info("Model %s %s.", challenger, "is the champion now" if is_champion else of_the_past)

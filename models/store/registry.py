@@ -233,9 +233,24 @@ def folder_of(settings: Settings, alias: str) -> Path:
     model_id = model_with(settings, alias)
     if model_id is None:
         raise ModelError(
-            f"The registry ({settings.mlflow_uri}) has no {alias} of {NAME!r}: run the DAG fine_tune_model first."
+            f"The registry ({settings.mlflow_uri}) has no {alias} of {NAME!r}: "
+            + (_kept_out(settings) or "run the DAG fine_tune_model first.")
         )
     return settings.models / model_id
+
+
+def _kept_out(settings: Settings) -> str | None:
+    """What the gate said of the challenger, and what to do; None where it was asked of none."""
+    mlflow = client(settings)
+    with reached():
+        version = (aliases(mlflow) or {}).get(CHALLENGER)
+        tags = {} if version is None else mlflow.get_model_version(NAME, version).tags
+    if GATE not in tags:
+        return None
+    return (
+        f"the gate has looked at {tags['model_id']}, {tags[GATE]}. Take in more days and run the DAG fine_tune_model, "
+        "or loosen [gate] of the settings and clear its task evaluate."
+    )
 
 
 def chosen_folder(settings: Settings, model_id: str | None, end: date | None = None) -> Path:

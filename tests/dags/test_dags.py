@@ -124,7 +124,7 @@ def test_writers_take_the_pool_of_their_table_and_name_it_as_outlet(tasks: dict[
         "write_report": ("write_hindsight_results", ["hindsight_results"]),
         "build_splits": ("write_sequences", ["sequences"]),
         "fine_tune": ("gpu", []),
-        "evaluate": ("write_item_vectors", ["item_vectors", "model_evaluations"]),
+        "evaluate": ("write_item_vectors", ["item_vectors", "model_decisions", "model_evaluations"]),
     }
     assert {pool for pool, _ in writing.values()} <= set(POOLS)
 

@@ -44,11 +44,25 @@ def test_the_best_baseline_counts_as_much_as_the_champion() -> None:
     assert REPEATS in made.why
 
 
-def test_the_first_model_has_to_beat_the_popular_list_and_says_what_is_better() -> None:
+def test_without_a_champion_it_has_to_beat_the_popular_list_and_says_what_is_better() -> None:
     made = over(gain(0.1), gain(-0.02))
     assert made.promoted
-    assert made.why.startswith("the first model of this shop, though -0.0200")
-    assert not over(gain(-0.1), gain(-0.2)).promoted
+    assert made.why.startswith("there is no champion to compare with; +0.1000")
+    assert f"over {REPEATS}: a loss of 0.01 cannot be excluded" in made.why
+    lost = over(gain(-0.1), gain(-0.2))
+    assert not lost.promoted
+    assert REPEATS not in lost.why
+
+
+def test_the_first_model_of_a_small_shop_passes_by_its_average_which_is_said() -> None:
+    made = over(gain(0.03, half=0.05, users=30), gain(0.04, half=0.05, users=30))
+    assert made.promoted
+    assert "+0.0300 (-0.0200 … +0.0800, 30 users) over baseline/popular_7_days: a loss of 0.01 cannot" in made.why
+    # that rival is the best baseline too, and is looked at once
+    assert [check.rival for check in made.checks] == [POPULAR]
+    assert not over(gain(-0.03, half=0.05), gain(0.04)).promoted
+    # no better on average, but certainly no loss that matters
+    assert over(gain(-0.001, half=0.002), gain(0.04)).promoted
 
 
 def test_a_guarded_segment_fails_by_an_established_loss_only() -> None:
@@ -72,6 +86,6 @@ def test_lists_that_became_the_same_for_everyone_are_kept_out() -> None:
 def test_nobody_to_judge_is_no_victory() -> None:
     nan = math.nan
     nobody = Estimate(nan, nan, nan, 0)
-    made = over(nobody, nobody, {ALL: nobody})
-    assert not made.promoted
-    assert "nobody could be judged against" in made.why
+    for made in (over(nobody, nobody, {ALL: nobody}), over(nobody, nobody)):
+        assert not made.promoted
+        assert "nobody could be judged against" in made.why

@@ -87,6 +87,16 @@ def test_no_champion_is_only_a_missing_alias(registered: Settings) -> None:
     assert registry.champion(settings) is None
 
 
+def test_without_a_champion_a_night_says_what_the_gate_had_against_the_challenger(registered: Settings) -> None:
+    settings, mlflow = registered, registry.client(registered)
+    registry.register(settings, mlflow, "a", registry.start_run(mlflow, "a", settings.training, {}))
+    with pytest.raises(ModelError, match="has no champion of 'nightshift': run the DAG fine_tune_model first"):
+        registry.chosen_folder(settings, None)
+    registry.tag_gate(mlflow, "a", "kept out: it loses")
+    with pytest.raises(ModelError, match=r"the gate has looked at a, kept out: it loses\. .*loosen \[gate\]"):
+        registry.chosen_folder(settings, None)
+
+
 def test_a_registry_that_cannot_be_reached_is_no_answer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
