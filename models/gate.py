@@ -10,6 +10,8 @@ from contracts.settings import Gate
 from models.evaluation import ALL, GATE
 from models.metrics import Estimate
 
+BASELINES = "baseline/"
+"""What the names of baselines begin with."""
 PROMOTED, KEPT_OUT = "promoted", "kept out"
 
 
@@ -54,15 +56,15 @@ def decide(
     on average, which a small shop can tell of its first model. What that leaves open is said all the same.
 
     Args:
-        gains: Of the challenger over each rival, by rival and segment: paired differences of NDCG@10.
+        gains: Of the challenger over all others, by name and segment: paired differences of NDCG@10.
         own: The challenger's metrics of all users, ``coverage@10`` and ``diversity@10`` among them.
         of_champion: The same of the champion.
         champion: The champion; None where there is none.
         popular: Name of the popular baseline.
         bounds: Of the settings.
     """
-    # the best baseline is the one over which the gain is smallest
-    baselines = {name: of_rival[ALL].mean for name, of_rival in gains.items() if name != champion}
+    # the best baseline is the one over which the gain is smallest; the texts alone are parts of the challenger
+    baselines = {name: of_rival[ALL].mean for name, of_rival in gains.items() if name.startswith(BASELINES)}
     best = min(baselines, key=lambda name: (baselines[name], name))
     if champion is None:
         checks = [_first(gains[popular][ALL], popular, -bounds.max_loss)]

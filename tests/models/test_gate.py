@@ -44,6 +44,13 @@ def test_the_best_baseline_counts_as_much_as_the_champion() -> None:
     assert REPEATS in made.why
 
 
+def test_what_is_a_part_of_the_challenger_is_no_baseline() -> None:
+    gains = {POPULAR: {ALL: gain(0.1)}, "text_after_tuning/m2": {ALL: gain(-0.2)}, "m1": {ALL: gain(0.004)}}
+    made = decide(gains, SAME, SAME, "m1", POPULAR, BOUNDS)
+    assert made.promoted
+    assert {check.rival for check in made.checks} == {POPULAR, "m1"}
+
+
 def test_without_a_champion_it_has_to_beat_the_popular_list_and_says_what_is_better() -> None:
     made = over(gain(0.1), gain(-0.02))
     assert made.promoted
