@@ -105,7 +105,7 @@ def test_a_good_night_is_published_with_its_row(shop: Shop) -> None:
     assert (row["model_id"], row["users"], row["published_at"]) == ("m1", 2, NOW)
     assert row["measures"] == pytest.approx({
         "users": 2, "users_with_events": 2, "coverage": 1, "compared_users": 0, "distinct_items": 3,
-        "catalogue_share": 0.75, "top_item_share": 1, "source_repeat": 0.5, "source_together": 0.25,
+        "catalogue_share": 0.75, "top_item_share": 1, "source_repeat": 0.5, "source_interest": 0.0, "source_together": 0.25,
         "source_match": 0, "source_popular": 0.25,
     })  # fmt: skip
     assert row["table_versions"]["recommendations"] == 0
@@ -309,7 +309,7 @@ def test_items_are_measured_against_the_catalogue(tables: SparkLake, settings: S
     assert lists_.measure_shown(lists, items, rules) == audit.Shown(
         distinct=3, catalogue=2, unknown=audit.Wrong(1, "x1"), unavailable=audit.Wrong(1, "old"),
         blocked=audit.Wrong(2, "milk"), top_item="milk", top_item_users=2, rows=4,
-        by_source={"repeat": 1, "together": 0, "match": 1, "popular": 1}, other_sources=1,
+        by_source={"repeat": 1, "interest": 0, "together": 0, "match": 1, "popular": 1}, other_sources=1,
     )  # fmt: skip
     none = lists_.measure_shown(lists.limit(0), items, settings.scoring)
     assert (none.distinct, none.top_item, none.top_item_users, none.rows) == (0, None, 0, 0)

@@ -52,8 +52,14 @@ def test_two_nights_next_to_each_other(shop: ArrowLake) -> None:
     assert made["new_share"] == pytest.approx((0 + 0 + 0.5 + 1) / 4)
     # first of two the same: 0.9 · 0.1 / 0.9 + (0.81 + 0.09) / 2
     assert made["rank_biased_overlap"] == pytest.approx((1 + 0.9 + 0.55 + 0) / 4)
-    assert made["before"]["sources"] == {"repeat": 0.5, "together": 0, "match": 0, "popular": 0.5}
-    assert made["after"]["sources"] == {"repeat": 0.5, "together": 0, "match": 0.2, "popular": pytest.approx(0.3)}
+    assert made["before"]["sources"] == {"repeat": 0.5, "interest": 0, "together": 0, "match": 0, "popular": 0.5}
+    assert made["after"]["sources"] == {
+        "repeat": 0.5,
+        "interest": 0,
+        "together": 0,
+        "match": 0.2,
+        "popular": pytest.approx(0.3),
+    }
     assert [(each["item_id"], each["before"], each["after"]) for each in made["gained"]] == [("3", 0, 2), ("4", 0, 1)]
     assert [(each["title"], each["before"], each["after"]) for each in made["lost"]] == [("Tea", 5, 3), ("Milk", 5, 4)]
     assert [each["user"] for each in made["most_changed"]] == ["dan", "cleo", "bob"]
