@@ -105,7 +105,8 @@ def test_a_good_night_is_published_with_its_row(shop: Shop) -> None:
     assert (row["model_id"], row["users"], row["published_at"]) == ("m1", 2, NOW)
     assert row["measures"] == pytest.approx({
         "users": 2, "users_with_events": 2, "coverage": 1, "compared_users": 0, "distinct_items": 3,
-        "catalogue_share": 0.75, "top_item_share": 1, "source_repeat": 0.5, "source_interest": 0.0, "source_together": 0.25,
+        "catalogue_share": 0.75, "top_item_share": 1, "source_repeat": 0.5, "source_interest": 0.0,
+        "source_together": 0.25,
         "source_match": 0, "source_popular": 0.25,
     })  # fmt: skip
     assert row["table_versions"]["recommendations"] == 0
