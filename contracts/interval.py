@@ -77,3 +77,12 @@ def day_ends(day: date, zone: tzinfo) -> datetime:
 def midnight_seconds(day: date) -> int:
     """The start of ``day`` in seconds of the shop's clock, on which every day has 86,400: plain calendar arithmetic."""
     return int(midnight(day, UTC).timestamp())
+
+
+def clock_seconds(times: Any, zone: tzinfo) -> Any:
+    """Moments of an Arrow column in seconds of the clock in ``zone``: since 1970 of its wall clock, as int64 [rows]."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    local = pc.local_timestamp(pc.cast(times, pa.timestamp("s", str(zone)), safe=False))
+    return local.cast(pa.int64()).to_numpy()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.histories import Flags, Floats, Histories
+from models.histories import Flags, Floats, Histories, Ints, Longs
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ class Known:
     def targets(self) -> Histories:
         """The target events."""
         return self.past.select(self.behaviours.are_targets(self.past))
+
+    def had(self, users: Longs, items: Ints, size: int) -> Flags:
+        """Whether ``users`` [pairs] had any event of ``items`` [pairs]; of ``size`` items in the catalogue."""
+        had: Flags = np.isin(users * size + items, self.past.users * size + self.past.items)
+        return had
 
     def only(self, items: Flags) -> Known:
         """Only the events of some of the ``items`` [items of the catalogue]."""

@@ -54,9 +54,9 @@ class Yardstick:
 def segments(known: Known, relevant: Relevant, yardstick: Yardstick) -> dict[str, Relevant]:
     """Parts of what is relevant, by whether the item is new to the user, by item and by user."""
     items = len(yardstick.events)
-    owner, item, past = row_of_each(relevant.indptr), relevant.items, known.past
-    is_repeated = np.isin(owner * items + item, past.users * items + past.items)
-    is_short = past.lengths < yardstick.median_length
+    owner, item = row_of_each(relevant.indptr), relevant.items
+    is_repeated = known.had(owner, item, items)
+    is_short = known.past.lengths < yardstick.median_length
     has_target = known.targets.lengths > 0
     parts = {
         NEW: ~is_repeated,
@@ -71,10 +71,10 @@ def segments(known: Known, relevant: Relevant, yardstick: Yardstick) -> dict[str
     return {ALL: relevant} | {name: relevant.select(keep) for name, keep in parts.items()}
 
 
-def measured(lists: Ints, known: Known, relevant: Relevant, yardstick: Yardstick) -> Values:
-    """Every metric of one recommender's ``lists`` [users, N] for users of whom ``known`` tells what they did before."""
+def measured(lists: Ints, known: Known, parts: Mapping[str, Relevant], yardstick: Yardstick) -> Values:
+    """Every metric of one recommender's ``lists`` [users, N] in each of the ``parts`` that `segments` gave."""
     values: Values = {}
-    for segment, part in segments(known, relevant, yardstick).items():
+    for segment, part in parts.items():
         for n in LENGTHS:
             for name, of_users in metrics.accuracy(lists, part, n).items():
                 values[segment, f"{name}@{n}"] = of_users
@@ -82,8 +82,7 @@ def measured(lists: Ints, known: Known, relevant: Relevant, yardstick: Yardstick
     values[ALL, "novelty@10"] = metrics.novelty(top, yardstick.events)
     values[ALL, "diversity@10"] = metrics.diversity(top, yardstick.categories)
     shown = top >= 0
-    keys = np.arange(len(lists))[:, None] * len(yardstick.events) + top
-    is_new = shown & ~np.isin(keys, known.past.users * len(yardstick.events) + known.past.items)
+    is_new = shown & ~known.had(np.arange(len(lists))[:, None], top, len(yardstick.events))
     values[ALL, "new_share@10"] = is_new.sum(axis=1) / np.maximum(shown.sum(axis=1), 1)
     return values
 

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 
 from contracts.cli import timed
 from contracts.errors import InputError
@@ -34,7 +33,7 @@ from models.recommend import features_of, generated
 from models.text_vectors import TextVectors
 from models.tower_tuning import TextPairs, pairs_of_texts, tuned_tower
 from models.training import Report
-from models.user_encoder import NO_ID, UserEncoder
+from models.user_encoder import NO_ID, UserEncoder, vectors_of_items
 
 log = logging.getLogger("nightshift")
 
@@ -148,7 +147,7 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
     with timed("User encoder", seconds):
         encoder = training.fitted(older, warm.items, data.judge, data.excluded(data.validation_start))
     with timed("Ranker", seconds):
-        vectors = encoder_vectors(encoder, of_items, warm.id_rows)
+        vectors = vectors_of_items(encoder, of_items, warm.id_rows)
         fitted, importance = fit_ranker(data, vectors, warm.id_rows, encoder, settings)
     with timed("Newest events", seconds):
         before = warm.items
@@ -205,14 +204,6 @@ def fit_tower(
     texts = [*warm.texts, *others]
     tower, before, after = tuned_tower(settings, texts, training, held_out, report)
     return tower, TextVectors.of(texts, before, after)
-
-
-def encoder_vectors(encoder: UserEncoder, text: Floats, id_rows: Ints) -> Floats:
-    """Vectors of all items, [items, size], from those of their texts and the rows of their id embeddings [items]."""
-    with torch.inference_mode():
-        made = encoder.eval().item_vectors(torch.from_numpy(text), torch.from_numpy(id_rows).long())
-    vectors: Floats = made.numpy()
-    return vectors
 
 
 def fit_ranker(

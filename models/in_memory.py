@@ -10,11 +10,11 @@ from contracts.settings import Training
 from models.behaviours import Known
 from models.catalogue import Catalogue
 from models.excluded import Excluded
-from models.fit import Fitted, encoder_vectors
+from models.fit import Fitted
 from models.histories import Ints
 from models.item_state import DailyCounts, ItemState, item_state
 from models.recommend import Rules, recommend
-from models.user_encoder import NO_ID
+from models.user_encoder import NO_ID, vectors_of_items
 
 BATCH = 256
 """Users scored at once."""
@@ -35,7 +35,7 @@ class InMemory:
         items = fitted.items
         state = item_state(
             catalogue,
-            encoder_vectors(fitted.encoder, text, items.id_rows),
+            vectors_of_items(fitted.encoder, text, items.id_rows),
             DailyCounts.of(everyone),
             items.neighbours,
             items.habits.of_items,

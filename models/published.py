@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
@@ -23,7 +22,7 @@ from models.features.rows import feature_names
 from models.histories import Floats, Histories, Ints
 from models.item_state import Habits, habits_of
 from models.ranker import Ranker
-from models.user_encoder import NO_ID, UserEncoder
+from models.user_encoder import NO_ID, UserEncoder, vectors_of_items
 
 TOWER = "tower"
 """Folder of the item tower: a plain transformers model."""
@@ -169,10 +168,7 @@ class PublishedModel:
 
     def item_vectors(self, text_vectors: Floats, id_rows: Ints) -> Floats:
         """Unit vectors [items, size] from the tower's vectors [items, text size] and the rows of the id embedding."""
-        with torch.inference_mode():
-            made = self.encoder.item_vectors(torch.from_numpy(text_vectors), torch.from_numpy(id_rows).long())
-        vectors: Floats = made.numpy()
-        return vectors
+        return vectors_of_items(self.encoder, text_vectors, id_rows)
 
 
 def behaviours_of(about: Mapping[str, Any]) -> Behaviours:

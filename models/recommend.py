@@ -16,13 +16,11 @@ from models.excluded import Excluded
 from models.features.rows import groups, values
 from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.item_state import ItemState
-from models.kernel import best_matches
+from models.matches import allowed_matches
 from models.ragged import find, first_in_group, rank_in_group, row_of_each
 from models.ranker import Ranker
 from models.user_encoder import UserEncoder, encode_users
 
-SPARE_MATCHES = 1000
-"""Matches that are looked up, at most, beyond those that become candidates, because some are excluded."""
 EXPLAINED_EVENTS = 100
 """Newest events among which the reason of a match is looked for."""
 
@@ -69,9 +67,7 @@ def generated(
     """
     items = len(state.allowed)
     users = encode_users(encoder, torch.from_numpy(state.vectors), known.past, settings.encoder.length, batch=128)
-    # what is excluded is among the closest: so many more are looked up
-    spare = min(int(np.diff(excluded.indptr).max(initial=0)), SPARE_MATCHES)
-    matches = best_matches(users, state.vectors, state.allowed, settings.candidates.match + spare)
+    matches = allowed_matches(users, state.vectors, state.allowed, settings.candidates.match, excluded)
     pairs = cooccurrences(known, state.neighbours, settings.cooccurrence)
     made = generate(known, pairs, matches, state.by_popularity, items, settings.candidates, excluded)
     return Generated(made.select(state.allowed[made.items]), pairs, users)
@@ -88,10 +84,9 @@ def features_of(
     """What the ranker reads of some of the candidates, [candidates, features]."""
     owner, item = candidates.users, candidates.items
     match = np.einsum("ij,ij->i", made.users[owner], state.vectors[item]) / np.float32(encoder.temperature)
-    tastes = [
-        _mean_vectors(recent, known.behaviours.strengths(recent), state.vectors)
-        for recent in (known.targets.last(settings.recent_texts), known.past.last(settings.recent_texts))
-    ]
+    read = (known.targets, known.past) if known.behaviours.others else (known.targets,)
+    newest = [events.last(settings.recent_texts) for events in read]
+    tastes = [_mean_vectors(recent, known.behaviours.strengths(recent), state.vectors) for recent in newest]
     text = [np.einsum("ij,ij->i", taste[owner], state.vectors[item]) for taste in tastes]
     return values(groups(known, candidates, state.facts, made.pairs, match, text, settings))
 
@@ -123,16 +118,10 @@ def recommend(
     scores = ranker.score(features_of(made, candidates, known, state, encoder, settings.features))
     # without a history there is nothing to rank by: the popular list as it stands
     scores = np.where((known.past.lengths > 0)[candidates.users], scores, -_popularity_rank(state)[candidates.items])
-    is_new = ~_is_known(known, candidates, len(state.allowed))
+    is_new = ~known.had(candidates.users, candidates.items, len(state.allowed))
     lists = _selected(candidates, scores.astype(np.float32), is_new, state, rules)
     lists = _filled(lists, state, rules, excluded.keys(len(state.allowed)))
     return _explained(lists, known.past, made.pairs, state)
-
-
-def _is_known(known: Known, candidates: Candidates, items: int) -> Flags:
-    """Which candidates the user has had any event of, [candidates]; of ``items`` items in the catalogue."""
-    is_known: Flags = np.isin(candidates.users * items + candidates.items, known.past.users * items + known.past.items)
-    return is_known
 
 
 def _popularity_rank(state: ItemState) -> Floats:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from contracts.settings import Encoder
-from models.histories import Flags, Floats, Histories, Longs
+from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.ragged import indptr_of, row_of_each
 
 GAP_BUCKETS = 12
@@ -107,6 +107,14 @@ class UserEncoder(nn.Module):
         for block in self.blocks:
             states = block(states, allowed)
         return F.normalize(self.head(self.norm(states)), dim=-1)
+
+
+def vectors_of_items(encoder: UserEncoder, text: Floats, id_rows: Ints) -> Floats:
+    """Unit vectors [items, size] from the tower's vectors [items, text size] and the rows of the id embedding."""
+    with torch.inference_mode():
+        made = encoder.eval().item_vectors(torch.from_numpy(text), torch.from_numpy(id_rows).long())
+    vectors: Floats = made.numpy()
+    return vectors
 
 
 @dataclass(frozen=True)

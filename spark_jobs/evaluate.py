@@ -35,8 +35,10 @@ from contracts.model_ids import knows_later
 from contracts.settings import Settings
 from contracts.tables import EVENTS, GAIN_OVER, ITEMS, MODEL_DECISIONS, MODEL_EVALUATIONS, SEQUENCES
 from contracts.windows import TEST, Windows
-from models import artifact, baselines, gate
-from models.baselines import Als, Baseline, Popular
+from models import artifact, gate
+from models.baselines import chosen
+from models.baselines.als import Als
+from models.baselines.popular import Popular
 from models.behaviours import Known
 from models.catalogue import Catalogue, histories_from_arrow
 from models.cost import Cost
@@ -90,10 +92,10 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
         sample = fitted_on(split, settings, catalogue, model, windows.test_start)
         known = sample.only(catalogue.available)
         with timed("Fitting the baselines"):
-            made = [*baselines.of_a_night(settings), Als(settings.baselines, factors_of(spark))]
+            made = [*chosen.of_a_night(settings), Als(settings.baselines, factors_of(spark))]
             rivals = [each.fit(known, len(catalogue)) for each in made]
         contest = Contest(
-            [sendable(each) for each in rivals],
+            rivals,
             texts_alone(challenger, model, catalogue),
             yardstick(split, catalogue, counts),
             {model.behaviours.names.index(name): days for name, days in settings.scoring.exclude_seen_days.items()},
@@ -218,13 +220,6 @@ def texts_alone(challenger: Path, model: PublishedModel, catalogue: Catalogue) -
     takes_part = (rows >= 0) & (model.items.on(catalogue).id_rows != NO_ID) & catalogue.available
     named = (("before", known.before), ("after", known.after))
     return [TextAlone.of(f"text_{name}_tuning/{challenger.name}", each[rows], takes_part) for name, each in named]
-
-
-def sendable(baseline: Baseline) -> Baseline:
-    """A fitted baseline as it is sent to executors: without the session that fitted it."""
-    if isinstance(baseline, Als):
-        baseline.forget()
-    return baseline
 
 
 def counts_before(spark: SparkSession, settings: Settings, windows: Windows, events_at: int) -> pa.Table:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from contracts.settings import Baselines, Cooccurrence, Encoder, Ranker, Tower, Training
-from models.baselines import Als, Baseline, Factors, ItemKnn, Popular
+from models.baselines.als import Als, Factors
+from models.baselines.base import Baseline
+from models.baselines.item_knn import ItemKnn
+from models.baselines.popular import Popular
 from models.behaviours import Behaviours, Known
 from models.catalogue import Catalogue
-from models.encoder_training import Judge
-from models.fit import TrainingData, fit
+from models.fit import fit
 from models.histories import DAY, Flags, Histories, Ints, Longs
 from models.in_memory import InMemory
-from models.metrics import Doubles, Relevant, accuracy
+from models.metrics import Doubles, Estimate, Relevant, accuracy, paired_difference
 from models.recommend import Rules
+from nightshift.bench_model.protocols import Case
 
 END = 1_000 * DAY
 """Where the test window ends, seconds."""
@@ -38,34 +41,13 @@ SETTINGS = Training(
 """Small, and with a frozen tower: a shop is trained within seconds."""
 
 
-@dataclass(frozen=True)
-class Shop:
-    """All that happened in a shop, the test window at its end."""
-
-    catalogue: Catalogue
-    histories: Histories
-    horizon: int  # seconds
-    exclude_seen_days: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def now(self) -> int:
-        """Start of the test window, seconds."""
-        return END - self.horizon
-
-    def data(self) -> TrainingData:
-        """What a model may be fitted on."""
-        before = self.now - self.horizon
-        inside = self.histories.between(before, self.now)
-        return TrainingData(
-            self.catalogue,
-            [f"u{number:05d}" for number in range(len(self.histories))],
-            self.histories.before(self.now),
-            Judge(self.histories.before(before), Relevant.from_histories(inside.select(inside.behaviours == PURCHASE))),
-            BEHAVIOURS,
-            before,
-            self.now,
-            self.exclude_seen_days,
-        )
+def shop(
+    catalogue: Catalogue, histories: Histories, horizon: int, exclude_seen_days: Mapping[int, int] | None = None
+) -> Case:
+    """A shop of which the last ``horizon`` (seconds) are the test window."""
+    users = [f"u{number:05d}" for number in range(len(histories))]
+    rules = exclude_seen_days or {}
+    return Case("a shop", catalogue, users, histories, BEHAVIOURS, END - horizon, horizon, rules)
 
 
 @dataclass(frozen=True)
@@ -77,12 +59,10 @@ class Judged:
     relevant: Relevant
     lists: dict[str, Ints]
 
-    def gain(self, rival: str, users: Flags | None = None) -> tuple[float, float]:
-        """The model's mean gain over a rival, and the lower end of its 95% interval."""
-        gains = self.values["model"] - self.values[rival]
-        gains = gains if users is None else gains[users]
-        gains = gains[~np.isnan(gains)]
-        return float(gains.mean()), float(gains.mean() - 1.96 * gains.std(ddof=1) / len(gains) ** 0.5)
+    def gain(self, rival: str, users: Flags | None = None) -> Estimate:
+        """How much more the model has than a rival, on the same users."""
+        ours, theirs = self.values["model"], self.values[rival]
+        return paired_difference(ours, theirs) if users is None else paired_difference(ours[users], theirs[users])
 
     def only(self, keep: Callable[[Known, Relevant], Flags]) -> Judged:
         """Judged by a part of what is relevant: ``keep`` gives [relevant]."""
@@ -92,27 +72,19 @@ class Judged:
 
 
 def trained_and_judged(
-    shop: Shop, settings: Training = SETTINGS, rules: Rules | None = None, factors: Factors | None = None
+    case: Case, settings: Training = SETTINGS, rules: Rules | None = None, factors: Factors | None = None
 ) -> Judged:
     """Fits a model on the shop as the DAG would, and ranks for the users of its test window as the night would."""
-    data = shop.data()
-    fitted = fit(data, settings, lambda *_: None)
-    everyone = Known.of(data.histories, fitted.behaviours, shop.now)
-    excluded = data.excluded(shop.now)
-    future = shop.histories.between(shop.now, END)
-    relevant = Relevant.from_histories(future.select(future.behaviours == PURCHASE))
-    relevant = excluded.out_of(relevant, len(shop.catalogue))
-    users = np.flatnonzero((relevant.counts > 0) & (everyone.past.lengths > 0))
-    known, relevant, excluded = everyone.take(users), relevant.take(users), excluded.take(users)
-    sellable = everyone.only(shop.catalogue.available)
-    lists = {
-        "model": InMemory.of(fitted, shop.catalogue, everyone, settings).lists(known, rules or Rules(20), excluded)
-    }
+    fitted = fit(case.data, settings, lambda *_: None)
+    users, relevant, excluded = case.judged
+    known, sellable = case.everyone.take(users), case.everyone.only(case.catalogue.available)
+    model = InMemory.of(fitted, case.catalogue, case.everyone, settings)
+    lists = {"model": model.lists(known, rules or Rules(20), excluded)}
     baselines: list[Baseline] = [Popular(Baselines()), ItemKnn(Baselines(), settings.cooccurrence)]
     if factors is not None:
         baselines.append(Als(Baselines(), factors))
     for each in baselines:
-        made = each.fit(sellable, len(shop.catalogue)).recommend(sellable.take(users), 20, excluded)
+        made = each.fit(sellable, len(case.catalogue)).recommend(sellable.take(users), 20, excluded)
         lists[each.name.removeprefix("baseline/")] = made
     values = {name: accuracy(made, relevant, 10)["ndcg"] for name, made in lists.items()}
     return Judged(values, known, relevant, lists)
@@ -134,10 +106,12 @@ def catalogue_of(kinds: Ints, seed: int, available: Flags | None = None) -> Cata
 
 
 class Draw:
-    """Loose events that become histories."""
+    """Items of all kinds, some of them popular, and loose events of them that become histories."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, items: int = 0, tail: float = 1.2, least: float = 0.3) -> None:
         self.random = np.random.default_rng(seed)
+        self.kinds = (np.arange(items) % len(KINDS)).astype(np.int32)
+        self.popularity = self.random.pareto(tail, items) + least
         self.rows: list[tuple[int, int, int, int]] = []
 
     def add(self, user: int, item: int, time: float, behaviour: int = PURCHASE) -> None:
@@ -155,11 +129,11 @@ def weighted(random: np.random.Generator, items: Longs, weights: np.ndarray) -> 
     return int(items[np.searchsorted(np.cumsum(weights[items]), random.random() * weights[items].sum())])
 
 
-def no_repeats(seed: int = 0) -> Shop:
+def no_repeats(seed: int = 0) -> Case:
     """Books or films: nobody takes an item twice, tastes are two kinds, and what is taken leads to a neighbour."""
-    draw, users, items = Draw(seed), 1600, 320
-    kinds = (np.arange(items) % 16).astype(np.int32)
-    popularity = draw.random.pareto(1.2, items) + 0.3
+    users, items = 1600, 320
+    draw = Draw(seed, items)
+    kinds, popularity = draw.kinds, draw.popularity
     for user in range(users):
         liked = draw.random.choice(16, 2, replace=False)
         mine = np.flatnonzero(np.isin(kinds, liked))
@@ -172,45 +146,43 @@ def no_repeats(seed: int = 0) -> Shop:
                 item = weighted(draw.random, pool, popularity)
                 seen.add(item)
                 draw.add(user, item, END - 90 * DAY + day * DAY)
-    return Shop(catalogue_of(kinds, seed), draw.histories(users), 7 * DAY, {PURCHASE: 1000})
+    return shop(catalogue_of(kinds, seed), draw.histories(users), 7 * DAY, {PURCHASE: 1000})
 
 
-def few_events(seed: int = 0) -> Shop:
+def few_events(seed: int = 0) -> Case:
     """Two to four purchases a user, some views before them."""
-    draw, users, items = Draw(seed), 2500, 160
-    kinds = (np.arange(items) % 16).astype(np.int32)
-    popularity = draw.random.pareto(1.2, items) + 0.3
+    users, items = 2500, 160
+    draw = Draw(seed, items)
+    kinds, popularity = draw.kinds, draw.popularity
     for user in range(users):
         mine = np.flatnonzero(kinds == draw.random.integers(0, 16))
         for day in draw.random.uniform(0, 84, draw.random.integers(2, 5)):
             for behaviour in (VIEW, VIEW, PURCHASE) if draw.random.random() < 0.7 else (PURCHASE,):
                 pool = mine if draw.random.random() < 0.85 else np.arange(items)
                 draw.add(user, weighted(draw.random, pool, popularity), END - 84 * DAY + day * DAY, behaviour)
-    return Shop(catalogue_of(kinds, seed), draw.histories(users), 7 * DAY)
+    return shop(catalogue_of(kinds, seed), draw.histories(users), 7 * DAY)
 
 
-def long_histories(seed: int = 0) -> Shop:
+def long_histories(seed: int = 0) -> Case:
     """A few users with thousands of events among others with some dozens; everyone has favourites."""
-    draw, users, items = Draw(seed), 200, 200
-    kinds = (np.arange(items) % 16).astype(np.int32)
-    popularity = draw.random.pareto(1.2, items) + 0.3
+    users, items = 200, 200
+    draw = Draw(seed, items)
+    kinds, popularity = draw.kinds, draw.popularity
     for user in range(users):
         liked = draw.random.choice(16, 3, replace=False)
         favourites = draw.random.choice(np.flatnonzero(np.isin(kinds, liked)), 12, replace=False)
         for day in draw.random.uniform(0, 84, 5000 if user < 4 else 50):
             pool = favourites if draw.random.random() < 0.7 else np.arange(items)
             draw.add(user, weighted(draw.random, pool, popularity), END - 84 * DAY + day * DAY)
-    return Shop(catalogue_of(kinds, seed), draw.histories(users), 7 * DAY)
+    return shop(catalogue_of(kinds, seed), draw.histories(users), 7 * DAY)
 
 
-def turnover(seed: int = 0) -> Shop:
+def turnover(seed: int = 0) -> Case:
     """The catalogue turns over: an item lives two weeks, so that most of what is taken next is new to the model."""
-    draw, users, weeks = Draw(seed), 700, 14
-    per_week = 48
-    items = per_week * weeks
-    kinds = (np.arange(items) % 16).astype(np.int32)
+    users, weeks, per_week = 700, 14, 48
+    draw = Draw(seed, per_week * weeks, tail=1.5, least=0.5)
+    kinds, popularity = draw.kinds, draw.popularity
     born = np.repeat(np.arange(weeks), per_week)
-    popularity = draw.random.pareto(1.5, items) + 0.5
     for user in range(users):
         liked = draw.random.choice(16, 2, replace=False)
         for day in draw.random.uniform(0, 7 * weeks, draw.random.integers(12, 26)):
@@ -220,14 +192,14 @@ def turnover(seed: int = 0) -> Shop:
             pool = mine if draw.random.random() < 0.85 else np.flatnonzero(alive)
             draw.add(user, weighted(draw.random, pool, popularity), END - 7 * (weeks - day / 7) * DAY)
     available = born >= weeks - 2
-    return Shop(catalogue_of(kinds, seed, available), draw.histories(users), 7 * DAY, {PURCHASE: 1000})
+    return shop(catalogue_of(kinds, seed, available), draw.histories(users), 7 * DAY, {PURCHASE: 1000})
 
 
-def two_weeks(seed: int = 0) -> Shop:
+def two_weeks(seed: int = 0) -> Case:
     """Two weeks of history in all: views, carts and purchases, and a horizon of a day."""
-    draw, users, items = Draw(seed), 900, 240
-    kinds = (np.arange(items) % 16).astype(np.int32)
-    popularity = draw.random.pareto(1.2, items) + 0.3
+    users, items = 900, 240
+    draw = Draw(seed, items)
+    kinds, popularity = draw.kinds, draw.popularity
     for user in range(users):
         mine = np.flatnonzero(np.isin(kinds, draw.random.choice(16, 2, replace=False)))
         for day in draw.random.uniform(0, 15, draw.random.integers(4, 12)):
@@ -240,14 +212,14 @@ def two_weeks(seed: int = 0) -> Shop:
                     draw.add(user, item, time + 60, CART)
                     if draw.random.random() < 0.7:
                         draw.add(user, item, time + 120, PURCHASE)
-    return Shop(catalogue_of(kinds, seed), draw.histories(users), DAY)
+    return shop(catalogue_of(kinds, seed), draw.histories(users), DAY)
 
 
-def viewers(seed: int = 0) -> Shop:
+def viewers(seed: int = 0) -> Case:
     """Half of the users have only views yet; what they take in the end is what they viewed, or of its kind."""
-    draw, users, items = Draw(seed), 1000, 240
-    kinds = (np.arange(items) % 16).astype(np.int32)
-    popularity = draw.random.pareto(1.2, items) + 0.3
+    users, items = 1000, 240
+    draw = Draw(seed, items)
+    kinds, popularity = draw.kinds, draw.popularity
     for user in range(users):
         only_views = user % 2 == 1
         mine = np.flatnonzero(np.isin(kinds, draw.random.choice(16, 2, replace=False)))
@@ -262,14 +234,14 @@ def viewers(seed: int = 0) -> Shop:
                 draw.add(
                     user, viewed[-int(draw.random.integers(1, min(3, len(viewed)) + 1))], time + DAY / 24, PURCHASE
                 )
-    return Shop(catalogue_of(kinds, seed), draw.histories(users), 7 * DAY)
+    return shop(catalogue_of(kinds, seed), draw.histories(users), 7 * DAY)
 
 
-def grocer(seed: int = 0) -> Shop:
+def grocer(seed: int = 0) -> Case:
     """Everyone comes back for their own staples, each in its rhythm."""
-    draw, users, items = Draw(seed), 300, 200
-    kinds = (np.arange(items) % 16).astype(np.int32)
-    popularity = draw.random.pareto(1.2, items) + 0.3
+    users, items = 300, 200
+    draw = Draw(seed, items)
+    kinds, popularity = draw.kinds, draw.popularity
     for user in range(users):
         for staple in draw.random.choice(items, 14, replace=False, p=popularity / popularity.sum()):
             gap = draw.random.choice([4, 7, 14, 28])
@@ -279,4 +251,4 @@ def grocer(seed: int = 0) -> Shop:
                 day += gap * draw.random.uniform(0.8, 1.2)
         for day in draw.random.uniform(0, 90, 12):
             draw.add(user, weighted(draw.random, np.arange(items), popularity), END - 90 * DAY + day * DAY)
-    return Shop(catalogue_of(kinds, seed), draw.histories(users), 7 * DAY)
+    return shop(catalogue_of(kinds, seed), draw.histories(users), 7 * DAY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +31,9 @@ class Als(Baseline):
         super().__init__(rules)
         self._fit_factors = factors
 
-    def forget(self) -> None:
-        """Drops the function that fitted the factors, which holds a Spark session: the rest can be sent."""
-        del self._fit_factors
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to executors: not the function that fitted the factors, which holds a Spark session."""
+        return {name: value for name, value in vars(self).items() if name != "_fit_factors"}
 
     def _learn(self, everyone: Known) -> None:
         user, item, count = of_users(everyone.past, self.items, everyone.strengths)

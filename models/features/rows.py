@@ -43,7 +43,8 @@ def groups(
         facts: What is known of the items apart from any user.
         pairs: What goes with the users' recent items.
         match: The user encoder's score of each candidate, [candidates].
-        text: Likeness of each candidate to the user's recent target events, and to all recent ones, [candidates] each.
+        text: Likeness of each candidate to the user's recent target events, [candidates]; and, where there are other
+            behaviours, to all recent ones.
         settings: Half-lives and priors.
     """
     past, now = known.targets, known.now

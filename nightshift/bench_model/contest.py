@@ -12,13 +12,13 @@ import torch
 from contracts.cli import log
 from contracts.errors import NightshiftError
 from contracts.settings import Training
-from models.baselines import Baseline
+from models.baselines.base import Baseline
 from models.behaviours import Known
 from models.evaluation import N
 from models.fit import TrainingData, fit
 from models.histories import Ints
 from models.in_memory import InMemory
-from models.kernel import best_matches
+from models.matches import allowed_matches
 from models.recommend import Rules
 from models.user_encoder import encode_users
 from nightshift.bench_model.protocols import Case
@@ -27,8 +27,6 @@ MODEL, NO_RANKER, ID_ONLY = "our model", "· no ranker", "· id only"
 FROZEN, TEXT_ONLY, NO_TEXT = "· frozen text", "· text only", "· no language model"
 PARTS = (NO_RANKER, FROZEN, TEXT_ONLY, NO_TEXT, ID_ONLY)
 """Variants of the model, as the table names them."""
-SPARE = 1_000
-"""Matches looked up beyond N, at most, because some are excluded."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +109,8 @@ def _variant(
     yield Entry(name, lists, took, time.monotonic() - begun)
     if matches_as:
         begun = time.monotonic()
-        spare = min(int(np.diff(excluded.indptr).max(initial=0)), SPARE)
         vectors = encode_users(
             fitted.encoder, torch.from_numpy(model.state.vectors), judged.past, training.encoder.length, batch=256
         )
-        best = best_matches(vectors, model.state.vectors, model.state.allowed, N + spare)
-        shown = excluded.removed_from(best, N, len(case.catalogue))
+        shown = allowed_matches(vectors, model.state.vectors, model.state.allowed, N, excluded)
         yield Entry(matches_as, shown, took, time.monotonic() - begun)

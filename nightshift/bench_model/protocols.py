@@ -17,15 +17,17 @@ from contracts import lake
 from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.errors import InputError
-from contracts.interval import midnight_seconds
+from contracts.interval import clock_seconds, midnight_seconds
 from contracts.settings import Settings
 from contracts.tables import EVENTS
 from models.behaviours import Behaviours, Known
 from models.catalogue import CATALOGUE_COLUMNS, Catalogue
 from models.encoder_training import Judge
+from models.evaluation import Yardstick, segments
 from models.excluded import Excluded
 from models.fit import TrainingData
 from models.histories import DAY, Histories, basket_ids
+from models.item_state import DailyCounts
 from models.metrics import Relevant
 from nightshift.bench_model.files import Sequences
 
@@ -59,8 +61,8 @@ class Case:
         return TrainingData(
             self.catalogue,
             self.users,
-            self.histories.between(0, self.now),
-            Judge(self.histories.between(0, before), self._taken(before, self.now)),
+            self.histories.before(self.now),
+            Judge(self.histories.before(before), self._taken(before, self.now)),
             self.behaviours,
             before,
             self.now,
@@ -81,6 +83,21 @@ class Case:
         if not len(users):
             raise InputError(f"{self.name}: nobody can be judged, no user has events before and inside the window.")
         return users, relevant.take(users), excluded.take(users)
+
+    @cached_property
+    def measure(self) -> tuple[Known, dict[str, Relevant], Yardstick]:
+        """What is known of the judged users, what they took by segment, and by what segments are drawn."""
+        users, relevant, _ = self.judged
+        known, items = self.everyone, len(self.catalogue)
+        holders = np.unique(known.past.users * items + known.past.items) % items
+        judged = known.take(users)
+        yardstick = Yardstick.of(
+            self.catalogue,
+            DailyCounts.of(known),
+            np.bincount(holders, minlength=items).astype(np.float32),
+            float(np.median(judged.past.lengths)),
+        )
+        return judged, segments(judged, relevant, yardstick), yardstick
 
     def _taken(self, start: int, end: int) -> Relevant:
         inside = self.histories.between(start, end)
@@ -138,14 +155,13 @@ def read_shop(settings: Settings, until: date, horizon_days: int) -> Shop:
     items = Catalogue.from_arrow(catalogues.arrow(settings, Edition.before(until), CATALOGUE_COLUMNS))
     behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets)
     users = sorted(pc.unique(rows[C.USER_ID]).to_pylist())
-    clock = pc.local_timestamp(rows[C.EVENT_TIME].cast("timestamp[s, tz=" + zone.key + "]", safe=False))
     session = rows[C.SESSION_ID].combine_chunks().dictionary_encode()
     histories = Histories.from_events(
         len(users),
         _index(rows[C.USER_ID], users),
         items.positions(rows[C.ITEM_ID].to_numpy()),
         _index(rows[C.BEHAVIOUR], list(behaviours.names)).astype(np.int32),
-        clock.cast("int64").to_numpy(),
+        clock_seconds(rows[C.EVENT_TIME], zone),
         pc.fill_null(pc.add(session.indices, 1), 0).to_numpy(zero_copy_only=False).astype(np.int64),
     )
     rules = {behaviours.names.index(name): days for name, days in settings.scoring.exclude_seen_days.items()}

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.evaluation import ALL, GATE, Values, Yardstick, measured
-from models.item_state import DailyCounts
+from models.evaluation import ALL, GATE, Values, measured
 from models.metrics import Doubles, bootstrap, coverage
 from nightshift.bench_model.contest import MODEL, Entry
 from nightshift.bench_model.protocols import Case
@@ -42,18 +41,9 @@ class Result:
 
 def values_of(case: Case, entry: Entry) -> Values:
     """Every metric of each judged user."""
-    users, relevant, _ = case.judged
-    known, items = case.everyone, len(case.catalogue)
-    holders = np.unique(known.past.users * items + known.past.items) % items
-    judged = known.take(users)
-    yardstick = Yardstick.of(
-        case.catalogue,
-        DailyCounts.of(known),
-        np.bincount(holders, minlength=items).astype(np.float32),
-        float(np.median(judged.past.lengths)),
-    )
-    values = measured(entry.lists, judged, relevant, yardstick)
-    values[ALL, "coverage@10"] = np.array([coverage(entry.lists[:, :10], items)])
+    judged, parts, yardstick = case.measure
+    values = measured(entry.lists, judged, parts, yardstick)
+    values[ALL, "coverage@10"] = np.array([coverage(entry.lists[:, :10], len(case.catalogue))])
     return values
 
 

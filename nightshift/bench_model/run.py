@@ -19,8 +19,9 @@ from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.settings import Settings, load_settings
 from contracts.tables import INGEST_COUNTS
-from models import baselines
-from models.baselines import Baseline
+from models.baselines import chosen
+from models.baselines.als import Als, Factors
+from models.baselines.base import Baseline
 from models.devices import seed_everything
 from models.evaluation import ALL, GATE
 from nightshift.bench_model import files, protocols
@@ -120,10 +121,12 @@ def _last_possible(settings: Settings, days: int) -> date:
 @contextmanager
 def _baselines(settings: Settings, wanted: Wanted) -> Iterator[Sequence[Baseline]]:
     """The baselines that are wanted; Spark starts only if ALS is one of them."""
-    if not wanted.takes_part("als"):
-        everyone = baselines.all_of_them(settings, lambda *_: None)  # type: ignore[arg-type]
-        yield [each for each in everyone if wanted.takes_part(each.name) and each.name != "baseline/als"]
+
+    def wanted_of(factors: Factors | None) -> list[Baseline]:
+        return [each for each in chosen.of_a_bench(settings, factors) if wanted.takes_part(each.name)]
+
+    if not wanted.takes_part(Als.name):
+        yield wanted_of(None)
         return
     with session("bench-model", settings) as spark:
-        everyone = baselines.all_of_them(settings, factors_of(spark))
-        yield [each for each in everyone if wanted.takes_part(each.name)]
+        yield wanted_of(factors_of(spark))

@@ -20,7 +20,7 @@ import pyarrow.dataset as pads
 from contracts import lake
 from contracts.catalogue import Edition
 from contracts.columns import Columns as C
-from contracts.interval import midnight_seconds
+from contracts.interval import clock_seconds, midnight_seconds
 from contracts.settings import Settings, Training
 from contracts.tables import EVENTS, SOURCES
 from models.behaviours import Behaviours
@@ -96,13 +96,12 @@ def daily_counts(settings: Settings, end: date) -> pa.Table:
     first = midnight_seconds(end) // DAY - max(POPULARITY_DAYS)
     known = lake.known_before(end, pads.field, settings.shop.zone)
     events = lake.arrow(settings, EVENTS, [C.ITEM_ID, C.EVENT_TIME, C.BEHAVIOUR], known)
-    clock = pc.local_timestamp(events[C.EVENT_TIME].cast(pa.timestamp("s", settings.shop.time_zone), safe=False))
-    day = pc.floor(pc.divide(clock.cast(pa.int64()), DAY))
+    day = clock_seconds(events[C.EVENT_TIME], settings.shop.zone) // DAY
     behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets)
     number = pc.index_in(events[C.BEHAVIOUR], pa.array(behaviours.names))
     weight = pc.fill_null(pc.take(pa.array(behaviours.weights), number), 0.0)
     is_target = pc.is_in(events[C.BEHAVIOUR], pa.array(list(settings.ingest.targets)))
-    columns = {C.ITEM_ID: events[C.ITEM_ID], ITEM_DAY: day.cast(pa.int32())}
+    columns = {C.ITEM_ID: events[C.ITEM_ID], ITEM_DAY: pa.array(day, pa.int32())}
     counted = pa.table(columns | {ITEM_EVENTS: is_target.cast(pa.int32()), ITEM_STRENGTH: weight})
     summed = counted.filter(pc.field(ITEM_DAY) >= first).group_by([C.ITEM_ID, ITEM_DAY], use_threads=False)
     summed = summed.aggregate([(ITEM_EVENTS, "sum"), (ITEM_STRENGTH, "sum")])

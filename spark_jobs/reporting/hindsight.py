@@ -15,7 +15,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
@@ -24,15 +23,15 @@ from contracts import catalogue, lake
 from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.errors import InputError
-from contracts.interval import Interval, midnight, midnight_seconds
+from contracts.interval import Interval, clock_seconds, midnight, midnight_seconds
 from contracts.settings import Baselines, Settings
 from contracts.tables import EVENTS, RECOMMENDATIONS
-from models.baselines import Baseline, OwnRepeats, Popular
-from models.baselines.own_repeats import own_repeats_name
-from models.baselines.popular import popular_name
+from models.baselines.base import Baseline
+from models.baselines.own_repeats import OwnRepeats, own_repeats_name
+from models.baselines.popular import Popular, popular_name
 from models.behaviours import Behaviours, Known
 from models.excluded import Excluded
-from models.histories import Histories, Ints, Longs
+from models.histories import Histories, Ints
 from models.metrics import Estimate, Relevant, accuracy, estimate, paired_difference
 from models.ragged import indptr_of, padded
 
@@ -190,16 +189,9 @@ def _histories(events: pa.Table, lists: PublishedLists, zone: ZoneInfo) -> Histo
     """Events as histories of the judged users; all other users together are one more, after the last."""
     users = _codes(events[C.USER_ID], lists.users)
     users[users < 0] = len(lists.users)
-    seconds = _shop_seconds(events[C.EVENT_TIME], zone)
+    seconds = clock_seconds(events[C.EVENT_TIME], zone)
     items = _codes(events[C.ITEM_ID], lists.catalogue)
     return Histories.from_events(len(lists.users) + 1, users, items, np.zeros_like(items), seconds)
-
-
-def _shop_seconds(times: pa.ChunkedArray, zone: ZoneInfo) -> Longs:
-    """Moments in seconds of the shop's clock, as `spark_jobs.scoring.sequences.shop_seconds` has them."""
-    seconds = pc.cast(pc.cast(times, pa.timestamp("us", "UTC")), pa.int64()).to_numpy() // 1_000_000
-    utc = pd.DatetimeIndex(seconds.astype("datetime64[s]"), tz="UTC")
-    return utc.tz_convert(zone).tz_localize(None).as_unit("s").asi8
 
 
 def _codes(values: Any, known: pa.Array) -> Ints:

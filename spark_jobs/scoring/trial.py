@@ -19,9 +19,9 @@ from pyspark.sql import functions as F
 from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.settings import Scoring, Settings
-from models.baselines import Baseline
+from models.baselines.base import Baseline
 from models.catalogue import lists_from_arrow
-from models.evaluation import N, TextAlone, Yardstick, by_name, gains, measured
+from models.evaluation import ALL, GATE, N, TextAlone, Yardstick, by_name, gains, measured, segments
 from models.excluded import Excluded
 from models.histories import Ints
 from models.metrics import Z95, Estimate, Relevant
@@ -127,7 +127,8 @@ def sums_of(frame: pd.DataFrame, workers: Mapping[str, Worker], contest: Contest
     lists = {name: worker.top(worker.known(rows), excluded).items for name, worker in workers.items()}
     lists |= {each.name: each.recommend(sellable, N, excluded) for each in contest.baselines}
     lists |= {each.name: excluded.removed_from(each.lists(sellable), N, len(catalogue)) for each in contest.texts}
-    values = {name: measured(made, known, relevant, contest.yardstick) for name, made in lists.items()}
+    parts = segments(known, relevant, contest.yardstick)
+    values = {name: measured(made, known, parts, contest.yardstick) for name, made in lists.items()}
     made = [row for name in lists for row in _sums(name, by_name(values[name]))]
     for rival in lists:
         if rival != contest.challenger:
@@ -175,6 +176,6 @@ def _outcome(found: Mapping[tuple[str, str], Estimate], distinct: Mapping[str, i
             values.setdefault(recommender, {})[segment, metric] = estimate
     nan = float("nan")
     for recommender, count in distinct.items():
-        users = values[recommender]["all", "ndcg@10"].users
-        values[recommender]["all", f"coverage@{TOP}"] = Estimate(count / items, nan, nan, users)
+        users = values[recommender][ALL, GATE].users
+        values[recommender][ALL, f"coverage@{TOP}"] = Estimate(count / items, nan, nan, users)
     return Outcome(values, over)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from contracts.settings import Baselines, Cooccurrence
-from models.baselines import Als, Baseline, Ease, IdTransformer, ItemKnn, NextBasket, OwnRepeats, Popular
+from models.baselines.als import Als
+from models.baselines.base import Baseline
+from models.baselines.ease import Ease
+from models.baselines.id_transformer import IdTransformer
+from models.baselines.item_knn import ItemKnn
+from models.baselines.next_basket import NextBasket
+from models.baselines.own_repeats import OwnRepeats
+from models.baselines.popular import Popular
 from models.behaviours import Behaviours, Known
 from models.excluded import Excluded
 from models.histories import DAY, Floats, Histories, Ints, Longs

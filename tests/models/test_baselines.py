@@ -8,8 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.settings import Baselines, Cooccurrence
-from models.baselines import Als, Baseline, Ease, IdTransformer, ItemKnn, NextBasket, OwnRepeats, Popular
-from models.baselines.als import ALPHA, PENALTY
+from models.baselines.als import ALPHA, PENALTY, Als
+from models.baselines.base import Baseline
+from models.baselines.ease import Ease
+from models.baselines.id_transformer import IdTransformer
+from models.baselines.item_knn import ItemKnn
+from models.baselines.next_basket import NextBasket
+from models.baselines.own_repeats import OwnRepeats
+from models.baselines.popular import Popular
 from models.excluded import Excluded
 from models.histories import Floats, Histories, Ints, Longs
 from tests.factories import known_of, past_of

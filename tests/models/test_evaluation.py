@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from models.behaviours import Behaviours, Known
-from models.evaluation import ALL, GATE, NEW, REPEATED, TextAlone, Yardstick, gains, measured
+from models.evaluation import ALL, GATE, NEW, REPEATED, TextAlone, Yardstick, gains, measured, segments
 from models.item_state import DailyCounts
 from models.metrics import Relevant
 from tests.factories import NOW, SHOP_ITEMS, known_of, past_of, shop_catalogue
@@ -18,12 +18,13 @@ RELEVANT = Relevant(np.array([0, 2, 3, 4]), np.array([1, 5, 5, 3], dtype=np.int3
 YARDSTICK = Yardstick.of(
     shop_catalogue(), DailyCounts.of(KNOWN), np.bincount(PAST.items, minlength=SHOP_ITEMS).astype(np.float32), 1.5
 )
+PARTS = segments(KNOWN, RELEVANT, YARDSTICK)
 
 
 def test_segments_divide_what_is_relevant() -> None:
     lists = np.full((3, 20), -1, dtype=np.int32)
     lists[:, 0], lists[:, 1] = (1, 5, 3), (5, 1, 0)
-    values = measured(lists, KNOWN, RELEVANT, YARDSTICK)
+    values = measured(lists, KNOWN, PARTS, YARDSTICK)
     assert values[ALL, "recall@10"].tolist() == [1, 1, 1]
     np.testing.assert_allclose(values[NEW, "ndcg@10"], [1 / np.log2(3), 1, np.nan])
     np.testing.assert_allclose(values[REPEATED, "ndcg@10"], [1, np.nan, 1])
@@ -38,15 +39,17 @@ def test_a_user_who_only_views_is_in_a_segment_of_their_own() -> None:
     behaviours[PAST.users == 1] = 1
     viewed = Known(type(PAST)(PAST.indptr, PAST.items, behaviours, PAST.times, PAST.sessions), VIEWS, NOW)
     lists = np.full((3, 20), 5, dtype=np.int32)
-    found = measured(lists, viewed, RELEVANT, YARDSTICK)["users: without a target event", "recall@10"]
+    found = measured(lists, viewed, segments(viewed, RELEVANT, YARDSTICK), YARDSTICK)[
+        "users: without a target event", "recall@10"
+    ]
     np.testing.assert_allclose(found, [np.nan, 1, np.nan])
 
 
 def test_gains_are_of_the_same_users() -> None:
     hit, miss = np.full((3, 20), 5, dtype=np.int32), np.full((3, 20), 9, dtype=np.int32)
-    over = gains(measured(hit, KNOWN, RELEVANT, YARDSTICK), measured(miss, KNOWN, RELEVANT, YARDSTICK))
+    over = gains(measured(hit, KNOWN, PARTS, YARDSTICK), measured(miss, KNOWN, PARTS, YARDSTICK))
     np.testing.assert_allclose(over[ALL] > 0, [True, True, False])
-    assert set(over) == {segment for segment, name in measured(hit, KNOWN, RELEVANT, YARDSTICK) if name == GATE}
+    assert set(over) == {segment for segment, name in measured(hit, KNOWN, PARTS, YARDSTICK) if name == GATE}
 
 
 def test_texts_alone_recommend_what_is_like_the_newest() -> None:
