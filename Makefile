@@ -80,7 +80,7 @@ bench-quality: setup  ## what validation costs over one aggregate pass of the sa
 	@$(RUN) python -m spark_jobs.quality.bench
 
 .PHONY: bench-model
-bench-model: setup  ## the model and the baselines on the lake's next days: make bench-model [WEEKS=8] [UNTIL=2017-12-24]
+bench-model: setup  ## the model and the baselines on the lake's next days: make bench-model [WEEKS=8] [UNTIL=2017-12-18]
 	@$(RUN) nightshift bench-model --no-parts $(if $(WEEKS),--weeks $(WEEKS)) $(if $(UNTIL),--until $(UNTIL))
 
 .PHONY: chaos-data

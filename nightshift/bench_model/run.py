@@ -97,7 +97,13 @@ def _cases(wanted: Wanted, settings: Settings) -> Iterator[Case]:
         yield protocols.leave_one_out(f"leave-one-out of {wanted.sequences.name}", read)
         return
     days = settings.splits.window_days or 7
-    until = wanted.until or _last_possible(settings, days)
+    last = _last_possible(settings, days)
+    until = wanted.until or last
+    if until > last:
+        raise InputError(
+            f"The window of {days} days from {until} is not over in {settings.home}: logs are taken in up to "
+            f"{last + timedelta(days=days - 1)}, so the last one that can be predicted begins on {last}."
+        )
     with timed("Reading the lake"):
         shop = protocols.read_shop(settings, until + timedelta(days=days), days)
     if wanted.last_basket:

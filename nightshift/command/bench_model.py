@@ -56,7 +56,7 @@ def bench_model(
     last item is the test, what they had before is not shown again. All rank the whole catalogue.
 
     Examples:
-      nightshift bench-model --weeks 8 --until 2017-12-24 --no-parts
+      nightshift bench-model --weeks 8 --until 2017-12-18 --no-parts
       nightshift bench-model --last-basket
       nightshift bench-model --sequences user_sequence.txt --texts item_text.txt --json beauty.json
       nightshift bench-model --sequences Office.inter.json --texts Office.item.json --only model,knn,popular

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from contracts.tables import INGEST_COUNTS
 from nightshift.command.app import app
+from tests.factories import NIGHT, counted
+from tests.lakes import ArrowLake
 
 KINDS = ("tea", "soap", "pens", "lamps")
 
@@ -73,3 +76,11 @@ def test_wrong_arguments_are_a_sentence(
     done = CliRunner().invoke(app, ["bench-model", *arguments])
     assert done.exit_code == code
     assert told in " ".join(done.output.replace("│", " ").split())
+
+
+def test_a_window_that_is_not_over_is_refused(arrow_lake: ArrowLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTSHIFT_HOME", str(arrow_lake.settings.home))
+    arrow_lake.write(INGEST_COUNTS, [counted(NIGHT, 9)])
+    done = CliRunner().invoke(app, ["bench-model", "--until", str(NIGHT)])
+    assert done.exit_code == 65
+    assert f"taken in up to {NIGHT}, so the last one that can be predicted begins on 2017-12-17" in done.output
