@@ -300,7 +300,10 @@ class Ranker(Section):
         default=6, ge=1, description="weekly windows that it is fitted on; fewer where the history is short"
     )
     negatives: float = Field(
-        default=0.2, gt=0, le=1, description="share of the candidates without event that it is fitted on"
+        default=0.15, gt=0, le=1, description="share of the candidates without event that it is fitted on"
+    )
+    own_negatives: float = Field(
+        default=1.0, gt=0, le=1, description="the same share of a user's own items: the hardest to tell apart"
     )
     networks: int = Field(default=2, ge=1, description="networks whose scores are averaged")
     hidden: int = Field(default=128, ge=1, description="width of the hidden layers")

@@ -13,7 +13,7 @@ from contracts.tables import SOURCES
 from models.behaviours import Known
 from models.cooccurrence import Cooccurrences
 from models.excluded import Excluded
-from models.histories import Flags, Histories, Ints, Longs
+from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.metrics import Relevant
 from models.ragged import find, indptr_of, kept, rank_in_group, row_of_each
 
@@ -101,13 +101,25 @@ def label(candidates: Candidates, relevant: Relevant, items: int) -> Flags:
     return find(wanted, candidates.users * items + candidates.items) < len(wanted)
 
 
-def sample(candidates: Candidates, labels: Flags, share: float, seed: int) -> tuple[Candidates, Flags]:
-    """All positives and a ``share`` of the negatives of users with a positive, and their labels.
+@dataclass(frozen=True)
+class Sample:
+    """Some of the candidates, and how likely each was to be among them."""
 
-    The share is the same at every rank: sampling some ranks more would teach that they are better.
+    candidates: Candidates
+    labels: Flags  # [candidates]
+    shares: Floats  # [candidates], probability with which it was kept: 1 for a positive
+
+
+def sample(candidates: Candidates, labels: Flags, share: float, own_share: float, seed: int) -> Sample:
+    """All positives and some of the negatives of users with a positive.
+
+    A user's own items are few and the hardest to tell apart: of them ``own_share`` is kept, of the others ``share``.
+    What is fitted on the sample has to know the shares (`models.ranker.listwise_loss`): without them, a group of which
+    more is kept looks worse than it is.
     """
     users = candidates.users
     positive = np.bincount(users[labels], minlength=len(candidates.indptr) - 1) > 0
-    drawn = np.random.default_rng(seed).random(len(labels)) < share
-    keep = positive[users] & (labels | drawn)
-    return candidates.select(keep), labels[keep]
+    is_own = (candidates.sources == REPEAT) | (candidates.sources == INTEREST)
+    shares = np.where(labels, 1.0, np.where(is_own, own_share, share)).astype(np.float32)
+    keep = positive[users] & (np.random.default_rng(seed).random(len(labels)) < shares)
+    return Sample(candidates.select(keep), labels[keep], shares[keep])

@@ -286,6 +286,7 @@ def ranker_window(
     known = known.take(users)
     made = generated(known, state, encoder, settings, excluded.take(users))
     labels = candidates.label(made.candidates, relevant.take(users), items)
-    sampled, labels = candidates.sample(made.candidates, labels, settings.ranker.negatives, settings.seed + ago)
-    rows = features_of(made, sampled, known, state, encoder, settings.features)
-    return ranker.Window(rows, labels, sampled.indptr)
+    own = settings.ranker
+    sampled = candidates.sample(made.candidates, labels, own.negatives, own.own_negatives, settings.seed + ago)
+    rows = features_of(made, sampled.candidates, known, state, encoder, settings.features)
+    return ranker.Window(rows, sampled.labels, sampled.shares, sampled.candidates.indptr)

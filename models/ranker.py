@@ -27,10 +27,11 @@ TENSORS, PARAMETERS = "ranker.safetensors", "ranker.json"
 
 @dataclass(frozen=True)
 class Window:
-    """Candidates as of one cut-off, and which of them had a target event in the days after it."""
+    """A sample of the candidates as of one cut-off, and which of them had a target event in the days after it."""
 
     features: Floats  # [candidates, features]
     labels: Flags  # [candidates]
+    shares: Floats  # [candidates], probability with which each was kept in the sample
     indptr: Longs  # [users + 1]
 
 
@@ -117,6 +118,7 @@ def fit(windows: Sequence[Window], names: Sequence[str], chosen: RankerSettings,
     """Fits the networks on all users of all ``windows``, whose columns have ``names``; same windows, same ranker."""
     features = np.concatenate([window.features for window in windows])
     labels = torch.from_numpy(np.concatenate([window.labels for window in windows]).astype(np.float32))
+    stands_for = torch.from_numpy(-np.log(np.concatenate([window.shares for window in windows])))
     sizes = np.concatenate([np.diff(window.indptr) for window in windows])
     sizes = sizes[sizes > 0]
     compressed = _compress(features)
@@ -127,7 +129,7 @@ def fit(windows: Sequence[Window], names: Sequence[str], chosen: RankerSettings,
         networks = _networks(rows.shape[1], chosen)
         for network in networks:
             assert isinstance(network, Network)
-            _train(network, rows, labels, sizes, chosen)
+            _train(network, rows, labels, stands_for, sizes, chosen)
     return Ranker(mean, scale, networks.eval(), chosen, tuple(names))
 
 
@@ -145,7 +147,9 @@ def _inputs(features: Floats, mean: Tensor, scale: Tensor) -> Tensor:
     return _compress(features).sub_(mean).div_(scale).clamp_(-CLIP, CLIP)
 
 
-def _train(network: Network, rows: Tensor, labels: Tensor, sizes: Longs, chosen: RankerSettings) -> None:
+def _train(
+    network: Network, rows: Tensor, labels: Tensor, stands_for: Tensor, sizes: Longs, chosen: RankerSettings
+) -> None:
     """AdamW with a learning rate that falls linearly to zero."""
     optimiser = torch.optim.AdamW(network.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay)
     batches = -(-len(sizes) // chosen.users_per_batch)
@@ -154,7 +158,7 @@ def _train(network: Network, rows: Tensor, labels: Tensor, sizes: Longs, chosen:
     network.train()
     for _ in range(epochs):
         for index, group in _batches(indptr_of(sizes), chosen.users_per_batch):
-            loss = listwise_loss(network(rows[index]), labels[index], group)
+            loss = listwise_loss(network(rows[index]), labels[index], stands_for[index], group)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -169,13 +173,20 @@ def _batches(indptr: Longs, users: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield torch.from_numpy(index), torch.from_numpy(row_of_each(part))
 
 
-def listwise_loss(scores: Tensor, labels: Tensor, group: Tensor) -> Tensor:
+def listwise_loss(scores: Tensor, labels: Tensor, stands_for: Tensor, group: Tensor) -> Tensor:
     """Softmax cross-entropy over each group's rows, by the root of its positives, mean over groups.
 
-    Source: ListNet's top-one loss (Cao et al. 2007). The root lies between one user one vote and one
-    event one vote.
+    Sources: ListNet's top-one loss (Cao et al. 2007); the log-Q correction of a sample (Bengio and Senécal 2008). The
+    root lies between one user one vote and one event one vote.
+
+    Args:
+        scores: [rows].
+        labels: [rows], 1 for a positive.
+        stands_for: [rows], log of how many candidates each stands for: a tenth of them kept, each stands for ten.
+        group: Number of each row's group, ascending, [rows].
     """
     groups = int(group[-1]) + 1
+    scores = scores + stands_for
     top = torch.full((groups,), -torch.inf).scatter_reduce(0, group, scores.detach(), "amax")
     total = torch.zeros(groups).index_add(0, group, torch.exp(scores - top[group]))
     log_probability = scores - (top + total.log())[group]

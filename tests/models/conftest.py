@@ -27,5 +27,5 @@ def ranker() -> Ranker:
     random = np.random.default_rng(2)
     features = random.normal(size=(200, len(names))).astype(np.float32)
     labels = features[:, 0] > 0.5
-    window = Window(features, labels, np.arange(0, 201, 20, dtype=np.int64))
+    window = Window(features, labels, np.ones(200, np.float32), np.arange(0, 201, 20, dtype=np.int64))
     return fit([window], names, settings.Ranker(networks=1, hidden=8, epochs=2), seed=0)

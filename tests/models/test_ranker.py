@@ -26,7 +26,9 @@ def planted(seed: int) -> Window:
     features[:, :, 4:] = 0
     best = features[:, :, 3].argmax(axis=1)
     labels = np.arange(20) == best[:, None]
-    return Window(features.reshape(1200, -1), labels.ravel(), np.arange(61, dtype=np.int64) * 20)
+    return Window(
+        features.reshape(1200, -1), labels.ravel(), np.ones(1200, np.float32), np.arange(61, dtype=np.int64) * 20
+    )
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +38,21 @@ def fitted() -> ranker.Ranker:
 
 def test_loss_is_the_listwise_cross_entropy() -> None:
     scores, group = torch.tensor([1.0, 2.0, 0.0, 5.0]), torch.tensor([0, 0, 0, 1])
-    loss = ranker.listwise_loss(scores, torch.tensor([1.0, 1.0, 0.0, 1.0]), group)
+    loss = ranker.listwise_loss(scores, torch.tensor([1.0, 1.0, 0.0, 1.0]), torch.zeros(4), group)
     log_p = torch.log_softmax(scores[:3], dim=0)
     assert loss.item() == pytest.approx(-(log_p[0] + log_p[1]).item() / 2**0.5 / 2, rel=1e-5)
+
+
+def test_a_row_of_a_sample_counts_as_often_as_it_stands_for_others() -> None:
+    whole = torch.tensor([1.0, 0.5, 0.5, 0.5, -1.0])
+    every = ranker.listwise_loss(
+        whole, torch.tensor([1.0, 0, 0, 0, 0]), torch.zeros(5), torch.zeros(5, dtype=torch.long)
+    )
+    stands_for = torch.tensor([1.0, 3.0, 1.0]).log()
+    sampled = ranker.listwise_loss(
+        torch.tensor([1.0, 0.5, -1.0]), torch.tensor([1.0, 0, 0]), stands_for, torch.zeros(3, dtype=torch.long)
+    )
+    assert sampled.item() == pytest.approx(every.item(), rel=1e-5)
 
 
 def test_learns_the_planted_rule(fitted: ranker.Ranker) -> None:
