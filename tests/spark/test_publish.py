@@ -385,7 +385,8 @@ def test_a_night_without_a_list_for_who_has_none_is_held_and_a_changed_one_is_an
 
 def test_one_look_up_finds_a_users_row_or_the_one_to_fall_back_on(shop: Shop) -> None:
     shop.publish()
-    following = [recommended("ann", ANN, ds=NEXT), recommended("bob", BOB, ds=NEXT), recommended("cleo", BOB, ds=NEXT)]
+    cleo = recommended("cleo", ranked(("milk", 1.0, "repeat", None), ("tea", 0.5, "popular", None)), ds=NEXT)
+    following = [recommended("ann", ANN, ds=NEXT), recommended("bob", BOB, ds=NEXT), cleo]
     shop.stage(following, NEXT, spare=("ham", "jam"))
     # held, because of an item that is blocked: readers stay with the night before
     assert shop.held(night=NEXT, now=LATER, blocked_items=("tea",))
@@ -405,7 +406,7 @@ def test_one_look_up_finds_a_users_row_or_the_one_to_fall_back_on(shop: Shop) ->
     assert found("nobody") == [(FALLBACK_USER, ["milk", "ham"])]
     shop.publish(NEXT, now=datetime(2017, 12, 25, tzinfo=UTC))
     assert found("nobody") == [(FALLBACK_USER, ["ham", "jam"])]
-    assert found("cleo") == [("cleo", ["jam", "milk"])]
+    assert found("cleo") == [("cleo", ["milk", "tea"])]
 
 
 def snippets(heading: str) -> list[str]:
