@@ -7,6 +7,7 @@ from datetime import date
 
 from contracts.columns import Columns as C
 from contracts.errors import InputError
+from contracts.fallback import FALLBACK_USER
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,14 @@ class Table:
 
 
 SOURCES = ("repeat", "interest", "together", "match", "popular")
-"""Where a recommendation can come from: own target events, own other ones, co-occurrence, closeness, popularity."""
+"""Where a candidate can come from: own target events, own other ones, co-occurrence, closeness, popularity."""
+
+FALLBACK = "fallback"
+"""Source of every item of a list that is nobody's own: of the row to fall back on, and of a user of whom no event
+says anything."""
+
+LIST_SOURCES = (*SOURCES, FALLBACK)
+"""What a recommendation can name as its source."""
 
 RANKED_ITEM = "struct<rank:int,item_id:string,score:double,source:string,because:string>"
 
@@ -294,10 +302,10 @@ DRIFT_RESULTS = Table(
 
 RECOMMENDATIONS = Table(
     "recommendations",
-    "What the app reads: one row per night and user, best item first.",
+    "What the app reads: one row per night and user, best item first, and one for whoever has none.",
     (
         Column(C.DS, "date", "the night; the recommendations are for the day after"),
-        Column(C.USER_ID, "string", "who"),
+        Column(C.USER_ID, "string", f"who; {FALLBACK_USER} in the row for every user that has none of their own"),
         Column(
             C.ITEMS,
             f"array<{RANKED_ITEM}>",
@@ -325,7 +333,7 @@ PUBLICATIONS = Table(
             "day before which its events lie; later than the day after the night: it knew what users would do",
             nullable=True,
         ),
-        Column(C.USERS, "bigint", "users with recommendations"),
+        Column(C.USERS, "bigint", "users with recommendations of their own"),
         Column(C.CONTENT_HASH, "string", "hash of the night's rows: equal hashes, equal recommendations"),
         Column(C.TABLE_VERSIONS, "map<string,bigint>", "version of every table that the night used"),
         Column(C.MEASURES, "map<string,double>", "what the audit measured: coverage, churn, …"),

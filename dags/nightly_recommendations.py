@@ -13,7 +13,7 @@ Runs at the shop's midnight for the day that just ended. The run of the night `2
 | `choose_model` | champion, or fine-tune the first one | |
 | `measure_drift` | the last week against the model's training, beside the next two | red, and the night goes on |
 | `embed_items` | vectors of new and changed texts | |
-| `score_users` | every user's top N, to a staging table | |
+| `score_users` | every user's top N, and a list for whoever has none, to a staging table | |
 | `publish` | audits, then replaces the date in one commit | the night is **held**: the last one stays |
 | `write_report` | the night's page, also of a failed night, and the hindsight of a week ago | the night's state stays |
 | `start_fine_tuning` | `fine_tune_model`, where drift asks for it and the night is published | start it by hand |

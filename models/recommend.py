@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from contracts.settings import Features, Training
+from contracts.tables import FALLBACK, LIST_SOURCES
 from models.behaviours import Known
 from models.candidates import COOCCURRENCE, INTEREST, MATCH, POPULAR, REPEAT, Candidates, generate
 from models.cooccurrence import Cooccurrences, cooccurrences
@@ -21,6 +22,8 @@ from models.ragged import find, first_in_group, rank_in_group, row_of_each
 from models.ranker import Ranker
 from models.user_encoder import UserEncoder, encode_users
 
+FALLEN_BACK = LIST_SOURCES.index(FALLBACK)
+"""Number of the source of lists that are nobody's own."""
 EXPLAINED_EVENTS = 100
 """Newest events among which the reason of a match is looked for."""
 
@@ -40,7 +43,7 @@ class Lists:
 
     items: Ints  # [users, n]
     scores: Floats  # [users, n], never rising; comparable within a user
-    sources: NDArray[np.int8]  # [users, n], index into SOURCES
+    sources: NDArray[np.int8]  # [users, n], index into LIST_SOURCES
     because: Ints  # [users, n], the history item behind it; -1 for a popular one
 
 
@@ -102,7 +105,8 @@ def recommend(
 ) -> Lists:
     """Everyone's top N from what is known.
 
-    The ranker orders the candidates. Exclusions apply before the selection, so that everyone gets N.
+    The ranker orders the candidates. Exclusions apply before the selection, so that everyone gets N. Who has no event
+    that says anything gets the most popular items under the same rules, and `FALLBACK` as their source.
 
     Args:
         known: Of the users to score, with items numbered as those of ``state``.
@@ -116,11 +120,13 @@ def recommend(
     made = generated(known, state, encoder, settings, excluded)
     candidates = made.candidates
     scores = ranker.score(features_of(made, candidates, known, state, encoder, settings.features))
-    # without a history there is nothing to rank by: the popular list as it stands
-    scores = np.where((known.past.lengths > 0)[candidates.users], scores, -_popularity_rank(state)[candidates.items])
+    # without a history there is nothing to rank by: the popular list as it stands (0 - rank, for there is a -0.0)
+    has_past = known.past.lengths > 0
+    scores = np.where(has_past[candidates.users], scores, 0 - _popularity_rank(state)[candidates.items])
     is_new = ~known.had(candidates.users, candidates.items, len(state.allowed))
     lists = _selected(candidates, scores.astype(np.float32), is_new, state, rules)
     lists = _filled(lists, state, rules, excluded.keys(len(state.allowed)))
+    lists.sources[~has_past] = FALLEN_BACK
     return _explained(lists, known.past, made.pairs, state)
 
 

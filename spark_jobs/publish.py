@@ -23,6 +23,7 @@ from contracts.catalogue import Edition
 from contracts.cli import Night, argument, log
 from contracts.columns import Columns as C
 from contracts.errors import HeldError
+from contracts.fallback import is_own
 from contracts.model_ids import as_of
 from contracts.notices import Notice, tell
 from contracts.settings import Settings
@@ -119,7 +120,7 @@ def measure(
     past = histories(lake.read(spark, settings, EVENTS), arguments.interval.end, settings)
     before = None
     if last:
-        old = lake.read(spark, settings, RECOMMENDATIONS).where(F.col(C.DS) == F.lit(last[C.DS]))
+        old = lake.read(spark, settings, RECOMMENDATIONS).where((F.col(C.DS) == F.lit(last[C.DS])) & is_own(F.col))
         before = old.select(C.USER_ID, F.col("items.item_id").alias("before"))
     quality = lake.rows(settings, QUALITY_RESULTS, {C.DS: arguments.ds})
     return audit.Measured(

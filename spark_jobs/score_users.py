@@ -1,5 +1,8 @@
 """Scores every user on the executors and writes the night's top N to its staging table.
 
+Beside the users stands one row for whoever has none (`contracts.fallback`): the list of a user who did nothing, made by
+the same code under the same rules.
+
     python -m spark_jobs.score_users --ds 2017-12-23 --run-id by-hand
     python -m spark_jobs.score_users --ds 2017-12-23 --model 2017-12-23-0a1b2c3d
 
@@ -14,6 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.dataset as pads
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -21,12 +25,13 @@ from contracts import lake
 from contracts.catalogue import Edition
 from contracts.cli import Night, OneModel, log
 from contracts.columns import Columns as C
+from contracts.fallback import is_own
 from contracts.settings import Settings
 from contracts.tables import EVENTS, RECOMMENDATIONS, staging
 from models.store import registry
 from spark_jobs.cluster.shipping import ship
 from spark_jobs.cluster.step import main
-from spark_jobs.scoring.histories import daily_counts, histories
+from spark_jobs.scoring.histories import daily_counts, histories, with_fallback
 from spark_jobs.scoring.package import pack
 from spark_jobs.scoring.score import in_fixed_batches, score
 
@@ -52,7 +57,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         counts = daily_counts(events, interval.end, settings).toArrow()
         model_id = pack(settings, model_folder, counts, Edition(interval.ds), package)
         users = in_fixed_batches(
-            histories(events, interval.end, settings),
+            with_fallback(histories(events, interval.end, settings)),
             settings.scoring,
             settings.spark.shuffle_partitions,
         )
@@ -67,7 +72,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         )
         note = {"run_id": arguments.run_id}
         lake.replace(rows.select(*RECOMMENDATIONS.names), settings, staging(RECOMMENDATIONS, interval.ds), None, note)
-    count = lake.count(settings, staging(RECOMMENDATIONS, interval.ds))
+    count = lake.count(settings, staging(RECOMMENDATIONS, interval.ds), is_own(pads.field))
     log.info("Scored %s users with model %s in %.1f s.", f"{count:,}", model_id, time.monotonic() - begun)
 
 

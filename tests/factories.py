@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from contracts.fallback import FALLBACK_USER
 from contracts.settings import Candidates, Cooccurrence, Encoder, Features, Training
+from contracts.tables import FALLBACK
 from models.behaviours import Behaviours, Known
 from models.catalogue import Catalogue
 from models.cooccurrence import Neighbours, neighbours_of
@@ -98,6 +100,12 @@ def recommended(
 ) -> dict[str, Any]:
     """A row of `recommendations`."""
     return {"ds": ds, "user_id": user, "items": list(items), "model_id": model, "run_id": run_id}
+
+
+def fallback_row(*items: str, ds: date = NIGHT, model: str = "m1", run_id: str = "r1") -> dict[str, Any]:
+    """The row of `recommendations` for whoever has none."""
+    listed = [(item, 0.0 - rank, FALLBACK, None) for rank, item in enumerate(items)]
+    return recommended(FALLBACK_USER, ranked(*listed), ds=ds, model=model, run_id=run_id)
 
 
 def publication(ds: date, **changes: Any) -> dict[str, Any]:

@@ -20,6 +20,8 @@ NEWEST = 10
 def show(user: User, *, ds: Ds = None, as_json: Json = False) -> None:
     """What a user gets of a published night, and the newest events that it knew.
 
+    A user who has no list gets the one for everyone who has none; it says so, and why.
+
     Examples:
       nightshift show 1228
       nightshift show 1228 --ds 2017-12-23 --json
@@ -45,6 +47,8 @@ def draw(console: Console, found: UserNight) -> None:
         draw_events(console, found.newest_events)
     else:
         line(console, "No events before the night's end.")
+    if found.fallback:
+        line(console, found.fallback.text)
     line(console)
     console.print(
         table(

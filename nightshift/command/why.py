@@ -64,6 +64,8 @@ def draw(console: Console, found: Why) -> None:
     line(console, f"User {found.user_id}, item {found.item_id}: {found.title}", "bold")
     line(console, f"Category {found.category or 'unknown'}; night {found.ds}, model {found.model_id}")
     line(console)
+    if found.fallback:
+        line(console, found.fallback.text)
     if found.listed:
         own = found.listed
         line(console, f"In the list: rank {own.rank} of {found.list_length}, score {own.score:.3f}.")
@@ -104,7 +106,7 @@ def draw_rescored(console: Console, found: Rescored) -> None:
         return
     sources = " and ".join(found.sources)
     if found.score is None:
-        line(console, f"A candidate from {sources}; without events the popular list stands as it is.")
+        line(console, f"A candidate from {sources}; without events that say anything the popular list stands as it is.")
         return
     last = "" if found.last_score is None else f"; the last that fits into the list scores {found.last_score:.3f}"
     line(

@@ -10,6 +10,7 @@ from pathlib import Path
 from contracts import lake
 from contracts.columns import Columns as C
 from contracts.errors import NightshiftError
+from contracts.fallback import is_own
 from contracts.settings import Settings
 from contracts.states import newest_published
 from contracts.tables import EVENTS, PUBLICATIONS, RECOMMENDATIONS, TABLES, Table
@@ -50,6 +51,7 @@ def _fault(settings: Settings, table: Table) -> str | None:
 def _newest(settings: Settings) -> Check:
     """The lists that readers get."""
     import pyarrow as pa
+    import pyarrow.dataset as pads
 
     name = "Newest night"
     try:
@@ -57,7 +59,8 @@ def _newest(settings: Settings) -> Check:
         if live is None:
             return warning(name, "nothing was published yet", "Run a night: `make night DS=YYYY-MM-DD`.")
         ds: date = live[C.DS]
-        lists, events = lake.count(settings, RECOMMENDATIONS, {C.DS: ds}), lake.count(settings, EVENTS, {C.DS: ds})
+        lists = lake.count(settings, RECOMMENDATIONS, (pads.field(C.DS) == ds) & is_own(pads.field))
+        events = lake.count(settings, EVENTS, {C.DS: ds})
     except (OSError, pa.ArrowInvalid) as error:  # a file is gone or damaged
         told = str(error).partition("\n")[0]
         return problem(
@@ -66,7 +69,7 @@ def _newest(settings: Settings) -> Check:
     if lists != live[C.USERS]:
         return problem(
             name,
-            f"{ds}: {lists:,} rows of recommendations, but publications says {live[C.USERS]:,}",
+            f"{ds}: {lists:,} lists in recommendations, but publications says {live[C.USERS]:,}",
             f"Publish the night again: `make night DS={ds}`.",
         )
     return ok(name, f"{ds}: {lists:,} lists, {events:,} events, model {live[C.MODEL_ID]}")

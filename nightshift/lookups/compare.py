@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
 from contracts import lake
 from contracts.columns import Columns as C
+from contracts.fallback import is_own
 from contracts.settings import Settings
 from contracts.states import Row
-from contracts.tables import RECOMMENDATIONS, SOURCES
+from contracts.tables import LIST_SOURCES, RECOMMENDATIONS
 from nightshift.lookups.items import known_items
 from nightshift.lookups.published import published
 from spark_jobs.reporting.pseudonyms import pseudonym, pseudonym_key
@@ -106,8 +108,9 @@ def difference(settings: Settings, first: date, second: date, *, ids: bool = Fal
 
 
 def lists(settings: Settings, ds: date) -> pd.DataFrame:
-    """A row for each recommendation of a night: user_id, item_id, rank, source."""
-    table = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID, C.ITEMS], {C.DS: ds}).combine_chunks()
+    """A row for each recommendation to a user of a night: user_id, item_id, rank, source."""
+    where = (pads.field(C.DS) == ds) & is_own(pads.field)
+    table = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID, C.ITEMS], where).combine_chunks()
     items = table[C.ITEMS].combine_chunks()
     if isinstance(items, pa.ChunkedArray):  # of a table without rows
         items = pa.concat_arrays(items.chunks) if items.num_chunks else pa.array([], items.type)
@@ -156,14 +159,14 @@ def overlap_weights(length: int, persistence: float = PERSISTENCE) -> NDArray[np
 
 def _side(row: Row, rows: pd.DataFrame) -> Side:
     shares = rows[C.SOURCE].value_counts(normalize=True)
-    others = [name for name in sorted(shares.index) if name not in SOURCES]
+    others = [name for name in sorted(shares.index) if name not in LIST_SOURCES]
     return Side(
         row[C.DS],
         row[C.MODEL_ID],
         row[C.RUN_ID],
         rows[C.USER_ID].nunique(),
         row[C.CONTENT_HASH],
-        {name: float(shares.get(name, 0.0)) for name in (*SOURCES, *others)},
+        {name: float(shares.get(name, 0.0)) for name in (*LIST_SOURCES, *others)},
     )
 
 

@@ -1,11 +1,10 @@
-"""Published nights, the lists of a user, and the events that a night knew of."""
+"""Published nights, and the events that a night knew of."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import pyarrow.dataset as pads
 
@@ -15,7 +14,7 @@ from contracts.errors import InputError
 from contracts.interval import midnight
 from contracts.settings import Settings
 from contracts.states import Row, newest_published
-from contracts.tables import EVENTS, PUBLICATIONS, RECOMMENDATIONS
+from contracts.tables import EVENTS, PUBLICATIONS
 
 NAMED = 10
 """Days that an error names at most."""
@@ -56,23 +55,6 @@ def published_days(rows: Iterable[Row]) -> str:
     """The published nights of rows of `publications`, in words."""
     rows = list(rows)
     return newest_days(ds for ds in {row[C.DS] for row in rows} if newest_published(r for r in rows if r[C.DS] == ds))
-
-
-def items_of(settings: Settings, ds: date, user: str) -> list[dict[str, Any]]:
-    """The user's list of a published night, best first.
-
-    Raises:
-        InputError: the user has no list; the message says whether an event names the user, and which nights there are.
-    """
-    found = lake.arrow(
-        settings, RECOMMENDATIONS, [C.ITEMS], (pads.field(C.DS) == ds) & (pads.field(C.USER_ID) == user)
-    ).to_pylist()
-    if found:
-        return list(found[0][C.ITEMS])
-    events = lake.count(settings, EVENTS, {C.USER_ID: user})
-    known = f"has {events:,} events, but none that the night knew" if events else "is in no event"
-    nights = published_days(lake.rows(settings, PUBLICATIONS))
-    raise InputError(f"User {user!r} has no list of the night {ds}: the user {known}. Published nights: {nights}.")
 
 
 def events_of(settings: Settings, ds: date, user: str) -> list[Event]:

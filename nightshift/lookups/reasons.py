@@ -12,8 +12,9 @@ from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.settings import Scoring, Settings
 from models.catalogue import CATALOGUE_COLUMNS, Catalogue
+from nightshift.lookups.fallback import Fallback, given
 from nightshift.lookups.items import Item, known_items
-from nightshift.lookups.published import Event, events_of, excluding, items_of, published
+from nightshift.lookups.published import Event, events_of, excluding, published
 from nightshift.lookups.user import Done, Listed, done, listed
 from spark_jobs.reporting import examples
 
@@ -55,6 +56,7 @@ class Why:
     events_with_because: tuple[Done, ...]  # with the item of the history behind it, where that is another one
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]  # what may have changed since the night
+    fallback: Fallback | None  # why the list is nobody's own; None: it is the user's
 
 
 SETTINGS_NOW = "No table keeps a night's settings: the rules are those of the settings as they are now."
@@ -64,11 +66,12 @@ def why(settings: Settings, user: str, item: str, ds: date | None) -> Why:
     """Why an item is, or is not, in the user's list of a night (None: of the newest published one).
 
     Raises:
-        InputError: nothing was published for the night, or the user has no list in it.
+        InputError: nothing was published for the night, or it has neither a list of the user nor one to fall back on.
     """
     publication = published(settings, ds)
     night = publication[C.DS]
-    rows, events = items_of(settings, night, user), events_of(settings, night, user)
+    found, events = given(settings, night, user), events_of(settings, night, user)
+    rows = found.items
     own = next((row for row in rows if row[C.ITEM_ID] == item), None)
     because = own[C.BECAUSE] if own and own[C.BECAUSE] != item else None
     items = known_items(settings, {item, because, *(row[C.ITEM_ID] for row in rows)}, night)
@@ -94,6 +97,7 @@ def why(settings: Settings, user: str, item: str, ds: date | None) -> Why:
         done(with_because, items),
         tuple(findings),
         (SETTINGS_NOW,) if own is None else (),
+        found.fallback,
     )
 
 

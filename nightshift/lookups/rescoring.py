@@ -30,7 +30,8 @@ from models.item_state import POPULARITY_DAYS
 from models.ranker import Ranker
 from models.recommend import features_of, generated
 from models.store.registry import chosen_folder
-from nightshift.lookups.published import Event, excluding, items_of, published
+from nightshift.lookups.fallback import given
+from nightshift.lookups.published import Event, excluding, published
 from spark_jobs.scoring.histories import EXCLUDED, ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH
 from spark_jobs.scoring.package import pack
 from spark_jobs.scoring.worker import HISTORIES, Worker
@@ -61,19 +62,19 @@ class Rescored:
     rank: int | None
     score: float | None
     last_score: float | None  # of the N-th candidate
-    contributions: tuple[Contribution, ...]  # largest first; none for a user without events
+    contributions: tuple[Contribution, ...]  # largest first; none for a user of whom no event says anything
 
 
 def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Rescored:
     """Scores the user of a published night again.
 
     Raises:
-        InputError: nothing was published for the night, or the user has no list in it.
+        InputError: nothing was published for the night, or it has neither a list of the user nor one to fall back on.
         ModelError: the night's model is not there any more, is damaged, or has lost its item vectors.
     """
     publication = published(settings, ds)
     night = publication[C.DS]
-    was = [row[C.ITEM_ID] for row in items_of(settings, night, user)]
+    was = [row[C.ITEM_ID] for row in given(settings, night, user).items]
     end = night + timedelta(days=1)
     now = midnight_seconds(end)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:

@@ -9,8 +9,9 @@ from typing import Any
 
 from contracts.columns import Columns as C
 from contracts.settings import Settings
+from nightshift.lookups.fallback import Fallback, given
 from nightshift.lookups.items import Item, known_items
-from nightshift.lookups.published import Event, events_of, items_of, published
+from nightshift.lookups.published import Event, events_of, published
 
 
 @dataclass(frozen=True)
@@ -50,21 +51,22 @@ class UserNight:
     last_event: datetime | None
     newest_events: tuple[Done, ...]
     items: tuple[Listed, ...]
+    fallback: Fallback | None  # why the list is nobody's own; None: it is the user's
 
 
 def user_night(settings: Settings, user: str, ds: date | None, newest: int) -> UserNight:
-    """The user's list of a night (None: of the newest published one), and the ``newest`` events that it knew.
+    """What the user gets of a night (None: of the newest published one), and the ``newest`` events that it knew.
 
     Raises:
-        InputError: nothing was published for the night, or the user has no list in it.
+        InputError: nothing was published for the night, or it has neither a list of the user nor one to fall back on.
     """
     publication = published(settings, ds)
     night = publication[C.DS]
-    rows, events = items_of(settings, night, user), events_of(settings, night, user)
+    found, events = given(settings, night, user), events_of(settings, night, user)
     shown = events[:newest]
     items = known_items(
         settings,
-        {each.item_id for each in shown} | {row[key] for row in rows for key in (C.ITEM_ID, C.BECAUSE)},
+        {each.item_id for each in shown} | {row[key] for row in found.items for key in (C.ITEM_ID, C.BECAUSE)},
         night,
     )
     return UserNight(
@@ -76,7 +78,8 @@ def user_night(settings: Settings, user: str, ds: date | None, newest: int) -> U
         events[-1].time if events else None,
         events[0].time if events else None,
         done(shown, items),
-        tuple(listed(row, items) for row in rows),
+        tuple(listed(row, items) for row in found.items),
+        found.fallback,
     )
 
 

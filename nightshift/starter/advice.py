@@ -24,6 +24,8 @@ MEANT = {
     "is its nature",
     "missing_item_id": "records without an item: is event.item_id the right column?",
     "unusable_id": "ids of more than 1,024 characters, or with characters that control: is another column the id?",
+    "reserved_user_id": "users whose id is what the table calls the list for who has none: name them otherwise in "
+    "event.user_id",
     "unparseable_time": "times that cannot be read: correct event.event_time or event.time_format",
     "outside_interval": "times of another day than the file's: is [shop] time_zone the shop's? Late events are allowed "
     "for [ingest] late_days",

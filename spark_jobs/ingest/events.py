@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from contracts import catalogue, lake
 from contracts.catalogue import Edition
 from contracts.columns import Columns as C
+from contracts.fallback import FALLBACK_USER
 from contracts.interval import Interval
 from contracts.mapping import EVENT_COLUMNS, Mapping, Source
 from contracts.settings import Ingest, Settings
@@ -26,6 +27,7 @@ REASONS = (
     "missing_user_id",
     "missing_item_id",
     "unusable_id",
+    "reserved_user_id",
     "unparseable_time",
     "outside_interval",
     "returned",
@@ -211,6 +213,7 @@ def with_row_reason(records: DataFrame, ingest: Ingest, items: DataFrame, zone: 
         is_unusable(F.col(C.USER_ID))
         | is_unusable(F.col(C.ITEM_ID))
         | F.coalesce(is_unusable(F.col(C.SESSION_ID)), F.lit(False)),
+        F.col(C.USER_ID) == FALLBACK_USER,
         time.isNull(),
         (time >= ends) | (time < begins),
         F.col(C.BEHAVIOUR).isin(*returns),

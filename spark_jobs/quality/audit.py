@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 from contracts.columns import Columns as C
+from contracts.fallback import FALLBACK_USER
 from contracts.settings import Audit
 from contracts.states import CRITICAL, WARNING, is_critical_failure
 from spark_jobs.quality.results import Result
@@ -29,6 +30,7 @@ class Lists:
 
     users: int
     duplicate_users: int
+    fallbacks: int  # rows with items for whoever has none: the only one that is no user's, and counted nowhere else
     other_nights: int  # rows that carry another ds than the night's
     models: tuple[str, ...]
     content_hash: str
@@ -109,6 +111,12 @@ def checks(measured: Measured, bounds: Audit, n: int, max_per_category: int | No
             f"{faults.users_covered:,} of {faults.users_with_events:,} users",
         ),
         _none("a user has one list", lists.duplicate_users, "user"),
+        _check(
+            "there is a list for who has none",
+            lists.fallbacks == 1,
+            f"1 row with items of user {FALLBACK_USER}",
+            f"{lists.fallbacks:,} rows",
+        ),
         _none("lists are of this night", lists.other_nights),
         _check("one model made the lists", len(lists.models) == 1, "1 model", ", ".join(lists.models) or "none"),
         _check(

@@ -10,8 +10,9 @@ from pyspark.sql import functions as F
 
 from contracts import lake
 from contracts.columns import Columns as C
+from contracts.fallback import is_own
 from contracts.settings import Scoring, Settings
-from contracts.tables import SOURCES
+from contracts.tables import LIST_SOURCES
 from spark_jobs.quality import audit
 from spark_jobs.scoring.histories import EXCLUDED, excluded_items
 
@@ -19,14 +20,18 @@ EMPTY = "array<string>"
 
 
 def measure_lists(lists: DataFrame, night: date) -> audit.Lists:
-    """One pass over lists: who has one, from which models, and the hash of their content.
+    """One pass over lists: who has one, from which models, and the hash of the content of all rows.
 
-    The hash does not depend on the order of rows, nor on the run: sums of two 64-bit hashes of each row.
+    Users are counted without the row to fall back on. The hash does not depend on the order of rows, nor on the run:
+    sums of two 64-bit hashes of each row.
     """
+    own = is_own(F.col)
     content = [F.col(name) for name in (C.DS, C.USER_ID, C.ITEMS, C.MODEL_ID)]
     row = lists.agg(
         F.count("*").alias("rows"),
-        F.count_distinct(C.USER_ID).alias("users"),
+        F.count_if(own).alias("lists"),
+        F.count_distinct(F.when(own, F.col(C.USER_ID))).alias("users"),
+        F.count_if(~own & (F.size(C.ITEMS) > 0)).alias("fallbacks"),
         F.count_if(F.col(C.DS) != F.lit(night)).alias("others"),
         F.sort_array(F.collect_set(C.MODEL_ID)).alias("models"),
         _sum_of_hashes(*content).alias("first"),
@@ -34,7 +39,7 @@ def measure_lists(lists: DataFrame, night: date) -> audit.Lists:
     ).first()
     assert row is not None
     content_hash = sha256(f"{row.rows} {row.first} {row.second}".encode()).hexdigest()
-    return audit.Lists(row.users, row.rows - row.users, row.others, tuple(row.models), content_hash)
+    return audit.Lists(row.users, row.lists - row.users, row.fallbacks, row.others, tuple(row.models), content_hash)
 
 
 def _sum_of_hashes(*columns: Column) -> Column:
@@ -79,6 +84,7 @@ def measure_faults(
 ) -> audit.Faults:
     """One pass over lists, each next to its user's history and to the user's list of the last night.
 
+    The row to fall back on keeps the same rules; it is no list that is too short, which is a share of the users'.
     ``past`` is from `histories`, ``before`` has a user's former items as `before`.
     """
     ids = F.col("items.item_id")
@@ -96,13 +102,14 @@ def measure_faults(
     else:
         joined = joined.join(before, C.USER_ID, "left")
     none = F.array().cast(EMPTY)
-    both = F.col("has_list") & F.col("before").isNotNull()
+    both = F.col("has_list") & F.col("before").isNotNull() & is_own(F.col)
     new_share = F.size(F.array_except(ids, F.col("before"))) / F.greatest(F.size(C.ITEMS), F.lit(1))
     faults = {
         **{
             name: F.col(name)
-            for name in ("short_lists", "long_lists", "wrong_ranks", "repeated_items", "bad_scores", "unordered_scores")
+            for name in ("long_lists", "wrong_ranks", "repeated_items", "bad_scores", "unordered_scores")
         },
+        "short_lists": F.col("short_lists") & is_own(F.col),
         "excluded_items": F.arrays_overlap(ids, F.coalesce(EXCLUDED, none)),
         "untrue_reasons": F.size(F.array_except("claimed", F.coalesce("seen", none))) > 0,
     }
@@ -129,11 +136,15 @@ def count_over_category_cap(lists: DataFrame, items: DataFrame, cap: int | None)
 
 
 def measure_shown(lists: DataFrame, items: DataFrame, scoring: Scoring) -> audit.Shown:
-    """One pass over the lists' items next to the catalogue."""
-    shown = lists.select(F.explode(C.ITEMS).alias("item")).select("item.*")
+    """One pass over the lists' items next to the catalogue.
+
+    What the row to fall back on shows must be right too, but reaches nobody who is counted.
+    """
+    shown = lists.select(is_own(F.col).alias("own"), F.explode(C.ITEMS).alias("item")).select("own", "item.*")
     per_item = shown.groupBy(C.ITEM_ID).agg(
-        F.count("*").alias("shows"),
-        *(F.count_if(F.col(C.SOURCE) == source).alias(f"from_{source}") for source in SOURCES),
+        F.count_if("own").alias("shows"),
+        F.count_if(~F.coalesce(F.col(C.SOURCE).isin(*LIST_SOURCES), F.lit(False))).alias("other_sources"),
+        *(F.count_if(F.col("own") & (F.col(C.SOURCE) == source)).alias(f"from_{source}") for source in LIST_SOURCES),
     )
     catalogue = items.select(C.ITEM_ID, C.AVAILABLE, C.CATEGORY, F.lit(True).alias("known"))
     joined = per_item.join(catalogue, C.ITEM_ID, "full_outer")
@@ -145,11 +156,17 @@ def measure_shown(lists: DataFrame, items: DataFrame, scoring: Scoring) -> audit
         & (F.col(C.ITEM_ID).isin(*scoring.blocked_items) | F.col(C.CATEGORY).isin(*scoring.blocked_categories)),
     }
     row = joined.agg(
-        F.count_if(is_shown).alias("distinct"),
+        F.count_if(F.col("shows") > 0).alias("distinct"),
         F.count_if(F.col(C.AVAILABLE)).alias("catalogue"),
         F.max(F.struct("shows", C.ITEM_ID)).alias("top"),
-        F.coalesce(F.sum("shows"), F.lit(0)).alias("rows"),
-        *(F.coalesce(F.sum(f"from_{source}"), F.lit(0)).alias(f"from_{source}") for source in SOURCES),
+        *(
+            F.coalesce(F.sum(name), F.lit(0)).alias(alias)
+            for name, alias in (
+                ("shows", "rows"),
+                ("other_sources", "other_sources"),
+                *((f"from_{source}", f"from_{source}") for source in LIST_SOURCES),
+            )
+        ),
         *(F.count_if(bad).alias(name) for name, bad in wrong.items()),
         *(
             F.min(F.when(bad, F.coalesce(C.ITEM_ID, F.lit("null")))).alias(f"{name}_example")
@@ -157,7 +174,7 @@ def measure_shown(lists: DataFrame, items: DataFrame, scoring: Scoring) -> audit
         ),
     ).first()
     assert row is not None
-    by_source = {source: row[f"from_{source}"] for source in SOURCES}
+    by_source = {source: row[f"from_{source}"] for source in LIST_SOURCES}
     top = row.top if row.top is not None and row.top.shows else None
     return audit.Shown(
         distinct=row.distinct,
@@ -167,5 +184,5 @@ def measure_shown(lists: DataFrame, items: DataFrame, scoring: Scoring) -> audit
         top_item_users=top.shows if top else 0,
         rows=row.rows,
         by_source=by_source,
-        other_sources=row.rows - sum(by_source.values()),
+        other_sources=row.other_sources,
     )

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from contracts.columns import Columns as C
 from contracts.states import Row
-from contracts.tables import SOURCES
+from contracts.tables import LIST_SOURCES
 from spark_jobs.reporting.formats import count, percent
 from spark_jobs.reporting.night import NightTables
 
@@ -17,7 +17,7 @@ MEASURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("share of the catalogue", "catalogue_share", percent),
     ("reach of the commonest item", "top_item_share", percent),
     ("mean share of a list that is new", "churn", percent),
-    *((f"from {source}", f"source_{source}", percent) for source in SOURCES),
+    *((f"from {source}", f"source_{source}", percent) for source in LIST_SOURCES),
 )
 """What is compared of the audit's measures: its name, the measure, and how it is written."""
 

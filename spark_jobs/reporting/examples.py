@@ -14,8 +14,9 @@ import pyarrow.dataset as pads
 from contracts import lake
 from contracts.columns import Columns as C
 from contracts.errors import InputError
+from contracts.fallback import is_own
 from contracts.settings import Settings
-from contracts.tables import EVENTS, RECOMMENDATIONS
+from contracts.tables import EVENTS, FALLBACK, RECOMMENDATIONS
 from spark_jobs.reporting.item_texts import item_texts
 from spark_jobs.reporting.pseudonyms import pseudonym, pseudonym_key
 
@@ -106,7 +107,7 @@ def why(row: Mapping[str, Any], past: Mapping[str, tuple[int, date]], texts: Map
         return f"goes with {other}{last_time}"
     if row[C.SOURCE] == "match":
         return f"close to {other}" if other else "fits what this user does"
-    if row[C.SOURCE] == "popular":
+    if row[C.SOURCE] in ("popular", FALLBACK):
         return "popular with everyone now"
     return f"{row[C.SOURCE]}: {other}" if other else str(row[C.SOURCE])
 
@@ -128,7 +129,8 @@ def text(chosen: Sequence[Example], recommendations: int = 8) -> str:
 
 def _activity(settings: Settings, ds: date, known: pads.Expression) -> Counter[str]:
     """Users of the night that come into question, each with the number of known events."""
-    users = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID], {C.DS: ds})[C.USER_ID].to_pylist()
+    where = (pads.field(C.DS) == ds) & is_own(pads.field)
+    users = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID], where)[C.USER_ID].to_pylist()
     if not users:
         raise InputError(
             f"Table {lake.path(settings, RECOMMENDATIONS)} has no lists of {ds}: that night was not published."

@@ -23,6 +23,7 @@ from contracts import catalogue, lake
 from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.errors import InputError
+from contracts.fallback import is_own
 from contracts.interval import Interval, clock_seconds, midnight, midnight_seconds
 from contracts.settings import Baselines, Settings
 from contracts.tables import EVENTS, RECOMMENDATIONS
@@ -99,7 +100,8 @@ def published_lists(settings: Settings, ds: date, max_users: int = MAX_USERS) ->
     Raises:
         InputError: nothing was published for the night, or its lists were deleted.
     """
-    users = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID], {C.DS: ds})[C.USER_ID].to_pylist()
+    where = (pads.field(C.DS) == ds) & is_own(pads.field)
+    users = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID], where)[C.USER_ID].to_pylist()
     if not users:
         raise InputError(
             f"Table {lake.path(settings, RECOMMENDATIONS)} has no lists of {ds}: that night was not published."

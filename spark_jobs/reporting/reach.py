@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import pyarrow.dataset as pads
 from markupsafe import Markup
 
 from contracts import lake
 from contracts.columns import Columns as C
+from contracts.fallback import is_own
 from contracts.settings import Settings
 from contracts.states import PUBLISHED
-from contracts.tables import RECOMMENDATIONS, SOURCES
+from contracts.tables import LIST_SOURCES, RECOMMENDATIONS
 from spark_jobs.reporting import plots
 from spark_jobs.reporting.formats import count, percent
 from spark_jobs.reporting.item_texts import item_texts
@@ -51,7 +53,7 @@ def reach(settings: Settings, night: NightTables) -> Reach | None:
     if own is None:
         return None
     measures: Mapping[str, float] = own[C.MEASURES]
-    shares = {source: measures[f"source_{source}"] for source in SOURCES if f"source_{source}" in measures}
+    shares = {source: measures[f"source_{source}"] for source in LIST_SOURCES if f"source_{source}" in measures}
     lists = _published_lists(settings, night.ds) if own[C.STATUS] == PUBLISHED else []
     return Reach(
         [(name, form(measures[measure])) for name, measure, form in MEASURES if measure in measures],
@@ -63,7 +65,8 @@ def reach(settings: Settings, night: NightTables) -> Reach | None:
 
 def _published_lists(settings: Settings, ds: date) -> list[list[str]]:
     """The items of (some of) the night's lists."""
-    rows = lake.some_rows(settings, RECOMMENDATIONS, [C.ITEMS], {C.DS: ds}, SAMPLED_LISTS)
+    where = (pads.field(C.DS) == ds) & is_own(pads.field)
+    rows = lake.some_rows(settings, RECOMMENDATIONS, [C.ITEMS], where, SAMPLED_LISTS)
     return [[item[C.ITEM_ID] for item in row[C.ITEMS]] for row in rows]
 
 

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from contracts import lake
 from contracts.columns import Columns as C
+from contracts.fallback import FALLBACK_USER
 from contracts.interval import midnight, midnight_seconds
 from contracts.settings import Settings
 from models.behaviours import Behaviours
@@ -42,6 +43,13 @@ def histories(events: DataFrame, end: date, settings: Settings) -> DataFrame:
         )
         .select(C.USER_ID, *arrays(F.col("events")), EXCLUDED)
     )
+
+
+def with_fallback(users: DataFrame) -> DataFrame:
+    """Rows of `histories` and one more, of a user who did nothing: whose list is for whoever has none."""
+    columns = [field for field in users.schema.fields if field.name != C.USER_ID]
+    nothing = [F.array().cast(field.dataType).alias(field.name) for field in columns]
+    return users.unionByName(users.sparkSession.range(1).select(F.lit(FALLBACK_USER).alias(C.USER_ID), *nothing))
 
 
 def excluded_items(end: date, settings: Settings) -> Column:

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from contracts.columns import Columns as C
 from contracts.settings import Scoring, Training
-from contracts.tables import SOURCES
+from contracts.tables import LIST_SOURCES
 from models.behaviours import Known
 from models.catalogue import Catalogue, histories_from_arrow, lists_from_arrow
 from models.excluded import Excluded
@@ -94,7 +94,7 @@ def as_rows(users: Sequence[str], lists: Lists, item_ids: pd.Index[str]) -> pd.D
     items, because = names[lists.items], names[lists.because]
     rows = [
         [
-            {C.RANK: rank, C.ITEM_ID: item, C.SCORE: float(score), C.SOURCE: SOURCES[source], C.BECAUSE: why}
+            {C.RANK: rank, C.ITEM_ID: item, C.SCORE: float(score), C.SOURCE: LIST_SOURCES[source], C.BECAUSE: why}
             for rank, (item, score, source, why) in enumerate(zip(*row, strict=True), start=1)
             if item is not None
         ]

@@ -18,6 +18,7 @@ import pytest
 
 from contracts import lake
 from contracts.columns import Columns as C
+from contracts.fallback import FALLBACK_USER
 from contracts.interval import Interval
 from contracts.settings import Settings, load_settings
 from contracts.states import PUBLISHED, newest
@@ -150,7 +151,7 @@ def test_the_model_is_compared_with_the_baselines(trained: Settings) -> None:
 
 def test_every_user_with_events_gets_exactly_n_items(trained: Settings, first: Published) -> None:
     users = lake.arrow(trained, EVENTS, [C.USER_ID])[C.USER_ID].unique().to_pylist()
-    assert [row[C.USER_ID] for row in first.lists] == sorted(users)
+    assert [row[C.USER_ID] for row in first.lists] == sorted([FALLBACK_USER, *users])
     for row in first.lists:
         assert [item[C.RANK] for item in row[C.ITEMS]] == list(range(1, trained.scoring.n + 1))
         assert len({item[C.ITEM_ID] for item in row[C.ITEMS]}) == trained.scoring.n

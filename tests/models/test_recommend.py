@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.tables import SOURCES
+from contracts.tables import LIST_SOURCES
 from models.excluded import Excluded
 from models.histories import DAY, Histories
 from models.item_state import ItemState, popularity_order
@@ -74,12 +74,38 @@ def test_everyone_gets_n_distinct_items_with_falling_scores(encoder: UserEncoder
     assert (np.diff(made.scores, axis=1) <= 0).all()
 
 
-def test_a_user_without_history_gets_the_popular_list(encoder: UserEncoder, ranker: Ranker) -> None:
+def test_a_user_without_history_gets_the_list_of_who_has_none(encoder: UserEncoder, ranker: Ranker) -> None:
     histories = shop_histories()
     made = lists(histories, encoder, ranker)
     np.testing.assert_array_equal(made.items[-1], shop_state(histories).by_popularity[:5])
-    assert {SOURCES[source] for source in made.sources[-1]} == {"popular"}
+    assert {LIST_SOURCES[source] for source in made.sources[-1]} == {"fallback"}
     assert (made.because[-1] == -1).all()
+    assert made.scores[-1].tolist() == [0, -1, -2, -3, -4]
+    assert not np.signbit(made.scores[-1, 0])
+    assert LIST_SOURCES.index("fallback") not in made.sources[:-1]
+
+
+@given(st.data())
+def test_the_list_of_who_has_none_is_the_most_popular_that_the_rules_allow(
+    encoder: UserEncoder, ranker: Ranker, data: st.DataObject
+) -> None:
+    histories = shop_histories()
+    whole = shop_state(histories)
+    allowed = np.array(data.draw(st.lists(st.booleans(), min_size=SHOP_ITEMS, max_size=SHOP_ITEMS)), dtype=np.bool_)
+    excluded = data.draw(st.sets(st.integers(0, SHOP_ITEMS - 1)))
+    cap, n = data.draw(st.none() | st.integers(1, 4)), data.draw(st.integers(1, 8))
+    rules = Rules(n, cap, explore=data.draw(st.integers(0, n)))
+    on = replace(whole, allowed=allowed, by_popularity=popularity_order(whole.facts.popularity, allowed))
+    nobody = histories.take([len(histories) - 1])
+    keeps_out = Excluded(np.array([0, len(excluded)]), np.array(sorted(excluded), dtype=np.int32))
+    made = lists(nobody, encoder, ranker, rules, on, keeps_out)
+    expected: list[int] = []
+    for item in whole.by_popularity.tolist():
+        same = sum(whole.categories[other] == whole.categories[item] for other in expected)
+        if allowed[item] and item not in excluded and (cap is None or same < cap) and len(expected) < n:
+            expected.append(item)
+    assert made.items[0][made.items[0] >= 0].tolist() == expected
+    assert (np.diff(made.scores[0, : len(expected)]) < 0).all()
 
 
 def test_because_is_something_the_user_did(encoder: UserEncoder, ranker: Ranker) -> None:
@@ -88,8 +114,8 @@ def test_because_is_something_the_user_did(encoder: UserEncoder, ranker: Ranker)
     for user in range(len(histories)):
         had = set(histories.items[histories.indptr[user] : histories.indptr[user + 1]].tolist())
         for item, source, because in zip(made.items[user], made.sources[user], made.because[user], strict=True):
-            assert (SOURCES[source] == "repeat") == (item in had)
-            assert because == -1 if SOURCES[source] == "popular" else because in had
+            assert (LIST_SOURCES[source] == "repeat") == (item in had)
+            assert because == -1 if LIST_SOURCES[source] in ("popular", "fallback") else because in had
 
 
 def test_rules_hold_inside_the_selection(encoder: UserEncoder, ranker: Ranker) -> None:

@@ -27,6 +27,7 @@ from tests.factories import (
     SHOP_ITEMS,
     TINY,
     event,
+    fallback_row,
     item,
     noon,
     publication,
@@ -111,6 +112,16 @@ def test_who_has_no_events_gets_the_popular_list(shop: ArrowLake) -> None:
     made = answer(shop.settings, "why", "bob", "i01", "--score")["rescored"]
     assert (made["sources"], made["score"], made["contributions"]) == (["popular"], None, [])
     assert "the popular list stands as it is" in told(shop.settings, "why", "bob", "i01", "--score")
+
+
+def test_an_unknown_user_is_scored_as_who_did_nothing(shop: ArrowLake) -> None:
+    shop.write(RECOMMENDATIONS, [*shop.rows(RECOMMENDATIONS), fallback_row("i00")])
+    made = answer(shop.settings, "why", "nobody", "i01", "--score")
+    assert made["fallback"]["code"] == "no_event"
+    rescored = made["rescored"]
+    assert (rescored["sources"], rescored["score"], rescored["as_published"]) == (["popular"], None, False)
+    bob = answer(shop.settings, "why", "bob", "i01", "--score")["rescored"]
+    assert bob == rescored
 
 
 def test_a_model_that_is_gone_is_one_line(shop: ArrowLake) -> None:

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from contracts import lake
 from contracts.cli import Days
 from contracts.errors import InputError
+from contracts.fallback import FALLBACK_USER
 from contracts.interval import Interval
 from contracts.mapping import EVENT_COLUMNS
 from contracts.settings import Settings, Shop
@@ -95,6 +96,7 @@ def test_every_record_has_its_fate_and_a_second_run_changes_nothing(tables: Spar
         "missing_user_id": event(user_id=" "),
         "missing_item_id": event(item_id=None),
         "unusable_id": event(user_id="a\x1fnn"),
+        "reserved_user_id": event(user_id=f" {FALLBACK_USER}"),
         "unparseable_time": event(event_time="yesterday"),
         "outside_interval": event(event_time="2017-12-24T00:00:00Z"),
         "returned": event(event_type="Refund", quantity=-1),
@@ -137,7 +139,7 @@ def test_every_record_has_its_fate_and_a_second_run_changes_nothing(tables: Spar
     (broken,) = (r for r in rejected if r["reason"] == "unparseable_record")
     assert broken["raw"] == bad["unparseable_record"]
     assert broken["source_file"] == "events/ds=2017-12-23/a.jsonl.gz"
-    assert counts(tables) == {"2017-12-23": (523, 5, 517, 1)}
+    assert counts(tables) == {"2017-12-23": (524, 5, 518, 1)}
     before = content(tables)
     clean(tables)
     assert content(tables) == before

@@ -24,6 +24,7 @@ from contracts import lake
 from contracts.catalogue import Edition
 from contracts.cli import RESULT_FILE, AsOf, read_result
 from contracts.errors import InputError, ModelError
+from contracts.fallback import FALLBACK_USER
 from contracts.settings import PROJECT, Candidates, Gate, Settings, Tower, Training, load_settings
 from contracts.tables import (
     EVENTS,
@@ -360,7 +361,7 @@ def score(tables: SparkLake, settings: Settings | None = None) -> None:
 def test_everyone_gets_n_available_items_and_the_same_twice(tables: SparkLake) -> None:
     score(tables)
     first = staged(tables)
-    assert [row["user_id"] for row in first] == [f"u{user:02d}" for user in range(USERS)]
+    assert [row["user_id"] for row in first] == [FALLBACK_USER, *(f"u{user:02d}" for user in range(USERS))]
     for row in first:
         ids = [item["item_id"] for item in row["items"]]
         assert len(set(ids)) == 5
@@ -392,8 +393,49 @@ def test_nobody_gets_again_what_lies_beyond_the_history(tables: SparkLake) -> No
     for row in event_rows():
         had.setdefault(row["user_id"], set()).add(row["item_id"])
     lists = {row["user_id"]: {item["item_id"] for item in row["items"]} for row in staged(tables)}
+    assert len(lists.pop(FALLBACK_USER)) == 5  # nobody had what is on it
     assert lists.keys() == had.keys()
     assert all(len(lists[user]) == 5 and not lists[user] & had[user] for user in had)
+
+
+def test_who_has_no_event_that_says_anything_gets_the_list_of_who_has_none(tables: SparkLake) -> None:
+    settings = tables.settings
+    rules = settings.model_copy(update={
+        "ingest": settings.ingest.model_copy(update={"behaviours": {"purchase": 1.0, "look": 0.0}}),
+        "scoring": settings.scoring.model_copy(update={
+            "max_per_category": 1, "exclude_seen_days": {"look": 30}, "explore": 0.4,
+            "blocked_categories": ("SOAP",),
+        }),
+    })  # fmt: skip
+    noticed = [row["item_id"] for row in event_rows()]
+    best = max(sorted(set(noticed)), key=lambda each: (not each.startswith("i4"), noticed.count(each)))
+    moment = noon(END - timedelta(days=2))
+    tables.write(EVENTS, [
+        *event_rows(),
+        event("gone", "left the catalogue", moment),
+        event("looks", "i02", moment, "look"),
+        # its model knows no such behaviour, but the rules do
+        event("looked", "i01", moment, "look"), event("looked", "i11", moment, "look"),
+        event("tomorrow", "i01", noon(END)),
+    ])  # fmt: skip
+    score(tables, rules)
+    lists = {row["user_id"]: row["items"] for row in staged(tables)}
+    tables.write(EVENTS, event_rows())
+    spare = lists[FALLBACK_USER]
+    assert [(item["rank"], item["score"], item["source"], item["because"]) for item in spare] == [
+        (rank + 1, spare[rank]["score"], "fallback", None) for rank in range(5)
+    ]
+    assert spare[0]["score"] == 0.0
+    # the best of five categories that may be shown: the sixth is blocked, and so is no place for what is new
+    assert len({item["item_id"][1] for item in spare}) == 5
+    assert "4" not in {item["item_id"][1] for item in spare}
+    assert spare[0]["item_id"] == best
+    assert "tomorrow" not in lists
+    assert lists["gone"] == lists["looks"] == spare
+    looked = lists["looked"]
+    assert {item["source"] for item in looked} == {"fallback"}
+    assert not {"i01", "i11"} & {item["item_id"] for item in looked}
+    assert all(item["source"] != "fallback" for user in range(USERS) for item in lists[f"u{user:02d}"])
 
 
 def test_a_missing_vector_stops_scoring_with_what_to_do(tables: SparkLake) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,8 +12,9 @@ import pytest
 
 from contracts import lake
 from contracts.errors import HeldError, InputError
+from contracts.fallback import FALLBACK_USER
 from contracts.notices import of_run
-from contracts.settings import Settings
+from contracts.settings import PROJECT, Settings
 from contracts.states import newest_published
 from contracts.tables import (
     EVENTS,
@@ -26,7 +28,7 @@ from spark_jobs import publish
 from spark_jobs.quality import audit
 from spark_jobs.quality import lists as lists_
 from tests import factories
-from tests.factories import item, ranked, recommended
+from tests.factories import fallback_row, item, ranked, recommended
 from tests.lakes import SparkLake
 
 NIGHT = date(2017, 12, 23)
@@ -42,6 +44,10 @@ def event(user: str, item: str, *, time: datetime | None = None) -> dict[str, An
 ANN = ranked(("milk", 0.9, "repeat", None), ("tea", 0.9, "together", "milk"))
 BOB = ranked(("jam", 0.8, "repeat", "jam"), ("milk", 0.1, "popular", None))
 LISTS = [recommended("ann", ANN), recommended("bob", BOB)]
+SPARE = ("milk", "ham")
+"""What the fixture's nights have for whoever has no list."""
+WHOLE = [fallback_row(*SPARE), *LISTS]
+"""The night as it is published."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,9 @@ class Shop:
     tables: SparkLake
     settings: Settings
 
-    def stage(self, lists: Sequence[dict[str, Any]], night: date = NIGHT) -> None:
-        self.tables.write(staging(RECOMMENDATIONS, night), lists)
+    def stage(self, lists: Sequence[dict[str, Any]], night: date = NIGHT, spare: Sequence[str] = SPARE) -> None:
+        """Stages lists, and a row of ``spare`` for whoever has none."""
+        self.tables.write(staging(RECOMMENDATIONS, night), [*lists, fallback_row(*spare, ds=night)])
 
     def publish(self, night: date = NIGHT, run_id: str = "r1", now: datetime = NOW, **scoring: Any) -> None:
         changed = self.settings.model_copy(update={"scoring": self.settings.scoring.model_copy(update=scoring)})
@@ -99,7 +106,7 @@ def shop(tables: SparkLake, settings: Settings) -> Shop:
 
 def test_a_good_night_is_published_with_its_row(shop: Shop) -> None:
     shop.publish()
-    assert shop.tables.rows(RECOMMENDATIONS) == LISTS
+    assert shop.tables.rows(RECOMMENDATIONS) == WHOLE
     (row,) = shop.publications()
     assert (row["ds"], row["run_id"], row["status"], row["reasons"]) == (NIGHT, "r1", "published", [])
     assert (row["model_id"], row["users"], row["published_at"]) == ("m1", 2, NOW)
@@ -107,7 +114,7 @@ def test_a_good_night_is_published_with_its_row(shop: Shop) -> None:
         "users": 2, "users_with_events": 2, "coverage": 1, "compared_users": 0, "distinct_items": 3,
         "catalogue_share": 0.75, "top_item_share": 1, "source_repeat": 0.5, "source_interest": 0.0,
         "source_together": 0.25,
-        "source_match": 0, "source_popular": 0.25,
+        "source_match": 0, "source_popular": 0.25, "source_fallback": 0.0,
     })  # fmt: skip
     assert row["table_versions"]["recommendations"] == 0
     assert {"events", "items", "quality_results"} < set(row["table_versions"])
@@ -153,7 +160,8 @@ def test_corrected_lists_replace_their_night_only(shop: Shop) -> None:
     better = [recommended("ann", corrected, run_id="r2"), recommended("bob", BOB, run_id="r2")]
     shop.stage(better)
     shop.publish(run_id="r2", now=LATER)
-    assert shop.tables.rows(RECOMMENDATIONS) == better + following
+    of_both = [fallback_row(*SPARE), *better, fallback_row(*SPARE, ds=NEXT), *following]
+    assert shop.tables.rows(RECOMMENDATIONS) == of_both
     of_night = [(row["run_id"], row["status"]) for row in shop.publications() if row["ds"] == NIGHT]
     assert of_night == [("r1", "published"), ("r2", "published")]
 
@@ -171,14 +179,14 @@ def test_a_held_night_leaves_the_last_one_and_can_be_published_later(shop: Shop)
         "max_short_lists)). Correct the cause and run the night again."
     )
     assert [reason.split(":")[0] for reason in shop.publications()[-1]["reasons"]] == ["a list has 2 items"]
-    assert shop.tables.rows(RECOMMENDATIONS) == LISTS
+    assert shop.tables.rows(RECOMMENDATIONS) == WHOLE
     live = newest_published(shop.publications())
     assert live is not None
     assert live["ds"] == NIGHT
 
     shop.stage([recommended("ann", ANN, ds=NEXT), bob, cleo], NEXT)
     shop.publish(night=NEXT, now=datetime(2017, 12, 25, tzinfo=UTC))
-    assert len(shop.tables.rows(RECOMMENDATIONS)) == 5
+    assert len(shop.tables.rows(RECOMMENDATIONS)) == 3 + 4
     newest = shop.publications()[-1]
     assert (newest["ds"], newest["status"]) == (NEXT, "published")
     assert newest["measures"]["churn"] == 0.0
@@ -201,7 +209,7 @@ def test_a_held_night_says_what_readers_get(shop: Shop) -> None:
     shop.stage([recommended("ann", ANN, run_id="r2"), recommended("bob", other, run_id="r2")])
     own = f"The night 2017-12-23 is held: readers still get this same night's earlier lists, {first}"
     assert told() == own
-    assert shop.tables.rows(RECOMMENDATIONS) == LISTS
+    assert shop.tables.rows(RECOMMENDATIONS) == WHOLE
     shop.tables.write(RECOMMENDATIONS, LISTS[:1])
     assert told() == f"{own}, then replaced by a run that did not come to its end"
     # a later night than the one that is held
@@ -287,9 +295,12 @@ def test_lists_are_measured_against_histories_and_the_last_night(shop: Shop) -> 
         # dan did nothing: nothing can be a repeat
         recommended("dan", ranked(("tea", 1.0, "repeat", None), ("ham", 0.5, "popular", "tea"))),
         recommended("eve", ranked(("ham", 1.0, "match", "tea"), ("tea", 0.5, "popular", None))),
+        # for whoever has none: no user that is covered or compared, and no list that is short
+        fallback_row("jam"),
     ])  # fmt: skip
     before = tables.spark.createDataFrame(
-        [("ann", ["ham", "jam"]), ("eve", ["ham", "tea"]), ("old", ["jam"])], "user_id string, before array<string>"
+        [("ann", ["ham", "jam"]), ("eve", ["ham", "tea"]), ("old", ["jam"]), (FALLBACK_USER, ["ham"])],
+        "user_id string, before array<string>",
     )
     items = lake.read(tables.spark, shop.settings, ITEMS)
     faults = lists_.measure_faults(lists, past, before, items, scoring)
@@ -310,7 +321,16 @@ def test_items_are_measured_against_the_catalogue(tables: SparkLake, settings: S
     assert lists_.measure_shown(lists, items, rules) == audit.Shown(
         distinct=3, catalogue=2, unknown=audit.Wrong(1, "x1"), unavailable=audit.Wrong(1, "old"),
         blocked=audit.Wrong(2, "milk"), top_item="milk", top_item_users=2, rows=4,
-        by_source={"repeat": 1, "interest": 0, "together": 0, "match": 1, "popular": 1}, other_sources=1,
+        by_source={"repeat": 1, "interest": 0, "together": 0, "match": 1, "popular": 1, "fallback": 0},
+        other_sources=1,
+    )  # fmt: skip
+    # what is for whoever has none must be right too, and reaches nobody
+    spare = [fallback_row("tea", "old"), recommended("cleo", ranked(("milk", 1.0, "fallback", None)))]
+    assert lists_.measure_shown(tables.frame(RECOMMENDATIONS, spare), items, rules) == audit.Shown(
+        distinct=1, catalogue=2, unknown=audit.Wrong(0), unavailable=audit.Wrong(1, "old"),
+        blocked=audit.Wrong(2, "milk"), top_item="milk", top_item_users=1, rows=1,
+        by_source={"repeat": 0, "interest": 0, "together": 0, "match": 0, "popular": 0, "fallback": 1},
+        other_sources=0,
     )  # fmt: skip
     none = lists_.measure_shown(lists.limit(0), items, settings.scoring)
     assert (none.distinct, none.top_item, none.top_item_users, none.rows) == (0, None, 0, 0)
@@ -331,6 +351,68 @@ def test_duplicates_other_nights_and_other_models_are_counted(tables: SparkLake)
     rows = [*LISTS, recommended("bob", ANN, ds=NEXT, model="m0")]
     content = lists_.measure_lists(tables.frame(RECOMMENDATIONS, rows), NIGHT)
     assert (content.users, content.duplicate_users, content.other_nights, content.models) == (2, 1, 1, ("m0", "m1"))
+    assert content.fallbacks == 0
+    whole = lists_.measure_lists(tables.frame(RECOMMENDATIONS, WHOLE), NIGHT)
+    assert (whole.users, whole.duplicate_users, whole.fallbacks) == (2, 0, 1)
+    twice = lists_.measure_lists(tables.frame(RECOMMENDATIONS, [*WHOLE, fallback_row("tea"), fallback_row()]), NIGHT)
+    assert (twice.users, twice.duplicate_users, twice.fallbacks) == (2, 0, 2)
+
+
+def test_a_night_without_a_list_for_who_has_none_is_held_and_a_changed_one_is_another_night(shop: Shop) -> None:
+    missing = ["there is a list for who has none"]
+    shop.stage(LISTS, spare=())  # its row is there, and empty
+    assert shop.held() == missing
+    shop.tables.write(staging(RECOMMENDATIONS, NIGHT), LISTS)
+    assert shop.held(now=LATER) == missing
+    assert not lake.exists(shop.settings, RECOMMENDATIONS)
+    shop.stage(LISTS)
+    shop.publish(now=LATER)
+    # it keeps the rules of all lists, and no other list's figures are touched by it
+    for spare, fault in ((("milk", "old"), "items are available"), (("milk", "milk"), "a list holds an item once")):
+        shop.stage(LISTS, spare=spare)
+        assert shop.held(run_id="r2", now=datetime(2017, 12, 24, 10, tzinfo=UTC)) == [fault]
+    measures = next(row["measures"] for row in shop.publications() if row["status"] == "published")
+    shop.stage(LISTS, spare=("ham", "tea"))
+    shop.publish(run_id="r3", now=datetime(2017, 12, 24, 11, tzinfo=UTC))
+    assert shop.tables.rows(RECOMMENDATIONS) == [fallback_row("ham", "tea"), *LISTS]
+    newest = shop.publications()[-1]
+    assert (newest["run_id"], newest["status"], newest["users"]) == ("r3", "published", 2)
+    assert newest["measures"] == measures
+    versions = shop.versions()
+    shop.publish(run_id="r4", now=datetime(2017, 12, 24, 12, tzinfo=UTC))
+    assert shop.versions() == versions
+
+
+def test_one_look_up_finds_a_users_row_or_the_one_to_fall_back_on(shop: Shop) -> None:
+    shop.publish()
+    cleo = recommended("cleo", ranked(("milk", 1.0, "repeat", None), ("tea", 0.5, "popular", None)), ds=NEXT)
+    following = [recommended("ann", ANN, ds=NEXT), recommended("bob", BOB, ds=NEXT), cleo]
+    shop.stage(following, NEXT, spare=("ham", "jam"))
+    # held, because of an item that is blocked: readers stay with the night before
+    assert shop.held(night=NEXT, now=LATER, blocked_items=("tea",))
+    code, query = snippets("## Read the table")
+    folder = str(shop.settings.lake)
+
+    def found(user: str) -> list[tuple[str, list[str]]]:
+        own = code.replace("var/lake", folder).replace('"1228"', repr(user))
+        names: dict[str, Any] = {}
+        exec(own, names)
+        in_python = [item["item_id"] for item in names["row"]["items"]]
+        (row,) = shop.tables.spark.sql(query.replace("var/lake", folder).replace("'1228'", f"'{user}'")).collect()
+        assert [item.item_id for item in row["items"]] == in_python
+        return [(row.user_id, in_python)]
+
+    assert found("ann") == [("ann", ["milk", "tea"])]
+    assert found("nobody") == [(FALLBACK_USER, ["milk", "ham"])]
+    shop.publish(NEXT, now=datetime(2017, 12, 25, tzinfo=UTC))
+    assert found("nobody") == [(FALLBACK_USER, ["ham", "jam"])]
+    assert found("cleo") == [("cleo", ["milk", "tea"])]
+
+
+def snippets(heading: str) -> list[str]:
+    """The code blocks below a heading of the README."""
+    section = (PROJECT / "README.md").read_text().split(f"{heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"```\w+\n(.*?)```", section, re.DOTALL)
 
 
 def test_a_night_against_the_rules_or_never_validated_is_held(shop: Shop) -> None:

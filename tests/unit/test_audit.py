@@ -14,7 +14,7 @@ from spark_jobs.quality import audit
 
 NAN = float("nan")
 GOOD = audit.Measured(
-    audit.Lists(users=10, duplicate_users=0, other_nights=0, models=("m1",), content_hash="c0ffee"),
+    audit.Lists(users=10, duplicate_users=0, fallbacks=1, other_nights=0, models=("m1",), content_hash="c0ffee"),
     audit.Faults(
         users_with_events=9, users_covered=9, short_lists=0, long_lists=0, wrong_ranks=0, repeated_items=0,
         bad_scores=0, unordered_scores=0, excluded_items=0, untrue_reasons=0, over_category_cap=0,
@@ -43,7 +43,7 @@ def test_a_good_night_passes_every_check_under_a_name_of_its_own() -> None:
     results = audit.checks(GOOD, Audit(), 20, 2)
     assert failed(GOOD) == {}
     assert audit.reasons(results) == []
-    assert len({result.expectation for result in results}) == len(results) == 23
+    assert len({result.expectation for result in results}) == len(results) == 24
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,7 @@ def test_a_good_night_passes_every_check_under_a_name_of_its_own() -> None:
     [
         (with_("faults", users_covered=8), "users with events have a list", "8 of 9 users"),
         (with_("lists", duplicate_users=1), "a user has one list", "broken by 1 user"),
+        (with_("lists", fallbacks=0), "there is a list for who has none", "0 rows"),
         (with_("lists", other_nights=3), "lists are of this night", "broken by 3 lists"),
         (with_("lists", models=("m1", "m2")), "one model made the lists", "m1, m2"),
         (with_("faults", short_lists=1), "a list has 20 items", "1 of 10 lists have fewer"),

@@ -9,7 +9,7 @@ import pytest
 from contracts.tables import ITEMS, PUBLICATIONS, RECOMMENDATIONS
 from nightshift.lookups.compare import overlap_weights
 from tests.commands import answer, command, told
-from tests.factories import NIGHT, item, publication, ranked, recommended
+from tests.factories import NIGHT, fallback_row, item, publication, ranked, recommended
 from tests.lakes import ArrowLake
 
 BEFORE = date(2017, 12, 22)
@@ -33,6 +33,9 @@ def shop(arrow_lake: ArrowLake) -> ArrowLake:
             recommended("cleo", ranked(milk, three)),
             recommended("bob", ranked(tea, milk)),
             recommended("ann", ranked(milk, tea)),
+            # nobody's list
+            fallback_row("1", "2", ds=BEFORE),
+            fallback_row("3", "4"),
         ],
     )
     arrow_lake.write(PUBLICATIONS, [publication(BEFORE), publication(NIGHT, model_id="m2", content_hash="beef")])
@@ -52,13 +55,16 @@ def test_two_nights_next_to_each_other(shop: ArrowLake) -> None:
     assert made["new_share"] == pytest.approx((0 + 0 + 0.5 + 1) / 4)
     # first of two the same: 0.9 · 0.1 / 0.9 + (0.81 + 0.09) / 2
     assert made["rank_biased_overlap"] == pytest.approx((1 + 0.9 + 0.55 + 0) / 4)
-    assert made["before"]["sources"] == {"repeat": 0.5, "interest": 0, "together": 0, "match": 0, "popular": 0.5}
+    assert made["before"]["sources"] == {
+        "repeat": 0.5, "interest": 0, "together": 0, "match": 0, "popular": 0.5, "fallback": 0,
+    }  # fmt: skip
     assert made["after"]["sources"] == {
         "repeat": 0.5,
         "interest": 0,
         "together": 0,
         "match": 0.2,
         "popular": pytest.approx(0.3),
+        "fallback": 0,
     }
     assert [(each["item_id"], each["before"], each["after"]) for each in made["gained"]] == [("3", 0, 2), ("4", 0, 1)]
     assert [(each["title"], each["before"], each["after"]) for each in made["lost"]] == [("Tea", 5, 3), ("Milk", 5, 4)]

@@ -18,7 +18,7 @@ from nightshift.health import data, installation, machine
 from nightshift.health.check import OK, PROBLEM, WARNING, Check
 from nightshift.runtime.setup_spark import DELTA
 from tests.commands import answer, command
-from tests.factories import NIGHT, event, noon, publication, ranked, recommended
+from tests.factories import NIGHT, event, fallback_row, noon, publication, ranked, recommended
 from tests.lakes import ArrowLake
 
 
@@ -143,7 +143,8 @@ def test_the_lake(arrow_lake: ArrowLake) -> None:
     settings = arrow_lake.settings
     assert states(list(data.tables(settings))) == {"Lake": WARNING}
     arrow_lake.write(EVENTS, [event("ann", "1", noon(NIGHT))])
-    arrow_lake.write(RECOMMENDATIONS, [recommended("ann", ranked(("1", 1.0, "repeat", "1")))])
+    lists = [recommended("ann", ranked(("1", 1.0, "repeat", "1"))), fallback_row("1")]
+    arrow_lake.write(RECOMMENDATIONS, lists)
     arrow_lake.write(PUBLICATIONS, [publication(NIGHT, users=1)])
     assert states(list(data.tables(settings))) == {"Lake": OK, "Newest night": OK, "Half-written tables": OK}
     (settings.lake / "items" / "_delta_log").mkdir(parents=True)

@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from contracts.fallback import FALLBACK_USER
 from contracts.tables import EVENTS, ITEMS, PUBLICATIONS, RECOMMENDATIONS
 from tests.commands import answer, command, told
-from tests.factories import NIGHT, event, item, noon, publication, ranked, recommended
+from tests.factories import NIGHT, event, fallback_row, item, noon, publication, ranked, recommended
 from tests.lakes import ArrowLake
 
 BEFORE, AFTER = date(2017, 12, 22), date(2017, 12, 24)
@@ -36,7 +37,14 @@ def shop(arrow_lake: ArrowLake) -> ArrowLake:
     items = ranked(("1", 2.5, "repeat", "1"), ("2", 1.0, "together", "1"), ("9", 0.5, "popular", None))
     arrow_lake.write(
         RECOMMENDATIONS,
-        [recommended("ann", items), recommended("cleo", items), recommended("ann", items[:1], ds=BEFORE)],
+        [
+            fallback_row("3", "1"),
+            recommended("ann", items),
+            recommended("cleo", items),
+            recommended("gus", fallback_row("1")["items"]),
+            # of a version that had no list to fall back on
+            recommended("ann", items[:1], ds=BEFORE),
+        ],
     )
     arrow_lake.write(PUBLICATIONS, [publication(BEFORE), publication(NIGHT)])
     return arrow_lake
@@ -86,12 +94,67 @@ def test_the_lists_are_those_of_the_run_that_readers_follow(shop: ArrowLake) -> 
 
 
 @pytest.mark.parametrize(
+    ("user", "code", "text", "events", "items"),
+    [
+        (
+            "nobody", "no_event",
+            "No event of any day names a user 'nobody'. This is the list for everyone who has none of their own.",
+            0, ["3", "1"],
+        ),
+        (
+            "new", "no_event_known",
+            "The user's 1 event was not known to the night 2017-12-23. This is the list for everyone who has none of "
+            "their own.",
+            0, ["3", "1"],
+        ),
+        # without a row of their own, though the night should have known an event
+        (
+            "bob", "no_row",
+            "The night 2017-12-23 gave the user no list: the events that are there now were taken in later, or left "
+            "out. This is the list for everyone who has none of their own.",
+            1, ["3", "1"],
+        ),
+        (
+            "gus", "no_event_used",
+            "No event of user 'gus' said anything to the night's model: items that have left the catalogue, or "
+            "behaviours of weight 0. The list is the one for everyone who has none of their own, without what the "
+            "rules exclude for the user.",
+            0, ["1"],
+        ),
+    ],
+)  # fmt: skip
+def test_who_has_no_list_is_shown_the_one_for_who_has_none_and_why(
+    shop: ArrowLake, user: str, code: str, text: str, events: int, items: list[str]
+) -> None:
+    made = answer(shop.settings, "show", user)
+    assert made["fallback"] == {"code": code, "text": text}
+    assert (made["user_id"], made["events"]) == (user, events)
+    assert [(each["item_id"], each["source"]) for each in made["items"]] == [(item, "fallback") for item in items]
+    assert text in " ".join(told(shop.settings, "show", user).split())
+
+
+def test_a_users_own_list_is_no_fallback_nor_is_the_row_itself(shop: ArrowLake) -> None:
+    assert answer(shop.settings, "show", "ann")["fallback"] is None
+    row = answer(shop.settings, "show", FALLBACK_USER)
+    assert row["fallback"] is None
+    assert [each["item_id"] for each in row["items"]] == ["3", "1"]
+
+
+OLD = ("--ds", "2017-12-22")
+
+
+@pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("nobody",), "User 'nobody' has no list of the night 2017-12-23: the user is in no event."),
         (
-            ("new",),
-            "User 'new' has no list of the night 2017-12-23: the user has 1 events, but none that the night knew.",
+            ("nobody", *OLD),
+            "User 'nobody' has no list of the night 2017-12-22: the user is in no event. The night has no list to "
+            "fall back on either: an earlier version published it.",
+        ),
+        (
+            ("new", *OLD),
+            "User 'new' has no list of the night 2017-12-22: the user has 1 events, but none that the night knew. The "
+            "night has no list to fall back on either: an earlier version published it.",
         ),
         (("ann", "--ds", "2017-12-24"), "The night 2017-12-24 was not published."),
     ],

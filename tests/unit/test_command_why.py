@@ -9,10 +9,11 @@ import pytest
 
 from contracts.tables import EVENTS, ITEMS, PUBLICATIONS, RECOMMENDATIONS
 from tests.commands import answer, command, told
-from tests.factories import NIGHT, event, item, noon, publication, ranked, recommended
+from tests.factories import NIGHT, event, fallback_row, item, noon, publication, ranked, recommended
 from tests.lakes import ArrowLake
 
-AFTER = date(2017, 12, 24)
+BEFORE, AFTER = date(2017, 12, 22), date(2017, 12, 24)
+"""Of the night before, by an earlier version, there is no list for who has none."""
 
 
 @pytest.fixture
@@ -41,8 +42,9 @@ def shop(arrow_lake: ArrowLake) -> ArrowLake:
         ],
     )
     items = ranked(("1", 2.5, "repeat", "1"), ("2", 1.0, "together", "1"), ("6", 0.5, "popular", None))
-    arrow_lake.write(RECOMMENDATIONS, [recommended("ann", items)])
-    arrow_lake.write(PUBLICATIONS, [publication(NIGHT, table_versions={"items": 0})])
+    lists = [recommended("ann", items), recommended("ann", items, ds=BEFORE), fallback_row("2", "1")]
+    arrow_lake.write(RECOMMENDATIONS, lists)
+    arrow_lake.write(PUBLICATIONS, [publication(night, table_versions={"items": 0}) for night in (BEFORE, NIGHT)])
     return arrow_lake
 
 
@@ -103,6 +105,16 @@ def test_a_full_category_and_what_cannot_be_told(shop: ArrowLake) -> None:
     assert codes(shop, "5") == ["category_full"]  # items without a category are one
 
 
+def test_of_an_unknown_user_the_list_of_who_has_none_is_explained(shop: ArrowLake) -> None:
+    made = answer(shop.settings, "why", "nobody", "2")
+    assert (made["fallback"]["code"], made["listed"]["rank"], made["list_length"]) == ("no_event", 1, 2)
+    assert made["findings"] == [{"code": "listed", "text": "From fallback: popular with everyone now."}]
+    shown = told(shop.settings, "why", "nobody", "2")
+    assert "No event of any day names a user 'nobody'." in shown
+    assert [each["code"] for each in answer(shop.settings, "why", "nobody", "4")["findings"]] == ["not_available"]
+    assert answer(shop.settings, "why", "ann", "2")["fallback"] is None
+
+
 def test_the_catalogue_is_read_as_it_was_on_the_night(shop: ArrowLake) -> None:
     before = answer(shop.settings, "why", "ann", "1")
     later = item("1", title="Another name", ds=date(2017, 12, 24))
@@ -110,9 +122,9 @@ def test_the_catalogue_is_read_as_it_was_on_the_night(shop: ArrowLake) -> None:
     assert answer(shop.settings, "why", "ann", "1") == before
 
 
-@pytest.mark.parametrize(("user", "ds"), [("nobody", "2017-12-23"), ("ann", "2017-12-24")])
+@pytest.mark.parametrize(("user", "ds"), [("nobody", "2017-12-22"), ("ann", "2017-12-24")])
 def test_an_unknown_user_or_night_is_one_line(shop: ArrowLake, user: str, ds: str) -> None:
     made: Any = command(shop.settings, "why", user, "1", "--ds", ds)
     assert made.exit_code == 65
-    assert made.stderr.endswith("Published nights: 2017-12-23.\n")
+    assert made.stderr.endswith("Published nights: 2017-12-23, 2017-12-22.\n")
     assert made.stderr.count("\n") == 1

@@ -12,7 +12,7 @@ from contracts.tables import EVENTS, ITEMS, RECOMMENDATIONS
 from spark_jobs import examples as command
 from spark_jobs.reporting import examples
 from spark_jobs.reporting.pseudonyms import masked, pseudonym
-from tests.factories import event, item, noon, ranked, recommended
+from tests.factories import event, fallback_row, item, noon, ranked, recommended
 from tests.lakes import ArrowLake
 
 NIGHT = date(2017, 12, 23)
@@ -44,7 +44,8 @@ def shop(arrow_lake: ArrowLake) -> ArrowLake:
     items = ranked(
         ("1", 1.0, "repeat", "1"), ("3", 1.0, "together", "2"), ("2", 1.0, "match", "1"), ("9", 1.0, "popular", None)
     )
-    arrow_lake.write(RECOMMENDATIONS, [recommended(user, items, ds=NIGHT) for user in ("bob", "ann", "cleo")])
+    lists = [recommended(user, items, ds=NIGHT) for user in ("bob", "ann", "cleo")]
+    arrow_lake.write(RECOMMENDATIONS, [*lists, fallback_row("9", ds=NIGHT)])
     return arrow_lake
 
 

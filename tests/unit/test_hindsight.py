@@ -17,7 +17,7 @@ from spark_jobs import hindsight as command
 from spark_jobs.reporting import hindsight, hindsight_table
 from spark_jobs.reporting.hindsight import FROM_EVENTS, FROM_LANDING, LISTS, Hindsight
 from spark_jobs.reporting.hindsight_text import text
-from tests.factories import counted, event, item, noon, publication, ranked, recommended
+from tests.factories import counted, event, fallback_row, item, noon, publication, ranked, recommended
 from tests.lakes import ArrowLake
 
 NIGHT = date(2017, 12, 10)
@@ -53,7 +53,9 @@ def shop(arrow_lake: ArrowLake) -> ArrowLake:
     arrow_lake.write(ITEMS, [item(each) for each in ("jam", "tea", "ham", "milk")])
     arrow_lake.write(EVENTS, [*FUTURE, *PAST])
     arrow_lake.write(INGEST_COUNTS, [counted(day, 1) for day in [NIGHT, *AFTER]])
-    arrow_lake.write(RECOMMENDATIONS, [listed("bob", "jam"), listed("ann", "jam", "milk")])
+    arrow_lake.write(
+        RECOMMENDATIONS, [listed("bob", "jam"), listed("ann", "jam", "milk"), fallback_row("ham", ds=NIGHT)]
+    )
     arrow_lake.write(PUBLICATIONS, [publication(NIGHT)])
     return arrow_lake
 

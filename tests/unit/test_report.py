@@ -33,7 +33,7 @@ from spark_jobs.reporting.changes import Change, changes
 from spark_jobs.reporting.hindsight_section import judged_nights
 from spark_jobs.reporting.night import Verdict, load
 from spark_jobs.reporting.night import verdict as verdict_of
-from tests.factories import counted, event, item, noon, publication, ranked, recommended, result
+from tests.factories import counted, event, fallback_row, item, noon, publication, ranked, recommended, result
 from tests.lakes import ArrowLake
 
 NIGHT = date(2017, 12, 23)
@@ -67,9 +67,9 @@ def shop(arrow_lake: ArrowLake) -> ArrowLake:
     arrow_lake.write(QUALITY_RESULTS, [result(), failed])
     arrow_lake.write(PUBLICATIONS, [publication(OLD), publication(BEFORE), publication(NIGHT, model_id="m2")])
     items = ranked(("1", 1.0, "repeat", None), ("2", 0.5, "popular", None))
-    arrow_lake.write(
-        RECOMMENDATIONS, [recommended(user, items, ds=ds) for ds in (OLD, BEFORE, NIGHT) for user in ("ann", "bob")]
-    )
+    nights = (OLD, BEFORE, NIGHT)
+    lists = [recommended(user, items, ds=ds) for ds in nights for user in ("ann", "bob")]
+    arrow_lake.write(RECOMMENDATIONS, [*lists, *(fallback_row("1", ds=ds) for ds in nights)])
     arrow_lake.write(
         MODEL_EVALUATIONS,
         [
