@@ -25,7 +25,12 @@ def rated(*events: tuple[int, int, int, float, float], users: int = 2) -> Histor
     user, item, behaviour, days, rating = np.array(events, dtype=np.float64).reshape(-1, 5).T
     time = (NOW - days * DAY).astype(np.int64)
     return Histories.from_events(
-        users, user.astype(int), item.astype(np.int32), behaviour.astype(np.int32), time, rating=rating
+        users,
+        user.astype(int),
+        item.astype(np.int32),
+        behaviour.astype(np.int32),
+        time,
+        rating=rating.astype(np.float32),
     )
 
 
