@@ -63,7 +63,7 @@ class Behaviours:
 
         As `contracts.ratings.TargetEvents` has it for tables.
         """
-        return histories.are_of(self.targets) & ~self._are_low(histories.ratings)
+        return histories.are_of(self.targets) & ~self.are_low(histories.ratings)
 
     def strengths(self, histories: Histories) -> Floats:
         """How much each event says of its item, [events]: its behaviour's weight, times the share of its rating.
@@ -85,9 +85,9 @@ class Behaviours:
         is_last[:-1] = (np.diff(user) != 0) | (np.diff(item) != 0)
         last = np.zeros(len(order), dtype=np.bool_)
         last[order[is_last]] = True
-        return rated.select(last & self._are_low(rated.ratings))
+        return rated.select(last & self.are_low(rated.ratings))
 
-    def _are_low(self, ratings: Floats) -> Flags:
+    def are_low(self, ratings: Floats) -> Flags:
         """Which ratings are too low for a target event; none is not."""
         if self.scale is None:
             return np.zeros(ratings.shape, dtype=np.bool_)
@@ -120,6 +120,11 @@ class Known:
     def targets(self) -> Histories:
         """The target events."""
         return self.past.select(self.behaviours.are_targets(self.past))
+
+    @property
+    def liked(self) -> Histories:
+        """The past without the events that are rated low."""
+        return self.past.select(~self.behaviours.are_low(self.past.ratings)) if self.behaviours.scale else self.past
 
     def had(self, users: Longs, items: Ints, size: int) -> Flags:
         """Whether ``users`` [pairs] had any event of ``items`` [pairs]; of ``size`` items in the catalogue."""

@@ -121,7 +121,7 @@ def recommend(
     is_new = ~known.had(candidates.users, candidates.items, len(state.allowed))
     lists = _selected(candidates, scores.astype(np.float32), is_new, state, rules)
     lists = _filled(lists, state, rules, excluded.keys(len(state.allowed)))
-    return _explained(lists, known.past, made.pairs, state)
+    return _explained(lists, known.liked, made.pairs, state)
 
 
 def _popularity_rank(state: ItemState) -> Floats:

@@ -71,6 +71,7 @@ def test_what_was_rated_low_is_had_and_not_brought_back() -> None:
     caps = Caps(repeat=10, interest=10)
     made = generate(known, pairs, np.full((2, 1), -1, np.int32), nothing, 10, caps, Excluded.nothing(2))
     assert made.items[made.users == 0].tolist() == [1, 4, 5, 6]
+    assert sorted(known.liked.items.tolist()) == [1, 4, 5, 6, 7, 8]
     other = known.take(np.array([1, 0]))
     assert other.disliked_keys(10).tolist() == [12, 13, 17, 18]
     assert known.only(np.arange(10) < 5).disliked_keys(10).tolist() == [2, 3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import deltalake
@@ -18,14 +19,16 @@ from pyspark.sql import functions as F
 from contracts import lake
 from contracts.arrow_types import schema
 from contracts.cli import AsOf, Days
-from contracts.settings import Ingest, Settings, Splits
+from contracts.settings import Ingest, Settings, Splits, load_settings
 from contracts.tables import EVENTS, EVENTS_REJECTED, ITEMS, SEQUENCES
 from models.behaviours import Behaviours, Known
 from models.catalogue import histories_from_arrow
 from models.histories import DAY, Histories
 from models.store.snapshot import read_split
 from nightshift.lookups import rescoring
+from nightshift.starter.starter import start
 from spark_jobs import build_splits
+from spark_jobs.ingest.profile import profile
 from spark_jobs.scoring.histories import daily_counts, histories, strength
 from tests import factories
 from tests.factories import shop_catalogue
@@ -93,6 +96,16 @@ def test_a_log_without_ratings_is_taken_in_where_there_is_a_scale(rated: SparkLa
     put(rated.settings, DAY_, record("ann"))
     take_in(rated, Days(start=DAY_, end=DAY_ + timedelta(days=1)))
     assert [row["rating"] for row in rated.rows(EVENTS)] == [None]
+
+
+def test_a_file_of_stars_is_guessed_and_taken_in_as_it_is(tables: SparkLake, tmp_path: Path) -> None:
+    file = tmp_path / "ratings.dat"
+    stars = ("5", "4", "4.5", "3", "5", "1", "4", "2")
+    file.write_text("".join(f"{n % 40}::{n % 60}::{stars[n % 8]}::{978_300_760 + n}\n" for n in range(200)))
+    start(tables.settings, file, None, "UTC")
+    settings = load_settings({"NIGHTSHIFT_HOME": str(tables.settings.home), "NIGHTSHIFT_PROFILE": "demo"})
+    found = profile(tables.spark, settings)
+    assert (found.days, found.reasons) == ({date(2000, 12, 31): {"clean": 200, "rejected": 0, "duplicates": 0}}, {})
 
 
 def made_before_ratings(tables: SparkLake, *rows: dict[str, Any]) -> None:
