@@ -2,6 +2,9 @@
 
 Large tables go through Spark (`read`, `replace`), small ones through the Delta library alone (`dataset`, `arrow`,
 `rows`, `replace_small`). A table exists when it has a commit.
+
+A column is added to a contract as one that can be null. A table that was made before it, and a version of one, reads it
+as null; the next write adds it to the table (Delta's schema evolution). Nothing has to be migrated by hand.
 """
 
 from __future__ import annotations
@@ -63,14 +66,18 @@ def read(spark: SparkSession, settings: Settings, table: Table, at: int | None =
     Raises:
         InputError: the table was never written, has other columns than its contract, or has that version no more.
     """
+    from pyspark.sql import functions
+
     _require(settings, table)
     reader = spark.read.format("delta")
     if at is not None:
         _open(settings, table, at)
         reader = reader.option("versionAsOf", at)
     frame = reader.load(str(path(settings, table)))
-    table.check(dict(frame.dtypes), f"Table {path(settings, table)}")
-    return frame
+    actual = dict(frame.dtypes)
+    table.check(actual, f"Table {path(settings, table)}", may_be_older=True)
+    lacking = {each.name: functions.lit(None).cast(each.type) for each in table.columns if each.name not in actual}
+    return frame.withColumns(lacking) if lacking else frame
 
 
 def read_or_empty(spark: SparkSession, settings: Settings, table: Table) -> DataFrame:
@@ -90,7 +97,8 @@ def replace(
     """
     frame = frame.select(*table.names)
     table.check(dict(frame.dtypes), f"Rows for table {table.name}")
-    writer = frame.write.format("delta").mode("overwrite")
+    # the frame has the columns of the contract: what a table lacks that was made before one, it has from now on
+    writer = frame.write.format("delta").mode("overwrite").option("mergeSchema", "true")
     if table.partition_by:
         writer = writer.partitionBy(*table.partition_by)
     if note:
@@ -117,6 +125,7 @@ def replace_small(settings: Settings, table: Table, rows: Sequence[tuple[object,
             str(path(settings, table)),
             made,
             mode="overwrite",
+            schema_mode="merge",
             partition_by=list(table.partition_by) or None,
             predicate=where if exists(settings, table) else None,
         )
@@ -155,14 +164,19 @@ def dataset(settings: Settings, table: Table, at: int | None = None) -> pads.Dat
     Raises:
         InputError: the table was never written, has other columns than its contract, or has that version no more.
     """
+    import pyarrow as pa
     import pyarrow.fs as pafs
 
-    from contracts.arrow_types import spark_types
+    from contracts.arrow_types import schema, spark_types
 
     opened, folder = _open(settings, table, at), path(settings, table)
-    table.check(spark_types(opened.schema()), f"Table {folder}")
+    actual = spark_types(opened.schema())
+    table.check(actual, f"Table {folder}", may_be_older=True)
     # Arrow closes deltalake's own file handles, which are Python's, in threads: that can abort Python at its end
-    return opened.to_pyarrow_dataset(filesystem=pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem()))
+    files = pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem())
+    made = opened.to_pyarrow_dataset(filesystem=files)
+    lacking = [field for field in schema(table) if field.name not in actual]
+    return made.replace_schema(pa.schema([*made.schema, *lacking])) if lacking else made
 
 
 def arrow(

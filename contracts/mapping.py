@@ -159,6 +159,7 @@ class Event(Section):
     price: str | None = None
     value: str | None = None
     session_id: str | None = None
+    rating: str | None = None
 
     @field_validator("time_format")
     @classmethod
@@ -234,7 +235,7 @@ class Mapping(Section):
 
 
 EVENT_COLUMNS = (C.EVENT_TIME, C.EVENT_TYPE, C.USER_ID, C.ITEM_ID, C.QUANTITY, C.PRICE, C.SESSION_ID)
-"""Columns that every log file of the contract's shape has."""
+"""Columns that every log file of the contract's shape has. With `ingest.rating_scale` it may have `rating` too."""
 
 
 def load_mapping(settings: Settings) -> Mapping:
@@ -256,7 +257,8 @@ def load_mapping(settings: Settings) -> Mapping:
     for place in (logs, catalogue):
         if isinstance(place["path"], str):
             place["path"] = (settings.home / Path(place["path"]).expanduser()).resolve()
-    event = told.get("event", {name: name for name in EVENT_COLUMNS})
+    ours = EVENT_COLUMNS if settings.ingest.scale is None else (*EVENT_COLUMNS, C.RATING)
+    event = told.get("event", {name: name for name in ours})
     values: dict[str, Any] = told | {"logs": logs, "event": event, "catalogue": catalogue}
     try:
         mapping = Mapping.model_validate(values | {"is_default": not file.exists()})
@@ -269,6 +271,12 @@ def load_mapping(settings: Settings) -> Mapping:
         wrong = problems(error, "key", known, "docs/bring-your-own-logs.md lists them all")
         raise SettingsError(f"Wrong mapping ({file}): {wrong}.") from error
     _require_known_behaviours(settings, mapping, file)
+    if mapping.event.rating is not None and settings.ingest.scale is None:
+        raise SettingsError(
+            f"Wrong mapping ({file}): event.rating = {mapping.event.rating!r} needs the scale of the ratings, found "
+            "none. Set the lowest and the highest in nightshift.toml, such as [ingest] rating_scale = [1, 5], or leave "
+            "event.rating out: then a rating is an event, whatever its value."
+        )
     return mapping
 
 

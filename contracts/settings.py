@@ -6,6 +6,7 @@ on two cores. A file `nightshift.toml` in NIGHTSHIFT_HOME, of the same shape, ov
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from contracts.errors import SettingsError
+from contracts.ratings import LIKED, Scale, TargetEvents
 
 PROJECT = Path(__file__).resolve().parents[1]
 """The checkout (or the folder that the project is installed in)."""
@@ -76,6 +78,15 @@ class Ingest(Section):
         description="known behaviours and the weight of each in the model",
     )
     targets: tuple[str, ...] = Field(default=("purchase",), description="behaviours that the model predicts")
+    rating_scale: tuple[float, float] | None = Field(
+        default=None,
+        description="lowest and highest rating that users can give, such as [1, 5]; needed where logs have ratings. "
+        "An event counts by its behaviour's weight times where its rating lies on the scale, from 0 to 1",
+    )
+    min_target_rating: float | None = Field(
+        default=None,
+        description="an event that is rated lower is no target event; unset: three quarters up the scale, 4 of 1 to 5",
+    )
     late_days: int = Field(default=3, ge=0, description="how many days before its folder an event may lie")
     look_back_days: int = Field(
         default=14, ge=0, description="so many days before a night are looked at for missed days and late files"
@@ -103,6 +114,39 @@ class Ingest(Section):
         default="{title}, {description}, {product_type}, {category}, {department}, {brand} brand, {size}",
         description="an item's text: parts between commas; a part that is empty or repeats another is left out",
     )
+
+    @field_validator("rating_scale")
+    @classmethod
+    def _rises(cls, scale: tuple[float, float] | None) -> tuple[float, float] | None:
+        if scale is not None and not -math.inf < scale[0] < scale[1] < math.inf:
+            raise ValueError("has to hold the lowest and the highest rating, in this order, such as [1, 5]")
+        return scale
+
+    @field_validator("min_target_rating")
+    @classmethod
+    def _lies_on_the_scale(cls, least: float | None, told: ValidationInfo) -> float | None:
+        if least is None or "rating_scale" not in told.data:
+            return least
+        scale = told.data["rating_scale"]
+        if scale is None:
+            raise ValueError("needs rating_scale, the lowest and the highest rating, such as [1, 5]")
+        if not scale[0] <= least <= scale[1]:
+            raise ValueError(f"has to lie on rating_scale, between {scale[0]:g} and {scale[1]:g}")
+        return least
+
+    @property
+    def scale(self) -> Scale | None:
+        """What ratings mean; None where the logs have none."""
+        if self.rating_scale is None:
+            return None
+        lowest, highest = self.rating_scale
+        least = self.min_target_rating
+        return Scale(lowest, highest, lowest + LIKED * (highest - lowest) if least is None else least)
+
+    @property
+    def target_events(self) -> TargetEvents:
+        """Which events the model predicts."""
+        return TargetEvents(tuple(sorted(self.targets)), self.scale.least_target if self.scale else None)
 
 
 class Delivery(Section):

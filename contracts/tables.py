@@ -45,14 +45,18 @@ class Table:
         """Names of the columns, in order."""
         return tuple(column.name for column in self.columns)
 
-    def check(self, actual: dict[str, str], where: str) -> None:
+    def check(self, actual: dict[str, str], where: str, *, may_be_older: bool = False) -> None:
         """Compares column types (name -> Spark simple string) with the contract.
+
+        A table that ``may_be_older`` than a column may lack it where the column can be null: it reads as null there,
+        and the next write adds it (`contracts.lake`).
 
         Raises:
             InputError: one error that lists every difference.
         """
         expected = {column.name: column.type for column in self.columns}
-        differences = [f"missing column {name} ({expected[name]})" for name in expected if name not in actual]
+        needed = [column.name for column in self.columns if not (may_be_older and column.nullable)]
+        differences = [f"missing column {name} ({expected[name]})" for name in needed if name not in actual]
         differences += [f"unexpected column {name} ({actual[name]})" for name in actual if name not in expected]
         differences += [
             f"column {name} is {actual[name]}, expected {expected[name]}"
@@ -90,6 +94,7 @@ EVENTS = Table(
         Column(C.QUANTITY, "double", "how many", nullable=True),
         Column(C.PRICE, "double", "price of one, in the shop's currency", nullable=True),
         Column(C.SESSION_ID, "string", "names the basket, where the log does", nullable=True),
+        Column(C.RATING, "double", "how much the user liked it, on the scale of ingest.rating_scale", nullable=True),
         Column(C.DS, "date", "day that brought it"),
     ),
     key=(C.EVENT_ID,),
@@ -205,6 +210,9 @@ QUALITY_RESULTS = Table(
     partition_by=(C.DS,),
 )
 
+SEQUENCE = (C.ITEM_IDS, C.BEHAVIOURS, C.TIMES, C.SESSIONS, C.RATINGS)
+"""Columns that are a user's history, an entry an event."""
+
 SEQUENCES = Table(
     "sequences",
     "Histories and targets of users: what the model is trained and tested on. Histories are oldest first.",
@@ -216,10 +224,11 @@ SEQUENCES = Table(
         Column(C.BEHAVIOURS, "array<string>", "behaviours of the same events"),
         Column(C.TIMES, "array<bigint>", "times of the same events, seconds of the shop's clock"),
         Column(C.SESSIONS, "array<bigint>", "hashes of their session_id; 0 where the log names none"),
+        Column(C.RATINGS, "array<float>", "their ratings; null where none of them has one", nullable=True),
         Column(
             C.TARGETS,
             "array<string>",
-            "distinct items of target behaviours inside the window, ascending; empty for train",
+            "distinct items of target events inside the window, ascending; empty for train",
         ),
     ),
     key=(C.SNAPSHOT_ID, C.SPLIT, C.USER_ID),

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from contracts.interval import midnight_seconds
+from contracts.ratings import TargetEvents
 from contracts.settings import Settings
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -45,14 +46,15 @@ class Windows:
     end: date
     window_days: int
     max_history: int
-    targets: tuple[str, ...]
+    targets: TargetEvents
     time_zone: str = "UTC"
 
     @classmethod
     def of(cls, settings: Settings, end: date, window_days: int) -> Windows:
         """The windows of so many days that count back from ``end``."""
-        targets = tuple(sorted(settings.ingest.targets))
-        return cls(end, window_days, settings.splits.max_history, targets, settings.shop.time_zone)
+        return cls(
+            end, window_days, settings.splits.max_history, settings.ingest.target_events, settings.shop.time_zone
+        )
 
     @property
     def zone(self) -> ZoneInfo:
@@ -61,9 +63,10 @@ class Windows:
 
     @property
     def snapshot_id(self) -> str:
-        """Names the end, the windows, the caps and the clock: equal ids of equal events are equal rows."""
+        """Names the end, windows, caps, target events and clock: equal ids of equal events are equal rows."""
         clock = [] if self.time_zone == "UTC" else [self.time_zone]
-        told = json.dumps([self.window_days, self.max_history, self.targets, *clock])
+        rated = [] if self.targets.least is None else [self.targets.least]
+        told = json.dumps([self.window_days, self.max_history, self.targets.behaviours, *clock, *rated])
         return f"{self.end}-{self.window_days}d-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
     @property

@@ -19,6 +19,8 @@ from models.ragged import find, indptr_of, kept, rank_in_group, row_of_each
 
 REPEAT, INTEREST, COOCCURRENCE, MATCH, POPULAR = range(len(SOURCES))
 """Numbers of the sources, in the order of `contracts.tables.SOURCES`: a candidate of several has the first."""
+OWN = (REPEAT, INTEREST)
+"""Those that bring what the user had."""
 
 
 Entries = tuple[Longs, NDArray[Any], NDArray[Any]]
@@ -58,7 +60,7 @@ def generate(
         excluded: What must not be listed: the next best takes its place.
     """
     users = np.arange(len(known.past), dtype=np.int64)
-    excluded_keys = excluded.keys(items)
+    excluded_keys, disliked = excluded.keys(items), known.disliked_keys(items)
     popular = popular[: caps.popular + int(np.diff(excluded.indptr).max(initial=0))]
     in_order = {
         REPEAT: _own(known.targets, np.ones(len(known.targets.items)), known.now, items, caps.half_life_days),
@@ -74,6 +76,8 @@ def generate(
     for source, (user, item, order) in in_order.items():
         key = (user * items + item)[item >= 0]
         may = ~np.isin(key, excluded_keys)
+        if source in OWN:  # whatever else the user did with it, what was rated low is not wanted again
+            may &= ~np.isin(key, disliked)
         best = rank_in_group(key[may] // items, order[item >= 0][may]) < most[source]
         keys.append(key[may][best])
         sources.append(np.full(np.count_nonzero(best), source, dtype=np.int8))

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from contracts.columns import Columns as C
-from models.histories import Flags, Histories, Ints, Longs
+from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.ragged import indptr_of, row_of_each
 
 ATTRIBUTES = (C.DEPARTMENT, C.CATEGORY, C.PRODUCT_TYPE, C.BRAND)
@@ -66,7 +66,7 @@ def histories_from_arrow(rows: pa.Table, catalogue: Catalogue, behaviours: Seque
     """Histories of the users of ``rows``, in their order.
 
     Args:
-        rows: `item_ids`, `behaviours`, `times` and `sessions` as lists, oldest first.
+        rows: `item_ids`, `behaviours`, `times`, `sessions` and `ratings` as lists, oldest first.
         catalogue: Numbers the items.
         behaviours: Names in the order of their numbers.
     """
@@ -78,6 +78,7 @@ def histories_from_arrow(rows: pa.Table, catalogue: Catalogue, behaviours: Seque
         _numbers(rows[C.BEHAVIOURS], lambda names: pd.Index(list(behaviours)).get_indexer(pd.Index(names))),
         _integers(rows[C.TIMES]),
         _integers(rows[C.SESSIONS]),
+        _ratings(rows[C.RATINGS], indptr),
     )
 
 
@@ -99,6 +100,16 @@ def _integers(column: pa.ChunkedArray) -> Longs:
     """All values of a column of lists."""
     values: Longs = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return values
+
+
+def _ratings(column: pa.ChunkedArray, indptr: Longs) -> Floats:
+    """All values of a column of lists, NaN where a value, or the whole list, is null; the lists are of ``indptr``."""
+    ratings = np.full(indptr[-1], np.nan, dtype=np.float32)
+    if column.null_count < len(column):
+        lists = column.combine_chunks()
+        rated = np.repeat(lists.is_valid().to_numpy(zero_copy_only=False), np.diff(indptr))
+        ratings[rated] = lists.flatten().to_numpy(zero_copy_only=False)
+    return ratings
 
 
 def _numbers(column: pa.ChunkedArray, number: Callable[[NDArray[np.object_]], NDArray[np.integer[Any]]]) -> Ints:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from contracts.cli import timed
 from contracts.settings import Encoder, Training
-from models.behaviours import Behaviours
+from models.behaviours import Behaviours, shares
 from models.devices import autocast, training_device
 from models.excluded import Excluded
 from models.histories import Flags, Floats, Histories, Ints, Longs
@@ -68,6 +68,7 @@ def sampled_loss(
     is_same: Tensor,
     log_q: tuple[Tensor, Tensor],
     temperature: float,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Sampled softmax with the log-Q correction (Bengio and Senécal, 2008), mean over positions.
 
@@ -76,10 +77,12 @@ def sampled_loss(
         is_same: [positions, negatives], true where the negative is the positive.
         log_q: log of the expected count in the sample, of the positives [positions] and negatives [negatives].
         temperature: Divides the cosines.
+        weights: How much each position counts in the mean, [positions]; None: all the same.
     """
     hit = (users * positives).sum(1) / temperature - log_q[0]
     miss = (users @ negatives.T / temperature - log_q[1]).masked_fill(is_same, float("-inf"))
-    return (torch.logsumexp(torch.cat([hit[:, None], miss], 1), 1) - hit).mean()
+    losses = torch.logsumexp(torch.cat([hit[:, None], miss], 1), 1) - hit
+    return losses.mean() if weights is None else (losses * weights).sum() / weights.sum().clamp(min=1e-9)
 
 
 @dataclass(frozen=True)
@@ -93,17 +96,22 @@ class _Sample:
     has_target: Flags  # [cuts, length]
     positives: Longs  # [positions]
     negatives: Longs  # [negatives]
+    weights: Floats | None  # [positions], how much each positive says; None: all the same
 
 
 def _sample(
     histories: Histories,
     following: NextEvents,
+    says: Floats | None,
     batch: Cuts,
     draw: NDArray[np.float64],
     settings: Encoder,
     random: np.random.Generator,
 ) -> _Sample | None:
-    """Draws a target for every event that has one, and shared negatives; None where no event has one."""
+    """Draws a target for every event that has one, and shared negatives; None where no event has one.
+
+    ``says`` is how much each target event says by its rating, [target events]; None: all the same.
+    """
     start, stop = following.start[batch.index], following.stop[batch.index]
     drawn = start + (random.random(start.shape) * (stop - start)).astype(np.int64)
     has_target = batch.valid & (stop > start)
@@ -116,8 +124,16 @@ def _sample(
     parts = np.split(position, [inputs.size, inputs.size + len(positives)])
     # whole-id dropout: the text alone must do, as for a new item
     without_id = random.random(len(used)) < settings.id_dropout
+    weights = None if says is None else says[drawn[has_target]]
     return _Sample(
-        batch, used.astype(np.int64), without_id, parts[0].reshape(inputs.shape), has_target, parts[1], parts[2]
+        batch,
+        used.astype(np.int64),
+        without_id,
+        parts[0].reshape(inputs.shape),
+        has_target,
+        parts[1],
+        parts[2],
+        weights,
     )
 
 
@@ -131,7 +147,7 @@ def _loss(
         for each in (sample.used, sample.positives, sample.negatives, sample.has_target, sample.without_id)
     )
     vectors = model.item_vectors(items.text[used], items.id_rows[used].masked_fill(without_id, NO_ID))
-    states = model(*inputs_of(histories, sample.cuts, sample.inputs, vectors))[has_target]
+    states = model(*inputs_of(histories, sample.cuts, sample.inputs, vectors, model.ratings))[has_target]
     return sampled_loss(
         states,
         vectors[positives],
@@ -139,6 +155,7 @@ def _loss(
         positives[:, None] == negatives[None],
         (log_q[used[positives]], log_q[used[negatives]]),
         temperature,
+        None if sample.weights is None else torch.from_numpy(sample.weights).to(device),
     )
 
 
@@ -171,6 +188,7 @@ def train(
     own = settings.encoder
     random = np.random.default_rng(settings.seed)
     following = next_events(histories, is_target, horizon)
+    says = None if model.ratings is None else shares(histories.ratings[is_target], model.ratings)
     share = items.counts / max(1, items.counts.sum())
     sold = items.counts > 0
     draw = 0.5 * sold / max(1, sold.sum()) + 0.5 * share  # half uniform, half by popularity
@@ -182,7 +200,7 @@ def train(
     for epoch in range(1, epochs + 1):
         model.train()
         for batch in _batches(histories, own, random):
-            sample = _sample(histories, following, batch, draw, own, random)
+            sample = _sample(histories, following, says, batch, draw, own, random)
             if sample is None:
                 continue
             with autocast(items.text.device):
@@ -239,11 +257,11 @@ class EncoderTraining:
             excluded: What these users must not get.
         """
         own = self.settings.encoder
-        model = UserEncoder(self.text.shape[1], len(warm), len(self.behaviours.names), own).to(training_device())
+        model = self._encoder(len(warm)).to(training_device())
         model.text_mean.copy_(torch.from_numpy(self.text[warm].mean(0)))
         newest = self._newest(histories)
         items = self._items(newest, warm, model)
-        evaluate = _validation(model, items, judge, excluded, own)
+        evaluate = _validation(model, items, Judge(self._saying(judge.histories), judge.relevant), excluded, own)
         stopping = EarlyStopping("encoder", model.state_dict(), self.settings.patience, self.report)
         # a small shop has few steps in an epoch, and needs as many of them
         epochs = max(own.epochs, -(-own.min_steps // steps_of_epoch(newest, own)))
@@ -270,7 +288,7 @@ class EncoderTraining:
         own = self.settings.encoder
         if not own.refit_epochs:
             return encoder
-        model = UserEncoder(self.text.shape[1], len(warm), len(self.behaviours.names), own)
+        model = self._encoder(len(warm))
         weights = dict(encoder.state_dict())
         known = weights["id_embedding.weight"]
         rows = torch.zeros(len(warm) + 1, known.shape[1])
@@ -287,8 +305,16 @@ class EncoderTraining:
             return encoder
         return model.cpu().eval()
 
+    def _encoder(self, id_rows: int) -> UserEncoder:
+        behaviours = self.behaviours
+        return UserEncoder(self.text.shape[1], id_rows, len(behaviours.names), self.settings.encoder, behaviours.scale)
+
+    def _saying(self, histories: Histories) -> Histories:
+        """The events that the encoder reads at night: of catalogue items, and that say something (`Known`)."""
+        return histories.select((histories.items >= 0) & (self.behaviours.strengths(histories) > 0))
+
     def _newest(self, histories: Histories) -> Histories:
-        return histories.select(histories.items >= 0).last(self.settings.encoder.history)
+        return self._saying(histories).last(self.settings.encoder.history)
 
     def _items(self, histories: Histories, warm: Longs, model: UserEncoder) -> Items:
         device = model.text_mean.device

@@ -78,7 +78,7 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
     """
     items_at = pins(settings, windows.snapshot_id).get(ITEMS.name)
     catalogue = read_catalogue(settings, Edition.before(windows.end, items_at))
-    behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets)
+    behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets, settings.ingest.scale)
     validation = read_split(settings, catalogue, windows.snapshot_id, VALIDATION)
     # what lies before the test window, the validation window included: the ranker's windows are cut from it
     test = read_split(settings, catalogue, windows.snapshot_id, TEST)

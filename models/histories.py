@@ -6,7 +6,7 @@ All times are seconds of the shop's clock: seconds since 1970 of its wall clock,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ class Histories:
     """Events of many users, user after user and oldest first, in compressed-row form.
 
     User ``u`` owns the events ``indptr[u]:indptr[u + 1]``. Events of one user are ordered by time, ties by session,
-    item and behaviour, so that the same events always give the same arrays.
+    item, behaviour and rating, so that the same events always give the same arrays.
     """
 
     indptr: Longs  # [users + 1]
@@ -35,6 +35,7 @@ class Histories:
     behaviours: Ints  # [events], index into the settings' behaviours
     times: Longs  # [events], seconds of the shop's clock
     sessions: Longs  # [events], equal within a session of the user; 0 where the log names none
+    ratings: Floats  # [events], on the shop's scale; NaN where there is none
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -51,9 +52,7 @@ class Histories:
 
     def select(self, keep: Flags) -> Histories:
         """The same users with only the events where ``keep`` [events] is true."""
-        return Histories(
-            kept(self.indptr, keep), self.items[keep], self.behaviours[keep], self.times[keep], self.sessions[keep]
-        )
+        return self._of(kept(self.indptr, keep), keep)
 
     def before(self, now: int) -> Histories:
         """Only the events of catalogue items before ``now`` (seconds): what may be known of the past."""
@@ -75,7 +74,18 @@ class Histories:
     def take(self, users: Sequence[int] | NDArray[np.integer[Any]]) -> Histories:
         """Only the given users, in the given order."""
         indptr, index = gather(self.indptr, np.asarray(users, dtype=np.int64))
-        return Histories(indptr, self.items[index], self.behaviours[index], self.times[index], self.sessions[index])
+        return self._of(indptr, index)
+
+    def _of(self, indptr: Longs, chosen: NDArray[Any]) -> Histories:
+        columns = (self.items, self.behaviours, self.times, self.sessions, self.ratings)
+        return Histories(indptr, *(column[chosen] for column in columns))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Histories]) -> Histories:
+        """The users of several histories, one part after the other."""
+        names = [each.name for each in fields(cls) if each.name != "indptr"]
+        columns = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+        return cls(indptr_of(np.concatenate([part.lengths for part in parts])), *columns)
 
     def ages(self, now: int) -> NDArray[np.float64]:
         """Days from each event to ``now`` (seconds), [events]."""
@@ -90,16 +100,20 @@ class Histories:
         behaviour: Ints,
         time: Longs,
         session: Longs | None = None,
+        rating: Floats | None = None,
     ) -> Histories:
         """Builds histories of ``users`` users from loose events in any order."""
         named = np.zeros(len(user), dtype=np.int64) if session is None else session
-        order = np.lexsort((behaviour, item, named, time, user))
+        rated = np.full(len(user), np.nan, dtype=np.float32) if rating is None else rating.astype(np.float32)
+        last = () if np.isnan(rated).all() else (rated,)
+        order = np.lexsort((*last, behaviour, item, named, time, user))
         return cls(
             indptr_of(np.bincount(user, minlength=users)),
             item[order].astype(np.int32),
             behaviour[order].astype(np.int32),
             time[order].astype(np.int64),
             named[order],
+            rated[order],
         )
 
 

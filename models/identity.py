@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
@@ -41,8 +42,10 @@ def made_from(
     """
     before, relevant = validation
     ingest = settings.ingest
-    chosen = [settings.training.model_dump(), settings.splits.model_dump(), ingest.behaviours, ingest.targets]
-    chosen.append(settings.scoring.exclude_seen_days)
+    chosen: list[object] = [settings.training.model_dump(), settings.splits.model_dump(), ingest.behaviours]
+    chosen += [ingest.targets, settings.scoring.exclude_seen_days]
+    if ingest.scale is not None:
+        chosen.append(asdict(ingest.scale))
     return {
         "settings": _hash(json.dumps(chosen, sort_keys=True)),
         "catalogue": _hash(

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from contracts.errors import ModelError
+from contracts.ratings import Scale
 from contracts.settings import Training
 from models.behaviours import Behaviours
 from models.catalogue import PRODUCT_TYPE, Catalogue
@@ -155,7 +156,11 @@ class PublishedModel:
             Habits(**{each.name: arrays[f"{kind}_{each.name}"] for each in fields(Habits)}) for kind in ("item", "type")
         )
         encoder = UserEncoder(
-            about["text_size"], int(arrays["id_rows"].max(initial=0)), len(behaviours.names), settings.encoder
+            about["text_size"],
+            int(arrays["id_rows"].max(initial=0)),
+            len(behaviours.names),
+            settings.encoder,
+            behaviours.scale,
         )
         encoder.load_state_dict(load_file(folder / ENCODER))
         items = ItemKnowledge(
@@ -182,4 +187,6 @@ def behaviours_of(about: Mapping[str, Any]) -> Behaviours:
             f"Model {about['model_id']} was made by an earlier version of the code, which this one cannot read. "
             "Fine-tune a model anew."
         )
-    return Behaviours(**{name: tuple(values) for name, values in about["behaviours"].items()})
+    told = dict(about["behaviours"])
+    scale = told.pop("scale", None)
+    return Behaviours(**{name: tuple(values) for name, values in told.items()}, scale=scale and Scale(**scale))

@@ -127,7 +127,7 @@ def recommend(
     lists = _selected(candidates, scores.astype(np.float32), is_new, state, rules)
     lists = _filled(lists, state, rules, excluded.keys(len(state.allowed)))
     lists.sources[~has_past] = FALLEN_BACK
-    return _explained(lists, known.past, made.pairs, state)
+    return _explained(lists, known.liked, made.pairs, state)
 
 
 def _popularity_rank(state: ItemState) -> Floats:

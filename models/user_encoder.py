@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from contracts.ratings import Scale
 from contracts.settings import Encoder
+from models.behaviours import shares
 from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.ragged import indptr_of, row_of_each
 
@@ -53,8 +55,12 @@ class UserEncoder(nn.Module):
     within a moment means nothing.
     """
 
-    def __init__(self, text_size: int, id_rows: int, behaviours: int, settings: Encoder) -> None:
+    def __init__(
+        self, text_size: int, id_rows: int, behaviours: int, settings: Encoder, ratings: Scale | None = None
+    ) -> None:
+        """For so many behaviours; of rated events it reads as much of the item as the rating leaves of it."""
         super().__init__()
+        self.ratings = ratings
         size = settings.vector_size
         self.temperature = settings.temperature
         self.text_mean: Tensor
@@ -86,7 +92,8 @@ class UserEncoder(nn.Module):
         """User vectors after every event, unit length, [batch, length, size].
 
         Args:
-            vectors: Item vectors of the events, [batch, length, size]; oldest first, padded at the end.
+            vectors: Item vectors of the events, [batch, length, size]; oldest first, padded at the end; shorter than
+                unit length where a low rating says so.
             behaviours: Behaviour of each event, [batch, length].
             times: Seconds, [batch, length]; never falling.
             valid: False where padded, [batch, length].
@@ -164,20 +171,28 @@ def encode_users(model: UserEncoder, vectors: Tensor, histories: Histories, leng
             users = order[begin : begin + batch]
             part = known.take(users)
             cuts = cuts_of(part, int(part.lengths.max()))
-            states = model(*inputs_of(part, cuts, part.items[cuts.index].astype(np.int64), vectors))
+            states = model(*inputs_of(part, cuts, part.items[cuts.index].astype(np.int64), vectors, model.ratings))
             last = torch.from_numpy(part.lengths - 1)
             made[users] = states[torch.arange(len(users)), last].float().cpu().numpy()
     return made
 
 
-def inputs_of(histories: Histories, cuts: Cuts, items: Longs, vectors: Tensor) -> tuple[Tensor, ...]:
-    """The encoder's arguments for some cuts, whose events' items are ``items`` [cuts, length] of ``vectors``."""
+def inputs_of(
+    histories: Histories, cuts: Cuts, items: Longs, vectors: Tensor, scale: Scale | None
+) -> tuple[Tensor, ...]:
+    """The encoder's arguments for some cuts, whose events' items are ``items`` [cuts, length] of ``vectors``.
+
+    An item's vector is as long as its rating is high on the ``scale``: what was disliked is not taken for liked.
+    """
     device = vectors.device
+    of_items = vectors[torch.from_numpy(items).to(device)]
+    if scale is not None:
+        of_items = of_items * torch.from_numpy(shares(histories.ratings[cuts.index], scale)).to(device)[:, :, None]
     # padding repeats the newest time, so that times never fall
     newest = np.where(cuts.valid, cuts.index, 0).max(1, keepdims=True)
     times = histories.times[np.where(cuts.valid, cuts.index, newest)]
     return (
-        vectors[torch.from_numpy(items).to(device)],
+        of_items,
         torch.from_numpy(histories.behaviours[cuts.index].astype(np.int64)).to(device),
         torch.from_numpy(times).to(device),
         torch.from_numpy(cuts.valid).to(device),

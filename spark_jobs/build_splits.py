@@ -4,7 +4,7 @@
 
 As of T, with windows of 7 days (`splits.window_days`; without it, `contracts.windows.horizon_days` chooses):
 
-    split        histories: events before   targets: items of target behaviours in
+    split        histories: events before   targets: items of target events in
     train        T - 14 days                -  (the model draws its own inside the history)
     validation   T - 14 days                [T - 14 days, T - 7 days)
     test         T - 7 days                 [T - 7 days, T)
@@ -66,7 +66,7 @@ def run(spark: SparkSession, settings: Settings, arguments: AsOf) -> str:
 def chosen_days(events: DataFrame, settings: Settings, end: date) -> int:
     """How far ahead the model should predict, from the events known before ``end``."""
     age = F.floor((midnight_seconds(end) - 1 - shop_seconds(settings.shop.zone)) / DAY)
-    target_age = F.when(F.col(C.BEHAVIOUR).isin(*settings.ingest.targets), age)
+    target_age = F.when(settings.ingest.target_events.are(F.col, Column.isNull), age)
     by_user = events.groupBy(C.USER_ID).agg(F.min(target_age).alias("newest"), F.max(age).alias("oldest"))
     counted = by_user.agg(
         F.max("oldest").alias("oldest"),
@@ -89,13 +89,14 @@ def require_all_splits(sequences: DataFrame, windows: Windows) -> None:
         F.count_if(F.size(C.TARGETS) > 0).alias("targets"),
     )
     counts = {row[C.SPLIT]: row for row in counted.collect()}
+    low = "" if windows.targets.least is None else f" that are not rated below {windows.targets.least:g}"
     for split in (TRAIN, VALIDATION, TEST):
         row = counts.get(split)
         if row is None or not row["histories"] or (split != TRAIN and not row["targets"]):
             raise InputError(
                 f"No {split} split as of {windows.end}: it needs events before the last two windows of "
-                f"{windows.window_days} days, and some of {', '.join(windows.targets)} in each of them. Ingest "
-                "more days, or set splits.window_days."
+                f"{windows.window_days} days, and some of {', '.join(windows.targets.behaviours)}{low} in each of "
+                "them. Ingest more days, or set splits.window_days."
             )
         log.info(
             "%-10s %8d users, %8d with history, %8d with targets",
@@ -141,7 +142,9 @@ def _sequence(split: str, start: int, end: int, windows: Windows) -> Column:
     kept = F.slice(before, F.greatest(F.size(before) - windows.max_history + 1, F.lit(1)), windows.max_history)
     inside = F.filter(
         _EVENTS,
-        lambda each: (each[TIME] >= start) & (each[TIME] < end) & each[C.BEHAVIOUR].isin(*windows.targets),
+        lambda each: (
+            (each[TIME] >= start) & (each[TIME] < end) & windows.targets.are(lambda name: each[name], Column.isNull)
+        ),
     )
     targets = F.array_sort(F.array_distinct(inside[C.ITEM_ID]))
     return F.struct(F.lit(split).alias(C.SPLIT), *arrays(kept), targets.alias(C.TARGETS))

@@ -33,7 +33,7 @@ from contracts.columns import Columns as C
 from contracts.errors import InputError, ModelError
 from contracts.model_ids import knows_later
 from contracts.settings import Settings
-from contracts.tables import EVENTS, GAIN_OVER, ITEMS, MODEL_DECISIONS, MODEL_EVALUATIONS, SEQUENCES
+from contracts.tables import EVENTS, GAIN_OVER, ITEMS, MODEL_DECISIONS, MODEL_EVALUATIONS, SEQUENCE, SEQUENCES
 from contracts.windows import TEST, Windows
 from models import artifact, gate
 from models.baselines import chosen
@@ -231,8 +231,7 @@ def counts_before(spark: SparkSession, settings: Settings, windows: Windows, eve
 def split_rows(spark: SparkSession, settings: Settings, windows: Windows) -> DataFrame:
     """The test split: histories as scoring reads them, and targets."""
     sequences = lake.read(spark, settings, SEQUENCES).where(F.col(C.SNAPSHOT_ID) == windows.snapshot_id)
-    columns = (C.USER_ID, C.ITEM_IDS, C.BEHAVIOURS, C.TIMES, C.SESSIONS, C.TARGETS)
-    return sequences.where(F.col(C.SPLIT) == TEST).select(*columns)
+    return sequences.where(F.col(C.SPLIT) == TEST).select(C.USER_ID, *SEQUENCE, C.TARGETS)
 
 
 def embed_stale(spark: SparkSession, settings: Settings, folder: Path, edition: Edition) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from contracts.ratings import Scale
 from contracts.settings import Baselines, Cooccurrence, Encoder, Ranker, Tower, Training
 from models.baselines.als import Als, Factors
 from models.baselines.base import Baseline
@@ -15,6 +16,7 @@ from models.baselines.item_knn import ItemKnn
 from models.baselines.popular import Popular
 from models.behaviours import Behaviours, Known
 from models.catalogue import Catalogue
+from models.excluded import Excluded
 from models.fit import fit
 from models.histories import DAY, Flags, Histories, Ints, Longs
 from models.in_memory import InMemory
@@ -42,12 +44,16 @@ SETTINGS = Training(
 
 
 def shop(
-    catalogue: Catalogue, histories: Histories, horizon: int, exclude_seen_days: Mapping[int, int] | None = None
+    catalogue: Catalogue,
+    histories: Histories,
+    horizon: int,
+    exclude_seen_days: Mapping[int, int] | None = None,
+    behaviours: Behaviours = BEHAVIOURS,
 ) -> Case:
     """A shop of which the last ``horizon`` (seconds) are the test window."""
     users = [f"u{number:05d}" for number in range(len(histories))]
     rules = exclude_seen_days or {}
-    return Case("a shop", catalogue, users, histories, BEHAVIOURS, END - horizon, horizon, rules)
+    return Case("a shop", catalogue, users, histories, behaviours, END - horizon, horizon, rules)
 
 
 @dataclass(frozen=True)
@@ -75,11 +81,9 @@ def trained_and_judged(
     case: Case, settings: Training = SETTINGS, rules: Rules | None = None, factors: Factors | None = None
 ) -> Judged:
     """Fits a model on the shop as the DAG would, and ranks for the users of its test window as the night would."""
-    fitted = fit(case.data, settings, lambda *_: None)
     users, relevant, excluded = case.judged
     known, sellable = case.everyone.take(users), case.everyone.only(case.catalogue.available)
-    model = InMemory.of(fitted, case.catalogue, case.everyone, settings)
-    lists = {"model": model.lists(known, rules or Rules(20), excluded)}
+    lists = {"model": lists_of(case, users, excluded, settings, rules)}
     baselines: list[Baseline] = [Popular(Baselines()), ItemKnn(Baselines(), settings.cooccurrence)]
     if factors is not None:
         baselines.append(Als(Baselines(), factors))
@@ -88,6 +92,15 @@ def trained_and_judged(
         lists[each.name.removeprefix("baseline/")] = made
     values = {name: accuracy(made, relevant, 10)["ndcg"] for name, made in lists.items()}
     return Judged(values, known, relevant, lists)
+
+
+def lists_of(
+    case: Case, users: Longs, excluded: Excluded, settings: Training = SETTINGS, rules: Rules | None = None
+) -> Ints:
+    """Lists of some users, by a model that is fitted on the shop."""
+    fitted = fit(case.data, settings, lambda *_: None)
+    model = InMemory.of(fitted, case.catalogue, case.everyone, settings)
+    return model.lists(case.everyone.take(users), rules or Rules(20), excluded)
 
 
 def catalogue_of(kinds: Ints, seed: int, available: Flags | None = None) -> Catalogue:
@@ -113,15 +126,19 @@ class Draw:
         self.kinds = (np.arange(items) % len(KINDS)).astype(np.int32)
         self.popularity = self.random.pareto(tail, items) + least
         self.rows: list[tuple[int, int, int, int]] = []
+        self.ratings: list[float] = []
 
-    def add(self, user: int, item: int, time: float, behaviour: int = PURCHASE) -> None:
+    def add(self, user: int, item: int, time: float, behaviour: int = PURCHASE, rating: float = float("nan")) -> None:
         """An event, ``time`` in seconds."""
         self.rows.append((user, item, behaviour, int(time)))
+        self.ratings.append(rating)
 
     def histories(self, users: int) -> Histories:
         """All of them."""
         user, item, behaviour, time = np.array(self.rows, dtype=np.int64).T
-        return Histories.from_events(users, user, item.astype(np.int32), behaviour.astype(np.int32), time)
+        ratings = np.array(self.ratings, dtype=np.float32)
+        numbers = (item.astype(np.int32), behaviour.astype(np.int32))
+        return Histories.from_events(users, user, *numbers, time, rating=ratings)
 
 
 def weighted(random: np.random.Generator, items: Longs, weights: np.ndarray) -> int:
@@ -235,6 +252,26 @@ def viewers(seed: int = 0) -> Case:
                     user, viewed[-int(draw.random.integers(1, min(3, len(viewed)) + 1))], time + DAY / 24, PURCHASE
                 )
     return shop(catalogue_of(kinds, seed), draw.histories(users), 7 * DAY)
+
+
+STARS = Behaviours(("rating",), (1.0,), (0,), (), Scale(1, 5, 4))
+"""A shop whose users rate, and do nothing else."""
+
+
+def raters(seed: int = 0) -> Case:
+    """Films of two genres: everyone sees as many of both, and gives five stars or four to the one, one or two to the
+    other. Nobody rates a film twice."""
+    users, items = 800, 160
+    draw = Draw(seed, items)
+    genres = draw.kinds % 2
+    for user in range(users):
+        seen = draw.random.choice(
+            items, draw.random.integers(12, 24), replace=False, p=draw.popularity / draw.popularity.sum()
+        )
+        for item, day in zip(seen, draw.random.uniform(0, 84, len(seen)), strict=True):
+            stars = int(draw.random.integers(4, 6) if genres[item] == user % 2 else draw.random.integers(1, 3))
+            draw.add(user, int(item), END - 84 * DAY + day * DAY, 0, stars)
+    return shop(catalogue_of(genres, seed), draw.histories(users), 7 * DAY, {0: 1000}, STARS)
 
 
 def grocer(seed: int = 0) -> Case:

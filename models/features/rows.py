@@ -100,7 +100,7 @@ def feature_names(settings: Features, behaviours: Behaviours) -> tuple[str, ...]
         none.astype(np.bool_),
     )
     empty = groups(
-        Known(Histories(indptr, nothing, nothing, indptr[:0], indptr[:0]), behaviours, 0),
+        Known(Histories(indptr, nothing, nothing, indptr[:0], indptr[:0], none), behaviours, 0),
         Candidates(indptr, nothing, np.zeros(0, dtype=np.int8)),
         facts,
         Cooccurrences(indptr, nothing, none, nothing),

@@ -15,7 +15,7 @@ from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.settings import Settings
-from contracts.tables import EVENTS, ITEMS, SEQUENCES
+from contracts.tables import EVENTS, ITEMS, SEQUENCE, SEQUENCES
 from contracts.windows import Windows
 from models.catalogue import CATALOGUE_COLUMNS, Catalogue, histories_from_arrow, lists_from_arrow
 from models.histories import Histories
@@ -99,7 +99,7 @@ def read_split(settings: Settings, catalogue: Catalogue, snapshot_id: str, split
         InputError: the snapshot has no such split.
     """
     wanted = (pads.field(C.SNAPSHOT_ID) == snapshot_id) & (pads.field(C.SPLIT) == split)
-    columns = [C.USER_ID, C.ITEM_IDS, C.BEHAVIOURS, C.TIMES, C.SESSIONS, C.TARGETS]
+    columns = [C.USER_ID, *SEQUENCE, C.TARGETS]
     batches = lake.dataset(settings, SEQUENCES).to_batches(columns=columns, filter=wanted, batch_size=BATCH_USERS)
     parts = [_part(batch, settings, catalogue) for batch in batches if batch.num_rows]
     if not parts:
@@ -111,7 +111,7 @@ def read_split(settings: Settings, catalogue: Catalogue, snapshot_id: str, split
     order = np.argsort(np.array(users, dtype=object), kind="stable")
     return Split(
         [users[number] for number in order],
-        _joined([part.histories for part in parts]).take(order),
+        Histories.joined([part.histories for part in parts]).take(order),
         _joined_relevant([part.relevant for part in parts]).take(order),
     )
 
@@ -122,16 +122,6 @@ def _part(batch: pa.RecordBatch, settings: Settings, catalogue: Catalogue) -> Sp
         rows[C.USER_ID].to_pylist(),
         histories_from_arrow(rows, catalogue, list(settings.ingest.behaviours)),
         Relevant(*lists_from_arrow(rows[C.TARGETS], catalogue)),
-    )
-
-
-def _joined(parts: list[Histories]) -> Histories:
-    return Histories(
-        indptr_of(np.concatenate([part.lengths for part in parts])),
-        np.concatenate([part.items for part in parts]),
-        np.concatenate([part.behaviours for part in parts]),
-        np.concatenate([part.times for part in parts]),
-        np.concatenate([part.sessions for part in parts]),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 
@@ -149,11 +149,12 @@ def read_shop(settings: Settings, until: date, horizon_days: int) -> Shop:
     known = lake.known_before(until, pads.field, zone)
     if not lake.exists(settings, EVENTS):
         raise InputError(f"Table {lake.path(settings, EVENTS)} is not there: take in logs first (nightshift history).")
-    rows = lake.arrow(settings, EVENTS, [C.USER_ID, C.ITEM_ID, C.BEHAVIOUR, C.EVENT_TIME, C.SESSION_ID], known)
+    columns = [C.USER_ID, C.ITEM_ID, C.BEHAVIOUR, C.EVENT_TIME, C.SESSION_ID, C.RATING]
+    rows = lake.arrow(settings, EVENTS, columns, known)
     if not rows.num_rows:
         raise InputError(f"Table {lake.path(settings, EVENTS)} has no events before {until}.")
     items = Catalogue.from_arrow(catalogues.arrow(settings, Edition.before(until), CATALOGUE_COLUMNS))
-    behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets)
+    behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets, settings.ingest.scale)
     users = sorted(pc.unique(rows[C.USER_ID]).to_pylist())
     session = rows[C.SESSION_ID].combine_chunks().dictionary_encode()
     histories = Histories.from_events(
@@ -163,6 +164,7 @@ def read_shop(settings: Settings, until: date, horizon_days: int) -> Shop:
         _index(rows[C.BEHAVIOUR], list(behaviours.names)).astype(np.int32),
         clock_seconds(rows[C.EVENT_TIME], zone),
         pc.fill_null(pc.add(session.indices, 1), 0).to_numpy(zero_copy_only=False).astype(np.int64),
+        rows[C.RATING].to_numpy(),
     )
     rules = {behaviours.names.index(name): days for name, days in settings.scoring.exclude_seen_days.items()}
     return Shop(items, users, histories, behaviours, rules, horizon_days * DAY)
@@ -198,7 +200,7 @@ def last_basket(shop: Shop) -> Case:
     end[targets.users] = targets.times
     past = shop.histories.select(shop.histories.times <= end[shop.histories.users])
     moved = past.times - begins[past.users] + LAST
-    histories = Histories(past.indptr, past.items, past.behaviours, moved, past.sessions)
+    histories = replace(past, times=moved)
     return Case(
         "last basket", shop.catalogue, shop.users, histories, shop.behaviours, LAST, shop.horizon,
         shop.exclude_seen_days,

@@ -27,6 +27,7 @@ class Event:
     time: datetime
     behaviour: str
     item_id: str
+    rating: float | None = None
 
 
 def newest_days(days: Iterable[date]) -> str:
@@ -62,8 +63,8 @@ def events_of(settings: Settings, ds: date, user: str) -> list[Event]:
     if not lake.exists(settings, EVENTS):
         return []
     known = lake.known_before(ds + timedelta(days=1), pads.field, settings.shop.zone) & (pads.field(C.USER_ID) == user)
-    rows = lake.arrow(settings, EVENTS, [C.EVENT_TIME, C.BEHAVIOUR, C.ITEM_ID], known).to_pylist()
-    events = [Event(row[C.EVENT_TIME], row[C.BEHAVIOUR], row[C.ITEM_ID]) for row in rows]
+    rows = lake.arrow(settings, EVENTS, [C.EVENT_TIME, C.BEHAVIOUR, C.ITEM_ID, C.RATING], known).to_pylist()
+    events = [Event(row[C.EVENT_TIME], row[C.BEHAVIOUR], row[C.ITEM_ID], row[C.RATING]) for row in rows]
     return sorted(sorted(events, key=lambda each: (each.item_id, each.behaviour)), key=lambda e: e.time, reverse=True)
 
 

@@ -105,7 +105,7 @@ def _reason(settings: Settings, own: dict[str, Any], events: Sequence[Event], it
     """Why it is in the list, in the words of the night's page."""
     past: dict[str, tuple[int, date]] = {}
     for each in reversed(events):
-        if each.behaviour in settings.ingest.targets:
+        if settings.ingest.target_events.is_one(each.behaviour, each.rating):
             past[each.item_id] = (past.get(each.item_id, (0, None))[0] + 1, each.time.date())
     told = examples.why(own, past, {name: each.title for name, each in items.items()}, ds)
     return f"From {own[C.SOURCE]}: {told}."

@@ -5,6 +5,7 @@ By the code of the night: the package and the worker of `spark_jobs.scoring`, an
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -23,7 +24,7 @@ from contracts.columns import Columns as C
 from contracts.interval import clock_seconds, midnight_seconds
 from contracts.settings import Settings, Training
 from contracts.tables import EVENTS, SOURCES
-from models.behaviours import Behaviours
+from models.behaviours import Behaviours, shares
 from models.excluded import Excluded
 from models.histories import DAY, Floats
 from models.item_state import POPULARITY_DAYS
@@ -96,14 +97,17 @@ def daily_counts(settings: Settings, end: date) -> pa.Table:
     """`spark_jobs.scoring.histories.daily_counts` without Spark."""
     first = midnight_seconds(end) // DAY - max(POPULARITY_DAYS)
     known = lake.known_before(end, pads.field, settings.shop.zone)
-    events = lake.arrow(settings, EVENTS, [C.ITEM_ID, C.EVENT_TIME, C.BEHAVIOUR], known)
+    events = lake.arrow(settings, EVENTS, [C.ITEM_ID, C.EVENT_TIME, C.BEHAVIOUR, C.RATING], known)
     day = clock_seconds(events[C.EVENT_TIME], settings.shop.zone) // DAY
-    behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets)
+    ingest = settings.ingest
+    behaviours = Behaviours.of(ingest.behaviours, ingest.targets, ingest.scale)
     number = pc.index_in(events[C.BEHAVIOUR], pa.array(behaviours.names))
     weight = pc.fill_null(pc.take(pa.array(behaviours.weights), number), 0.0)
-    is_target = pc.is_in(events[C.BEHAVIOUR], pa.array(list(settings.ingest.targets)))
+    strength = weight.to_numpy() * shares(events[C.RATING].to_numpy(), ingest.scale)
+    is_target = ingest.target_events.are(pads.field, pads.Expression.is_null)
+    targets = pads.dataset(events).to_table({ITEM_EVENTS: pc.if_else(is_target, 1, 0)})[ITEM_EVENTS]
     columns = {C.ITEM_ID: events[C.ITEM_ID], ITEM_DAY: pa.array(day, pa.int32())}
-    counted = pa.table(columns | {ITEM_EVENTS: is_target.cast(pa.int32()), ITEM_STRENGTH: weight})
+    counted = pa.table(columns | {ITEM_EVENTS: targets.cast(pa.int32()), ITEM_STRENGTH: strength})
     summed = counted.filter(pc.field(ITEM_DAY) >= first).group_by([C.ITEM_ID, ITEM_DAY], use_threads=False)
     summed = summed.aggregate([(ITEM_EVENTS, "sum"), (ITEM_STRENGTH, "sum")])
     return summed.rename_columns([C.ITEM_ID, ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH])
@@ -116,12 +120,16 @@ def history(settings: Settings, user: str, end: date) -> dict[str, object]:
     """
     zone = settings.shop.zone
     known = lake.known_before(end, pads.field, zone) & (pads.field(C.USER_ID) == user)
-    columns = [C.EVENT_TIME, C.SESSION_ID, C.ITEM_ID, C.BEHAVIOUR]
+    columns = [C.EVENT_TIME, C.SESSION_ID, C.ITEM_ID, C.BEHAVIOUR, C.RATING]
     rows = lake.arrow(settings, EVENTS, columns, known).to_pylist()
     events = sorted(
-        (_clock(row[C.EVENT_TIME], zone), _session(row[C.SESSION_ID]), row[C.ITEM_ID], row[C.BEHAVIOUR]) for row in rows
-    )[-settings.splits.max_history :]
-    times, sessions, items, behaviours = zip(*events, strict=True) if events else ((), (), (), ())
+        (
+            _clock(row[C.EVENT_TIME], zone), _session(row[C.SESSION_ID]), row[C.ITEM_ID], row[C.BEHAVIOUR],
+            -math.inf if row[C.RATING] is None else row[C.RATING],
+        )
+        for row in rows
+    )[-settings.splits.max_history :]  # fmt: skip
+    times, sessions, items, behaviours, ratings = zip(*events, strict=True) if events else ((),) * 5
     everything = (Event(row[C.EVENT_TIME], row[C.BEHAVIOUR], row[C.ITEM_ID]) for row in rows)
     excluded = sorted({each.item_id for each in excluding(settings, everything, end - timedelta(days=1))})
     return {
@@ -130,6 +138,7 @@ def history(settings: Settings, user: str, end: date) -> dict[str, object]:
         C.BEHAVIOURS: list(behaviours),
         C.TIMES: list(times),
         C.SESSIONS: list(sessions),
+        C.RATINGS: [None if rating == -math.inf else rating for rating in ratings],
         EXCLUDED: excluded,
     }
 

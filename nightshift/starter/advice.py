@@ -32,6 +32,8 @@ MEANT = {
     "unknown_behaviour": "words that are no known behaviour: list them below [behaviours], or name them in [ingest] "
     "behaviours",
     "non_positive_quantity": "quantities of 0 or less: should event.event_type call them returns?",
+    "rating_off_scale": "ratings that are no numbers, or not on [ingest] rating_scale: is that the shop's scale? "
+    "A number that stands for no rating is taken out by an expression: event.rating = \"nullif(stars, '0')\"",
     "unknown_item": "items that the catalogue does not have: is it complete, and are its ids written like the log's?",
     "bot_like_rate": "users with more events in an hour than [ingest] max_user_events_per_hour",
 }

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from contracts.columns import Columns as C
+from contracts.settings import Ingest
 from nightshift.starter.guess import Guess
 from nightshift.starter.sample import Sample
 from spark_jobs.ingest.log_files import FORMATS
@@ -24,6 +25,7 @@ OPTIONAL = {
     C.PRICE: "of one piece",
     "value": "what the line cost in all, where there is no price: price = value / quantity",
     C.SESSION_ID: "the basket, order or visit",
+    C.RATING: "how much the user liked it, such as stars",
 }
 """Fields that an event may have, with what they are."""
 
@@ -110,6 +112,7 @@ def settings_text(event: Guess, time_zone: str, weights: Mapping[str, float]) ->
         "[ingest]",
         f"behaviours = {{ {behaviours} }}   # known ones, and the weight of each in the model",
         f"targets = [{quote(target)}]   # what the model predicts",
+        *_ratings(event.scale),
         '# expected_rejects = ["returned", "missing_user_id"]   # reasons that do not count in the bounds',
         "",
         "[scoring]",
@@ -117,6 +120,17 @@ def settings_text(event: Guess, time_zone: str, weights: Mapping[str, float]) ->
         "# exclude_seen_days = { purchase = 30 }   # not again what a user did in the last days",
         "",
     ])  # fmt: skip
+
+
+def _ratings(scale: tuple[float, float] | None) -> list[str]:
+    """What is said of ratings, where there are any."""
+    if scale is None:
+        return []
+    least = Ingest(rating_scale=scale).target_events.least
+    return [
+        f"rating_scale = [{scale[0]:g}, {scale[1]:g}]   # lowest and highest rating; an event counts by its rating",
+        f"# min_target_rating = {least:g}   # what is rated lower is not predicted",
+    ]
 
 
 def key(name: str) -> str:

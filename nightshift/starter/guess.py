@@ -34,6 +34,22 @@ FEW = 10
 """Different values up to which a column without a name is a mark of some kind rather than an id."""
 READ_AS_TIMES = 500
 """Values of a column that are tried as times, evenly over all of them."""
+STEPS = 21
+"""Different values of a scale with fractions at most: half steps from 0 to 10."""
+SCALES = (
+    (1.0, 5.0),
+    (0.5, 5.0),
+    (0.0, 5.0),
+    (1.0, 7.0),
+    (1.0, 10.0),
+    (0.0, 10.0),
+    (0.0, 1.0),
+    (-1.0, 1.0),
+    (0.0, 100.0),
+)
+"""Usual scales of ratings."""
+RATED = "'rating'"
+"""The behaviour of a log of ratings, as an expression."""
 ENOUGH = 0.9
 """Share of a column's values that must read as what the column is taken for."""
 
@@ -46,6 +62,7 @@ class Guess:
     time_format: str | None = None
     zoned: bool = True  # whether times name their zone
     behaviours: dict[str, list[str]] = field(default_factory=dict)
+    scale: tuple[float, float] | None = None  # lowest and highest rating
     remarks: dict[str, str] = field(default_factory=dict)  # by field
 
 
@@ -63,9 +80,11 @@ def guess_event(columns: Mapping[str, Sequence[str]], *, has_names: bool = True)
         made.event[name] = number(column, columns[column]) if name in NUMERIC else quoted(column)
     if not has_names:
         said = "there is no header line: guessed from the values and the order of the columns, look twice"
-        made.remarks |= dict.fromkeys((name for name in (C.USER_ID, C.ITEM_ID) if name in taken), said)
+        made.remarks |= dict.fromkeys((name for name in (C.USER_ID, C.ITEM_ID, C.RATING) if name in taken), said)
     if C.EVENT_TIME in taken:
         _time(made, taken[C.EVENT_TIME], left, columns)
+    if C.RATING in taken:
+        _ratings(made, columns[taken[C.RATING]])
     if C.EVENT_TYPE in taken:
         made.behaviours = behaviours_of(columns[taken[C.EVENT_TYPE]])
     elif C.QUANTITY in taken:
@@ -79,7 +98,17 @@ def columns_by_name(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """The column of each field that has one, by the names of the columns."""
     left = list(columns)
     taken: dict[str, str] = {}
-    for name in (C.EVENT_TIME, C.USER_ID, C.ITEM_ID, C.EVENT_TYPE, C.SESSION_ID, C.QUANTITY, C.PRICE, "value"):
+    for name in (
+        C.EVENT_TIME,
+        C.USER_ID,
+        C.ITEM_ID,
+        C.EVENT_TYPE,
+        C.SESSION_ID,
+        C.QUANTITY,
+        C.PRICE,
+        "value",
+        C.RATING,
+    ):
         nouns = EVENT_NOUNS.get(name, "").split()
         column = named(left, EVENT_NAMES[name].split(), FITS.get(name, lambda _: True), columns, nouns)
         if column is not None:
@@ -99,6 +128,9 @@ def columns_by_value(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
         if column is not None:
             taken[name] = column
             left.remove(column)
+    if C.EVENT_TYPE not in taken:
+        stars = next((column for column in left if are_stars(columns[column])), None)
+        taken |= {} if stars is None else {C.RATING: stars}
     return taken
 
 
@@ -132,6 +164,50 @@ def _returns(made: Guess, values: Sequence[str]) -> None:
         made.remarks[C.EVENT_TYPE] = (
             f"{negative:,} of {len(values):,} quantities looked at are below 0: taken for returns"
         )
+
+
+def _ratings(made: Guess, values: Sequence[str]) -> None:
+    """The scale of the ratings; a log of nothing but ratings has that behaviour."""
+    given = ratings_of(values)
+    made.scale = scale_of(given)
+    if made.scale[0] == 0:
+        made.remarks[C.RATING] = "0 is taken for the lowest rating: if it stands for none, say nullif(COLUMN, '0')"
+    if not {C.EVENT_TYPE, C.QUANTITY, C.PRICE, "value", C.SESSION_ID} & made.event.keys():
+        made.event[C.EVENT_TYPE] = RATED
+        made.remarks[C.EVENT_TYPE] = "every record is taken for a rating, as it has one and tells of no purchase"
+
+
+def ratings_of(values: Sequence[str]) -> list[float]:
+    """The different numbers among the values of a column of numbers, ascending."""
+    texts = {CURRENCY.sub("", text.strip()).replace(",", ".") for text in values}
+    return sorted({float(text) for text in texts if re.fullmatch(r"[-+]?\d*\.?\d+", text)})
+
+
+def scale_of(given: Sequence[float]) -> tuple[float, float]:
+    """The narrowest usual scale that has all the ratings on it; if none has, from the lowest to the highest of them."""
+    lowest, highest = given[0], given[-1]
+    fitting = [scale for scale in SCALES if scale[0] <= lowest and highest <= scale[1]]
+    return min(fitting, key=lambda scale: scale[1] - scale[0], default=(lowest, max(highest, lowest + 1)))
+
+
+def are_ratings(values: Sequence[str]) -> bool:
+    """Whether the values of a column that is called so are ratings: numbers on a scale of a few steps."""
+    given = ratings_of(values) if is_numeric(values) else []
+    return 1 < len(given) <= STEPS or (len(given) > 1 and all(0 <= each <= 100 and each % 1 == 0 for each in given))
+
+
+def are_stars(values: Sequence[str]) -> bool:
+    """Whether the values of a column without a name are ratings: half or whole stars up to five or ten, most of them in
+    the upper half, as ratings are and quantities are not."""
+    given = ratings_of(values) if is_numeric(values) else []
+    if len(given) < 3 or given[-1] not in (5, 10) or given[0] < 0 or any(each * 2 % 1 for each in given):
+        return False
+    return share(values, lambda text: number_or_zero(text) > given[-1] / 2) > 0.5
+
+
+def number_or_zero(text: str) -> float:
+    """A number, 0 where the text is none."""
+    return next(iter(ratings_of([text])), 0.0)
 
 
 def guess_item(columns: Mapping[str, Sequence[str]], item_id: str | None = None) -> dict[str, str]:
@@ -292,13 +368,14 @@ def behaviours_of(values: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-NUMERIC = (C.QUANTITY, C.PRICE, "value")
+NUMERIC = (C.QUANTITY, C.PRICE, "value", C.RATING)
 
 FITS: dict[str, Callable[[Sequence[str]], bool]] = {
     C.EVENT_TIME: is_time,
     C.QUANTITY: is_numeric,
     C.PRICE: is_numeric,
     "value": is_numeric,
+    C.RATING: are_ratings,
     # a column of words, not of texts or ids
     C.EVENT_TYPE: lambda values: 0 < len(set(values)) <= 50,
 }

@@ -10,7 +10,7 @@ from contracts.errors import SettingsError
 from contracts.files import write_atomically
 from contracts.settings import Ingest, Settings
 from nightshift.starter.files import NEEDED, mapping_text, settings_text
-from nightshift.starter.guess import Guess, guess_event, guess_item
+from nightshift.starter.guess import RATED, Guess, guess_event, guess_item
 from nightshift.starter.sample import Sample, look
 
 
@@ -60,6 +60,8 @@ def weights_of(sample: Sample, event: Guess) -> dict[str, float]:
     expression = event.event.get(C.EVENT_TYPE)
     if expression is None or expression.startswith("CASE"):
         return {"purchase": known["purchase"]}
+    if expression == RATED:
+        return {"rating": known["rating"]}
     words = {text.strip().lower() for text in sample.columns[expression.replace("`", "")]}
     renamed = {word: name for name, listed in event.behaviours.items() for word in listed}
     found = sorted({renamed.get(word, word) for word in words} - set(Ingest().returns))

@@ -28,6 +28,9 @@ EVENT_NAMES: dict[str, str] = {
     C.PRICE: """
         price unitprice itemprice priceperunit preis sellingprice einzelpreis stueckpreis prix prixunitaire precio
         preciounitario prezzo preco prijs""",
+    C.RATING: """
+        rating ratings stars star overall score reviewrating userrating starrating reviewscore bookrating movierating
+        ratingvalue bewertung sterne puntuacion calificacion valoracion avaliacao voto""",
     "value": """
         value total linetotal totalprice salesvalue amount revenue sales lineamount turnover umsatz betrag gesamtpreis
         montant importe summe""",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import timedelta
@@ -34,6 +35,7 @@ REASONS = (
     "unknown_behaviour",
     "non_positive_quantity",
     "negative_price",
+    "rating_off_scale",
     "unknown_item",
     "bot_like_rate",
 )
@@ -45,7 +47,7 @@ NEEDS_QUANTITY = "purchase"
 CLEAN, REPEATED, REJECTED, DUPLICATE = "clean", "repeated", "rejected", "duplicate"
 """What a record can be: `repeated` would be clean, if an earlier day's log had not brought the same event."""
 _OWNER, _HOUR, _DUPLICATE, _KNOWN, _EARLIER = "_owner", "_hour", "_duplicate", "_known", "_earlier"
-_BAD_QUANTITY = "_bad_quantity"
+_BAD_QUANTITY, _NO_RATING = "_bad_quantity", "_no_rating"
 _VALUE = "value"
 """What a line cost in all."""
 MAX_PATH = 4096
@@ -148,13 +150,14 @@ def with_event(records: DataFrame, mapping: Mapping, zone: str) -> DataFrame:
     event = mapping.event
     # what the mapping does not name is nowhere
     records = records.withColumns(
-        {name: F.lit(None).cast("string") for name in EVENT_COLUMNS if getattr(event, name) is None}
+        {name: F.lit(None).cast("string") for name in (*EVENT_COLUMNS, C.RATING) if getattr(event, name) is None}
     ).withColumn(C.BEHAVIOUR, behaviour(mapping))
     if event.quantity is None:
         records = records.withColumn(C.QUANTITY, F.when(F.col(C.BEHAVIOUR) == NEEDS_QUANTITY, "1"))
     quantity_text = text_or_null(F.col(C.QUANTITY))
     price_text = text_or_null(F.col(C.PRICE if event.value is None else _VALUE))
-    quantity, price = finite(quantity_text), finite(price_text)
+    rating_text = text_or_null(F.col(C.RATING))
+    quantity, price, rating = finite(quantity_text), finite(price_text), finite(rating_text)
     if event.value is not None:
         price = F.try_divide(price, quantity)
     records = records.withColumns(
@@ -165,8 +168,10 @@ def with_event(records: DataFrame, mapping: Mapping, zone: str) -> DataFrame:
             "time_text": text_or_null(F.col(C.EVENT_TIME)),
             "quantity_text": quantity_text,
             "price_text": price_text,
+            "rating_text": rating_text,
             C.QUANTITY: quantity,
             C.PRICE: price,
+            C.RATING: rating,
         }
     ).withColumn(C.EVENT_TIME, event_time(F.col("time_text"), event, zone))
     values = (
@@ -178,17 +183,27 @@ def with_event(records: DataFrame, mapping: Mapping, zone: str) -> DataFrame:
         F.coalesce(F.col(C.PRICE).cast("string"), F.col("price_text")),
         F.col(C.SESSION_ID),
     )
-    record = F.concat_ws("\x1f", *(F.coalesce(value, F.lit("\x00")) for value in values))
-    # values that have these characters themselves would make different records one
-    record = F.when(F.concat_ws("", *values).rlike("[\x00\x1f]"), F.to_json(F.array(*values))).otherwise(record)
+    record = _joined(*values)
+    if event.rating is not None:
+        # one without a rating has the id that it had before there were any
+        told = F.coalesce(F.col(C.RATING).cast("string"), F.col("rating_text"))
+        record = F.when(told.isNull(), record).otherwise(_joined(*values, told))
     event_id = F.substring(F.sha2(F.when(F.col(BROKEN), F.col(C.RAW)).otherwise(record), 256), 1, 32)
     needed = (F.col(C.BEHAVIOUR) == NEEDS_QUANTITY) | F.col("quantity_text").isNotNull()
     return records.withColumns(
         {
             C.EVENT_ID: event_id,
             _BAD_QUANTITY: F.when(needed, F.coalesce(F.col(C.QUANTITY) <= 0, F.lit(True))),
+            _NO_RATING: F.col("rating_text").isNotNull() & F.col(C.RATING).isNull(),
         }
-    ).drop("time_text", "quantity_text", "price_text", C.EVENT_TYPE, _VALUE)
+    ).drop("time_text", "quantity_text", "price_text", "rating_text", C.EVENT_TYPE, _VALUE)
+
+
+def _joined(*values: Column) -> Column:
+    """Values as one text; other values, and values that are null, give another text."""
+    text = F.concat_ws("\x1f", *(F.coalesce(value, F.lit("\x00")) for value in values))
+    # values that have these characters themselves would make different records one
+    return F.when(F.concat_ws("", *values).rlike("[\x00\x1f]"), F.to_json(F.array(*values))).otherwise(text)
 
 
 def behaviour(mapping: Mapping) -> Column:
@@ -206,6 +221,7 @@ def with_row_reason(records: DataFrame, ingest: Ingest, items: DataFrame, zone: 
     time, day = F.col(C.EVENT_TIME), F.col(C.DS)
     begins, ends = midnight(F.date_sub(day, ingest.late_days), zone), midnight(F.date_add(day, 1), zone)
     returns = [name for name in ingest.returns if name not in ingest.behaviours]
+    lowest, highest = ingest.rating_scale or (-math.inf, math.inf)
     reasons = (
         F.col(BROKEN),
         F.col(C.USER_ID).isNull(),
@@ -220,6 +236,7 @@ def with_row_reason(records: DataFrame, ingest: Ingest, items: DataFrame, zone: 
         F.col(C.BEHAVIOUR).isNull() | ~F.col(C.BEHAVIOUR).isin(*ingest.behaviours),
         F.col(_BAD_QUANTITY),
         F.col(C.PRICE) < 0,
+        F.col(_NO_RATING) | (F.col(C.RATING) < lowest) | (F.col(C.RATING) > highest),
         F.col(_KNOWN).isNull(),
     )
     first = F.coalesce(*(F.when(reason, F.lit(name)) for name, reason in zip(REASONS[:-1], reasons, strict=True)))

@@ -48,7 +48,9 @@ class Expression:
 def event_fields(mapping: Mapping) -> list[Field]:
     """What is read of each log record; `time_format` is none of it."""
     told = mapping.event.model_dump(exclude_none=True, exclude={"time_format"})
-    return [Field(name, f"event.{name}", text) for name, text in told.items()]
+    # in the contract's shape a day may have no ratings
+    may_lack = {C.RATING} if mapping.is_default else set()
+    return [Field(name, f"event.{name}", text, optional=name in may_lack) for name, text in told.items()]
 
 
 def item_fields(mapping: Mapping) -> list[Field]:

@@ -105,7 +105,7 @@ def events_aggregates(settings: Settings) -> dict[str, Column]:
         "quantity_max": F.max(C.QUANTITY),
         "price_negative": F.count_if(F.col(C.PRICE) < 0),
         "price_max": F.max(C.PRICE),
-        "targets": F.count_if(behaviour.isin(*ingest.targets)),
+        "targets": F.count_if(ingest.target_events.are(F.col, Column.isNull)),
     }
 
 

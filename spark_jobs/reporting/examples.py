@@ -151,7 +151,7 @@ def _lists(settings: Settings, ds: date, users: Sequence[str]) -> dict[str, list
 
 def _past(settings: Settings, known: pads.Expression, users: Sequence[str]) -> dict[str, Past]:
     """Items of the known target events of some users."""
-    is_target = pads.field(C.BEHAVIOUR).isin(list(settings.ingest.targets))
+    is_target = settings.ingest.target_events.are(pads.field, pads.Expression.is_null)
     theirs = known & is_target & pads.field(C.USER_ID).isin(users)
     events = lake.arrow(settings, EVENTS, [C.USER_ID, C.ITEM_ID, C.EVENT_TIME], theirs).to_pylist()
     zone = settings.shop.zone

@@ -183,7 +183,7 @@ def _known_targets(settings: Settings, lists: PublishedLists, now: date) -> pa.T
 
 def _target_events(settings: Settings, where: pads.Expression) -> pa.Table:
     """User, item and time of the target events of some rows of `events`."""
-    is_target = pads.field(C.BEHAVIOUR).isin(list(settings.ingest.targets))
+    is_target = settings.ingest.target_events.are(pads.field, pads.Expression.is_null)
     return lake.arrow(settings, EVENTS, [C.USER_ID, C.ITEM_ID, C.EVENT_TIME], where & is_target)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from contracts.columns import Columns as C
@@ -21,5 +21,5 @@ def landed_targets(spark: SparkSession, settings: Settings, days: Interval) -> p
     events = clean_landed(spark, settings, days, landing)
     time, zone = F.col(C.EVENT_TIME), settings.shop.zone
     in_window = (time >= F.lit(midnight(days.start, zone))) & (time < F.lit(midnight(days.end, zone)))
-    is_target = F.col(C.BEHAVIOUR).isin(*settings.ingest.targets)
+    is_target = settings.ingest.target_events.are(F.col, Column.isNull)
     return events.where(in_window & is_target).select(C.USER_ID, C.ITEM_ID, C.EVENT_TIME).toArrow()

@@ -11,7 +11,7 @@ from contracts import lake
 from contracts.columns import Columns as C
 from contracts.fallback import FALLBACK_USER
 from contracts.interval import midnight, midnight_seconds
-from contracts.settings import Settings
+from contracts.settings import Ingest, Settings
 from models.behaviours import Behaviours
 from models.histories import DAY
 from models.item_state import POPULARITY_DAYS
@@ -80,17 +80,25 @@ def _excludes(end: date, settings: Settings) -> Column:
 def daily_counts(events: DataFrame, end: date, settings: Settings) -> DataFrame:
     """Events by item and day, of the days before ``end`` that popularity reads: item_id, day, events, strength."""
     newest, zone = midnight_seconds(end) // DAY, settings.shop.zone
-    behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets)
-    weights = dict(zip(behaviours.names, behaviours.weights, strict=True))
-    by_name = F.create_map(*(F.lit(each) for pair in weights.items() for each in pair))
-    strength = F.coalesce(by_name[F.col(C.BEHAVIOUR)], F.lit(0.0))
     return (
         events.where(lake.known_before(end, F.col, zone))
         .withColumn(ITEM_DAY, F.floor(shop_seconds(zone) / DAY).cast("int"))
         .where(F.col(ITEM_DAY) >= newest - max(POPULARITY_DAYS))
         .groupBy(C.ITEM_ID, ITEM_DAY)
         .agg(
-            F.count_if(F.col(C.BEHAVIOUR).isin(*settings.ingest.targets)).cast("int").alias(ITEM_EVENTS),
-            F.sum(strength).alias(ITEM_STRENGTH),
+            F.count_if(settings.ingest.target_events.are(F.col, Column.isNull)).cast("int").alias(ITEM_EVENTS),
+            F.sum(strength(settings.ingest)).alias(ITEM_STRENGTH),
         )
     )
+
+
+def strength(ingest: Ingest) -> Column:
+    """How much an event says of its item, as `Behaviours.strengths` has it."""
+    behaviours = Behaviours.of(ingest.behaviours, ingest.targets, ingest.scale)
+    weights = dict(zip(behaviours.names, behaviours.weights, strict=True))
+    by_name = F.create_map(*(F.lit(each) for pair in weights.items() for each in pair))
+    weight = F.coalesce(by_name[F.col(C.BEHAVIOUR)], F.lit(0.0))
+    if ingest.scale is None:
+        return weight
+    share = F.greatest(F.least(ingest.scale.part(F.col(C.RATING)), F.lit(1.0)), F.lit(0.0))
+    return F.when(F.col(C.RATING).isNull(), weight).otherwise(weight * share)

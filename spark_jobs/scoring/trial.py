@@ -119,7 +119,9 @@ def sums_of(frame: pd.DataFrame, workers: Mapping[str, Worker], contest: Contest
     schema = HISTORIES.append(pa.field(C.TARGETS, pa.list_(pa.string())))
     rows = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     known = challenger.known(rows)
-    excluded = Excluded.seen(known.past, contest.exclude_seen_days, contest.now)
+    # of all that they did, also what says nothing good of its item
+    done = challenger.histories(rows).before(contest.now)
+    excluded = Excluded.seen(done, contest.exclude_seen_days, contest.now)
     relevant = excluded.out_of(Relevant(*lists_from_arrow(rows[C.TARGETS], catalogue)), len(catalogue))
     # what cannot be sold is nobody's hit, nor shown by a baseline
     relevant = relevant.select(catalogue.available[relevant.items])

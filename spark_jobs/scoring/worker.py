@@ -18,6 +18,7 @@ from contracts.tables import LIST_SOURCES
 from models.behaviours import Known
 from models.catalogue import Catalogue, histories_from_arrow, lists_from_arrow
 from models.excluded import Excluded
+from models.histories import Histories
 from models.item_state import DailyCounts, ItemState, item_state
 from models.published import PublishedModel
 from models.recommend import Lists, Rules, recommend
@@ -32,6 +33,7 @@ HISTORIES = pa.schema(
         (C.BEHAVIOURS, pa.list_(pa.string())),
         (C.TIMES, pa.list_(pa.int64())),
         (C.SESSIONS, pa.list_(pa.int64())),
+        (C.RATINGS, pa.list_(pa.float32())),
         (EXCLUDED, pa.list_(pa.string())),
     ]
 )
@@ -73,8 +75,11 @@ class Worker:
 
     def known(self, rows: pa.Table) -> Known:
         """What is known of the users of ``rows`` of `HISTORIES`."""
-        behaviours = self.model.behaviours
-        return Known.of(histories_from_arrow(rows, self.catalogue, behaviours.names), behaviours, self.now)
+        return Known.of(self.histories(rows), self.model.behaviours, self.now)
+
+    def histories(self, rows: pa.Table) -> Histories:
+        """All events of the users of ``rows`` of `HISTORIES`."""
+        return histories_from_arrow(rows, self.catalogue, self.model.behaviours.names)
 
     def top(self, known: Known, excluded: Excluded) -> Lists:
         """Top N of each user."""

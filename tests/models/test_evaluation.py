@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from models.behaviours import Behaviours, Known
@@ -37,7 +39,7 @@ def test_segments_divide_what_is_relevant() -> None:
 def test_a_user_who_only_views_is_in_a_segment_of_their_own() -> None:
     behaviours = PAST.behaviours.copy()
     behaviours[PAST.users == 1] = 1
-    viewed = Known(type(PAST)(PAST.indptr, PAST.items, behaviours, PAST.times, PAST.sessions), VIEWS, NOW)
+    viewed = Known(replace(PAST, behaviours=behaviours), VIEWS, NOW)
     lists = np.full((3, 20), 5, dtype=np.int32)
     found = measured(lists, viewed, segments(viewed, RELEVANT, YARDSTICK), YARDSTICK)[
         "users: without a target event", "recall@10"

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from contracts.errors import InputError
 from models.histories import DAY, Flags
-from models.metrics import Relevant
+from models.metrics import Relevant, accuracy
 from models.ragged import row_of_each
 from models.recommend import Rules
 from nightshift.bench_model.protocols import Case
@@ -33,6 +33,20 @@ def beats_all(judged: Judged, users: Flags | None = None) -> None:
 )
 def test_the_model_beats_what_is_simple(kind: Callable[[], Case], spark: SparkSession) -> None:
     beats_all(trained_and_judged(kind(), factors=factors_of(spark)))
+
+
+def test_one_star_is_not_five(spark: SparkSession) -> None:
+    shop = shops.raters()
+    judged = trained_and_judged(shop, factors=factors_of(spark))
+    users, relevant, excluded = shop.judged
+    blind = replace(shop, behaviours=replace(shop.behaviours, scale=None))
+    lists = shops.lists_of(blind, users, excluded)
+    judged.values["blind"] = accuracy(lists, relevant, 10)["ndcg"]
+    for rival in ("popular_7_days", "blind"):
+        assert judged.gain(rival).low > 0.02, judged.gain(rival)
+    genre, liked = np.arange(len(shop.catalogue)) % 2, users[:, None] % 2
+    assert (genre[judged.lists["model"][:, :10]] == liked).mean() > 0.9
+    assert (genre[lists[:, :10]] == liked).mean() < 0.7
 
 
 def test_users_who_only_view_get_a_list_of_their_own(spark: SparkSession) -> None:

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from contracts.cli import AsOf
 from contracts.errors import InputError
 from contracts.interval import midnight_seconds
+from contracts.ratings import TargetEvents
 from contracts.settings import Settings, Shop
 from contracts.tables import EVENTS, SEQUENCES
 from contracts.windows import Windows
@@ -25,7 +26,7 @@ from tests import factories
 from tests.lakes import SparkLake
 
 END = date(2017, 12, 23)
-WINDOWS = Windows(END, window_days=7, max_history=3, targets=("purchase",))
+WINDOWS = Windows(END, window_days=7, max_history=3, targets=TargetEvents(("purchase",)))
 SPLITS = {
     "train": (WINDOWS.validation_start, WINDOWS.validation_start),
     "validation": (WINDOWS.validation_start, WINDOWS.test_start),
@@ -50,7 +51,7 @@ def rows_of(events: list[Event]) -> list[dict[str, Any]]:
 
 
 def sequences(spark: SparkSession, events: list[Event], windows: Windows = WINDOWS) -> list[tuple[Any, ...]]:
-    """(split, user, items, behaviours, times, sessions, targets), ordered."""
+    """(split, user, items, behaviours, times, sessions, ratings, targets), ordered."""
     values = [tuple(row.get(name) for name in EVENTS.names) for row in rows_of(events)]
     made = spark.createDataFrame(values, EVENTS.ddl).transform(to_sequences, windows)
     assert tuple(made.columns) == SEQUENCES.names
@@ -69,7 +70,7 @@ def test_histories_end_where_their_window_starts(spark: SparkSession) -> None:
         event("dan", "d", "2017-12-20", "view"),  # with neither: only in no split
     ]  # fmt: skip
     got = sequences(spark, events)
-    assert [(split, user, items, targets) for split, user, items, _, _, _, targets in got] == [
+    assert [(split, user, items, targets) for split, user, items, _, _, _, _, targets in got] == [
         ("test", "ann", ["c", "c", "d"], ["y", "z"]),
         ("test", "bob", ["b"], []),
         ("test", "cleo", [], ["c"]),
@@ -122,7 +123,7 @@ times = st.one_of(
 @given(events=st.lists(st.tuples(users, items, behaviours, times), min_size=100, max_size=250), order=st.randoms())
 def test_nothing_leaks(spark: SparkSession, events: list[Event], order: random.Random) -> None:
     got = sequences(spark, events)
-    for split, user, item_ids, behaviours_, seconds, _, targets in got:
+    for split, user, item_ids, behaviours_, seconds, _, _, targets in got:
         start, end = SPLITS[split]
         own = [e for e in events if e[0] == user]
         before = sorted((s, i, b) for _, i, b, s in own if s < start)
@@ -138,7 +139,7 @@ def test_windows_begin_at_the_shops_midnight(tables: SparkLake) -> None:
 
     # summer time ends in Berlin on the 29th, within the test window
     for zone, order in (("Asia/Tokyo", 1), ("Europe/Berlin", -1)):
-        windows = Windows(date(2017, 11, 2), window_days=7, max_history=9, targets=("purchase",), time_zone=zone)
+        windows = Windows(date(2017, 11, 2), window_days=7, max_history=9, targets=WINDOWS.targets, time_zone=zone)
         rows = [
             factories.event("ann", "train", moment(18, 23, 30, zone)),
             factories.event("ann", "validation", moment(19, 0, 30, zone)),

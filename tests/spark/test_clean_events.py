@@ -134,7 +134,8 @@ def test_every_record_has_its_fate_and_a_second_run_changes_nothing(tables: Spar
     rejected = tables.rows(EVENTS_REJECTED)
     by_reason = {reason: sum(r["reason"] == reason for r in rejected) for reason in REASONS}
     assert by_reason == dict.fromkeys(REASONS, 1) | {
-        "missing_user_id": 2, "outside_interval": 2, "non_positive_quantity": 4, "bot_like_rate": 501,
+        "missing_user_id": 2, "outside_interval": 2, "non_positive_quantity": 4, "rating_off_scale": 0,
+        "bot_like_rate": 501,
     }  # fmt: skip
     (broken,) = (r for r in rejected if r["reason"] == "unparseable_record")
     assert broken["raw"] == bad["unparseable_record"]

@@ -13,8 +13,8 @@ from contracts.columns import Columns as C
 from contracts.errors import InputError, NightshiftError, SettingsError
 from contracts.interval import Interval
 from contracts.mapping import EVENT_COLUMNS, Event, Item, Mapping, Source, load_mapping
-from contracts.settings import PROJECT, Settings
-from spark_jobs.ingest.expressions import Field, expression
+from contracts.settings import PROJECT, Ingest, Settings
+from spark_jobs.ingest.expressions import Field, event_fields, expression
 from spark_jobs.ingest.landing import days_landed, land
 from spark_jobs.ingest.log_files import inspect, text_records
 
@@ -157,14 +157,37 @@ def test_a_column_that_no_file_has_is_told_with_the_one_that_is_likely_meant(set
     assert len(land(settings, NIGHT).export) == 2
 
 
+def with_stars(settings: Settings) -> Settings:
+    return settings.model_copy(update={"ingest": Ingest(rating_scale=(1, 5))})
+
+
+def test_ratings_need_their_scale(settings: Settings) -> None:
+    told = f'[logs]\npath = "shop"\n{EVENT}rating = "stars"\n{INLINE}'
+    with pytest.raises(
+        SettingsError, match=r"event.rating = 'stars' needs the scale .*\[ingest\] rating_scale = \[1, 5\]"
+    ):
+        mapping(settings, told)
+    assert mapping(with_stars(settings), told).event.rating == "stars"
+
+
+def test_in_the_contracts_shape_ratings_may_come_where_there_is_a_scale(settings: Settings) -> None:
+    assert load_mapping(settings).event.rating is None
+    made = load_mapping(with_stars(settings))
+    assert [field.optional for field in event_fields(made) if field.column == "rating"] == [True]
+
+
 def examples() -> list[str]:
-    """The mappings on the page for users, which also has a part of the settings."""
+    """The mappings on the page for users, which also has parts of the settings."""
     page = (PROJECT / "docs" / "bring-your-own-logs.md").read_text()
-    return [text for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if not text.startswith("[delivery]")]
+    return [
+        text
+        for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+        if not text.startswith(("[delivery]", "[ingest]"))
+    ]
 
 
 def test_the_page_for_users_has_every_key_and_mappings_that_work(settings: Settings) -> None:
-    made = [mapping(settings, text) for text in examples()]
+    made = [mapping(with_stars(settings), text) for text in examples()]
     (settings.home / "mapping.toml").unlink()
     assert made[-1].model_copy(update={"is_default": True}) == load_mapping(settings)
     page = (PROJECT / "docs" / "bring-your-own-logs.md").read_text()
