@@ -123,7 +123,7 @@ def sample(candidates: Candidates, labels: Flags, share: float, own_share: float
     """
     users = candidates.users
     positive = np.bincount(users[labels], minlength=len(candidates.indptr) - 1) > 0
-    is_own = (candidates.sources == REPEAT) | (candidates.sources == INTEREST)
+    is_own = np.isin(candidates.sources, OWN)
     shares = np.where(labels, 1.0, np.where(is_own, own_share, share)).astype(np.float32)
     keep = positive[users] & (np.random.default_rng(seed).random(len(labels)) < shares)
     return Sample(candidates.select(keep), labels[keep], shares[keep])
