@@ -99,12 +99,12 @@ def item_rows() -> list[dict[str, Any]]:
     ]
 
 
-def event_rows() -> list[dict[str, Any]]:
-    """Users that come every few days and mostly take their two kinds."""
+def event_rows(visits: range = range(60, 0, -3)) -> list[dict[str, Any]]:
+    """Users that come every few days, ``visits`` days before the end, and mostly take their two kinds."""
     rows = []
     draw = random.Random(3)
     for user in range(USERS):
-        for days in range(60, 0, -3):
+        for days in visits:
             for nth in range(2):
                 kind = (user + nth) % len(KINDS) if draw.random() < 0.8 else draw.randrange(len(KINDS))
                 taken = f"i{kind}{draw.randrange(2)}"
@@ -127,6 +127,22 @@ def tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Spa
     fine_tune.run(settings, AS_OF)
     evaluate.run(spark, settings, JUDGED)
     return made
+
+
+def test_two_weeks_of_logs_give_a_model_and_lists(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "nightshift.toml").write_text(TINY)
+    settings = load_settings({"NIGHTSHIFT_HOME": str(tmp_path), "NIGHTSHIFT_PROFILE": "demo"})
+    young = SparkLake(settings, spark)
+    young.write(ITEMS, item_rows())
+    young.write(EVENTS, event_rows(range(14, 0, -1)))
+    build_splits.run(spark, settings, AS_OF)
+    assert windows_of(settings, END).window_days == 1
+    fine_tune.run(settings, AS_OF)
+    evaluate.run(spark, settings, JUDGED)
+    assert [row["passed"] for row in young.rows(MODEL_DECISIONS) if not row["rival"]] == [True]
+    score(young)
+    assert {len(row["items"]) for row in staged(young)} == {5}
+    assert len(staged(young)) == USERS + 1
 
 
 def champion(settings: Settings) -> Path:
