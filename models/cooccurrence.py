@@ -10,7 +10,7 @@ from scipy import sparse
 from contracts.settings import Cooccurrence
 from models.behaviours import Known
 from models.histories import DAY, Floats, Ints, Longs, basket_ids
-from models.ragged import first_in_group, indptr_of
+from models.ragged import first_in_group, indptr_of, row_of_each
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,10 @@ class Cooccurrences:
     because: Ints  # [pairs], the history item that contributed most
 
 
-def neighbours_of(known: Known, items: int, settings: Cooccurrence) -> Neighbours:
+def neighbours_of(known: Known, items: int, settings: Cooccurrence, *, itself: bool = False) -> Neighbours:
     """Neighbours of each of ``items`` items in the baskets of everyone.
+
+    With ``itself``, an item is its own neighbour too, as far as it is taken again in one of the baskets that follow.
 
     A basket weighs by its age and by the logarithm of its size; an item in it by the root of the strongest of its
     events there, so that a pair of views weighs as one view. A pair of consecutive baskets weighs less than one of the
@@ -53,12 +55,16 @@ def neighbours_of(known: Known, items: int, settings: Cooccurrence) -> Neighbour
     weight = (recency / np.log2(1.0 + size)).astype(np.float32)
     weighted = sparse.diags_array(weight) @ baskets
     pairs = (baskets.T @ weighted).tocsr()
+    again = np.zeros(items, dtype=np.float32)
     for step in range(1, _steps(size, settings) + 1):
         follows = np.flatnonzero(owner[step:] == owner[:-step])
         share = np.float32(settings.next_basket * settings.step_decay ** (step - 1))
         along = (weighted[follows].T @ baskets[follows + step]).tocsr()
         pairs = pairs + share * (along + settings.backward * along.T)
+        again += share * along.diagonal()
     decayed = np.asarray(baskets.T @ recency.astype(np.float32))
+    # of an item with itself the products above count every event
+    pairs = pairs - sparse.diags_array(pairs.diagonal() - (again if itself else 0))
     return _strongest(_normalised(pairs, decayed, settings), settings.neighbours)
 
 
@@ -68,7 +74,7 @@ def _steps(size: Longs, settings: Cooccurrence) -> int:
 
 
 def _normalised(pairs: sparse.csr_array, decayed: Floats, settings: Cooccurrence) -> sparse.csr_array:
-    """``count(a, b) / ((decayed(a) + prior) * (decayed(b) + prior) ** power)`` without the diagonal.
+    """``count(a, b) / ((decayed(a) + prior) * (decayed(b) + prior) ** power)``.
 
     A pair below ``min_weight`` is left out as chance, or below a tenth of the item's own count, where that is less:
     of a rare item, one pair is all that will ever be known.
@@ -76,7 +82,7 @@ def _normalised(pairs: sparse.csr_array, decayed: Floats, settings: Cooccurrence
     entries = pairs.tocoo()
     row, column = entries.coords
     enough = np.minimum(settings.min_weight, decayed[row] / 10)
-    keep = (row != column) & (entries.data >= enough)
+    keep = (entries.data > 0) & (entries.data >= enough)
     row, column, count = row[keep], column[keep], entries.data[keep]
     norm = (decayed[row] + settings.prior) * (decayed[column] + settings.prior) ** settings.popularity_power
     return sparse.csr_array((count / norm, (row, column)), shape=pairs.shape)
@@ -84,25 +90,38 @@ def _normalised(pairs: sparse.csr_array, decayed: Floats, settings: Cooccurrence
 
 def _strongest(weights: sparse.csr_array, k: int) -> Neighbours:
     """The ``k`` largest entries of each row, ties by column."""
-    items = weights.shape[0]
-    entries = weights.tocoo()
-    row, column = entries.coords
-    index, rank = first_in_group(row, k, -entries.data, column)
+    items, data, indptr = weights.shape[0], weights.data, weights.indptr
+    least = np.zeros(items, dtype=data.dtype)
+    # most entries cannot be among the largest of their row: sorting them too would take longer than counting them
+    for full in np.flatnonzero(np.diff(indptr) > k):
+        least[full] = np.partition(data[indptr[full] : indptr[full + 1]], -k)[-k]
+    large = np.flatnonzero(data >= np.repeat(least, np.diff(indptr)))
+    row, column, data = row_of_each(indptr)[large], weights.indices[large], data[large]
+    index, rank = first_in_group(row, k, -data, column)
     strongest = Neighbours(np.full((items, k), -1, dtype=np.int32), np.zeros((items, k), dtype=np.float32))
     strongest.items[row[index], rank] = column[index]
-    strongest.weights[row[index], rank] = entries.data[index]
+    strongest.weights[row[index], rank] = data[index]
     return strongest
 
 
 def cooccurrences(known: Known, neighbours: Neighbours, settings: Cooccurrence) -> Cooccurrences:
-    """Sums the neighbours of each user's newest events, decayed by age and weighed by their strength."""
+    """Sums the neighbours of each user's newest events, weighed by their strength.
+
+    An event counts less by its age and by the baskets that came after it: what is older, and what was followed by more,
+    leads less to what comes next. Where logs have no times, the baskets tell.
+    """
     items, k = neighbours.items.shape
     past = known.past.last(settings.recent_events)
     # from the user's newest event on: where users come back after months, the last items still lead
     newest = np.zeros(len(past), dtype=np.int64)
     newest[past.users] = past.times
     age = (newest[past.users] - past.times) / DAY
-    decay = np.exp2(-age / settings.recent_half_life_days) * known.behaviours.strengths(past)
+    basket = basket_ids(past)
+    last = np.zeros(len(past), dtype=np.int64)
+    last[past.users] = basket
+    steps = last[past.users] - basket
+    decay = np.exp2(-age / settings.recent_half_life_days) * settings.recent_step_decay**steps
+    decay *= known.behaviours.strengths(past)
     user = np.repeat(past.users, k)
     cause = np.repeat(past.items, k)
     item = neighbours.items[past.items].ravel()

@@ -41,6 +41,8 @@ COVERED = 0.8
 """Share of the events that those of warm items must be."""
 WEIGHED_ROWS = 100_000
 """Candidates on which the weight of the ranker's features is measured."""
+BY_LIFT = {"popularity_power": 0.5, "prior": 5.0, "min_weight": 1.0}
+"""How pairs of texts are counted: two items that everyone has say nothing of each other (`docs/traps.md`)."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ def fit_tower(
     Every text of the catalogue gets its vectors: in the ranker's windows an item that is new is met as at night.
     """
     own = settings.tower
-    counted = settings.cooccurrence.model_copy(update={"neighbours": own.pair_neighbours})
+    counted = settings.cooccurrence.model_copy(update={"neighbours": own.pair_neighbours, **BY_LIFT})
 
     def pairs(start: int, end: int, count: int) -> TextPairs:
         known = Known.of(warm.only(data.histories.between(start, end)), data.behaviours, end)

@@ -22,7 +22,7 @@ class ItemKnn(Baseline):
         self.cooccurrence = cooccurrence
 
     def _learn(self, everyone: Known) -> None:
-        self.neighbours = neighbours_of(everyone, self.items, self.cooccurrence)
+        self.neighbours = neighbours_of(everyone, self.items, self.cooccurrence, itself=True)
 
     def _scores(self, known: Known, n: int, excluded: Excluded) -> Entries:  # noqa: ARG002
         pairs = cooccurrences(known, self.neighbours, self.cooccurrence)
