@@ -105,7 +105,7 @@ def test_a_file_of_stars_is_guessed_and_taken_in_as_it_is(tables: SparkLake, tmp
     start(tables.settings, file, None, "UTC")
     settings = load_settings({"NIGHTSHIFT_HOME": str(tables.settings.home), "NIGHTSHIFT_PROFILE": "demo"})
     found = profile(tables.spark, settings)
-    assert (found.days, found.reasons) == ({date(2000, 12, 31): {"clean": 200, "rejected": 0, "duplicates": 0}}, {})
+    assert (found.days, found.reasons) == ({date(2000, 12, 31): {"clean": 200, "rejected": 0, "duplicate": 0}}, {})
 
 
 def made_before_ratings(tables: SparkLake, *rows: dict[str, Any]) -> None:
