@@ -39,6 +39,14 @@ class Entry:
     score_seconds: float
 
 
+@dataclass(frozen=True)
+class Absent:
+    """Who takes no part, and why."""
+
+    name: str
+    why: str
+
+
 def for_sequences(training: Training) -> Training:
     """The settings for files without times: users have few events, all of which count."""
     encoder = training.encoder.model_copy(
@@ -50,29 +58,30 @@ def for_sequences(training: Training) -> Training:
 
 def entries(
     case: Case, training: Training, baselines: Sequence[Baseline], parts: Collection[str], *, with_model: bool
-) -> Iterator[Entry]:
-    """Everyone's lists, one after the other; whoever cannot take part is told of in the log and left out."""
+) -> Iterator[Entry | Absent]:
+    """Everyone's lists, one after the other; of who cannot take part, the reason."""
     for baseline in baselines:
-        yield from _told(baseline.name, _baseline(case, baseline))
+        yield from told(baseline.name, _baseline(case, baseline))
     if with_model:
-        yield from _told(MODEL, _variant(case.data, case, training, MODEL, NO_RANKER if NO_RANKER in parts else None))
+        yield from told(MODEL, _variant(case.data, case, training, MODEL, NO_RANKER if NO_RANKER in parts else None))
     if FROZEN in parts:
         frozen = training.model_copy(update={"tower": training.tower.model_copy(update={"tuning": "frozen"})})
-        yield from _told(FROZEN, _variant(case.data, case, frozen, FROZEN))
+        yield from told(FROZEN, _variant(case.data, case, frozen, FROZEN))
     if TEXT_ONLY in parts:
         # an id that is always left out of training stays at zero
         encoder = training.encoder.model_copy(update={"id_dropout": 1.0})
         text_only = training.model_copy(update={"encoder": encoder})
-        yield from _told(TEXT_ONLY, _variant(case.data, case, text_only, TEXT_ONLY))
+        yield from told(TEXT_ONLY, _variant(case.data, case, text_only, TEXT_ONLY))
     if {NO_TEXT, ID_ONLY} & set(parts):
         silent = replace(case.catalogue, texts=np.full(len(case.catalogue), "", dtype=object))
         data = replace(case.data, catalogue=silent)
         frozen = training.model_copy(update={"tower": training.tower.model_copy(update={"tuning": "frozen"})})
         made = _variant(data, case, frozen, NO_TEXT, ID_ONLY if ID_ONLY in parts else None)
-        yield from _told(NO_TEXT, made)
+        yield from told(NO_TEXT, made)
 
 
-def _told(name: str, made: Iterator[Entry]) -> Iterator[Entry]:
+def told(name: str, made: Iterator[Entry]) -> Iterator[Entry | Absent]:
+    """The same, said in the log as they come; where they fail, who takes no part."""
     log.info("%s …", name)
     try:
         for entry in made:
@@ -80,6 +89,7 @@ def _told(name: str, made: Iterator[Entry]) -> Iterator[Entry]:
             yield entry
     except (NightshiftError, MemoryError) as error:
         log.warning("%s takes no part: %s", name, error)
+        yield Absent(name, str(error) or type(error).__name__)
 
 
 def _baseline(case: Case, baseline: Baseline) -> Iterator[Entry]:

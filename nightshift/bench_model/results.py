@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from models.evaluation import ALL, GATE, Values, measured
 from models.metrics import Doubles, bootstrap, coverage
-from nightshift.bench_model.contest import MODEL, Entry
+from nightshift.bench_model.contest import MODEL, Absent, Entry
 from nightshift.bench_model.protocols import Case
 
 RESAMPLES, SEED = 1_000, 7
@@ -37,6 +37,14 @@ class Result:
     segment_gains: dict[str, Gain]
     fit_seconds: float
     score_seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A whole benchmark."""
+
+    results: list[Result]
+    absent: list[Absent]  # named with the split, where there are several
 
 
 def values_of(case: Case, entry: Entry) -> Values:
@@ -94,8 +102,6 @@ def _gain(ours: Doubles, theirs: Doubles) -> Gain:
     return Gain(float(np.nanmean(gains)), *bootstrap(gains, RESAMPLES, SEED))
 
 
-def as_json(results: Sequence[Result], about: Mapping[str, object]) -> dict[str, object]:
+def as_json(outcome: Outcome, about: Mapping[str, object]) -> dict[str, object]:
     """All of it, for a file."""
-    from dataclasses import asdict
-
-    return {**about, "results": [asdict(result) for result in results]}
+    return {**about, **asdict(outcome)}

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from contracts import lake
 from contracts.cli import log, start_log, timed
 from contracts.columns import Columns as C
-from contracts.errors import InputError
+from contracts.errors import InputError, NightshiftError
 from contracts.settings import Settings, load_settings
 from contracts.tables import INGEST_COUNTS
 from models.baselines import chosen
@@ -25,10 +26,12 @@ from models.baselines.base import Baseline
 from models.devices import seed_everything
 from models.evaluation import ALL, GATE
 from nightshift.bench_model import files, protocols
-from nightshift.bench_model.contest import MODEL, PARTS, entries, for_sequences
+from nightshift.bench_model.contest import MODEL, PARTS, Absent, Entry, entries, for_sequences, told
 from nightshift.bench_model.page import page
+from nightshift.bench_model.peers.environment import python_of_peers
+from nightshift.bench_model.peers.exchange import NAMES, Peers, lists_of, title
 from nightshift.bench_model.protocols import Case
-from nightshift.bench_model.results import Result, as_json, together, values_of
+from nightshift.bench_model.results import Outcome, as_json, together, values_of
 from spark_jobs.cluster.session import session
 from spark_jobs.scoring.als import factors_of
 
@@ -44,6 +47,8 @@ class Wanted:
     last_basket: bool
     parts: bool
     only: tuple[str, ...]
+    peers: bool
+    peer_minutes: float
     as_json: Path | None
     html: Path | None
 
@@ -52,7 +57,7 @@ class Wanted:
         return not self.only or any(word in name for word in self.only)
 
 
-def run(wanted: Wanted) -> list[Result]:
+def run(wanted: Wanted) -> Outcome:
     """Fits and measures everyone who takes part.
 
     Raises:
@@ -65,7 +70,8 @@ def run(wanted: Wanted) -> list[Result]:
     cases = list(_cases(wanted, settings))
     training = for_sequences(settings.training) if from_files else settings.training
     parts = [name for name in PARTS if wanted.parts and wanted.takes_part(name)]
-    made = []
+    made, absent = [], []
+    peers = _peers(wanted, settings)
     with _baselines(settings, wanted) as rivals:
         for case in cases:
             users, _, _ = case.judged
@@ -74,7 +80,11 @@ def run(wanted: Wanted) -> list[Result]:
                 case.name, f"{len(users):,}", f"{len(case.catalogue):,}", f"{len(case.data.histories.items):,}",
             )  # fmt: skip
             seed_everything(settings.training.seed)
-            for entry in entries(case, training, rivals, parts, with_model=wanted.takes_part(MODEL)):
+            ours = entries(case, training, rivals, parts, with_model=wanted.takes_part(MODEL))
+            for entry in chain(ours, _of_peers(case, peers)):
+                if isinstance(entry, Absent):
+                    absent.append(entry if len(cases) == 1 else Absent(f"{entry.name}, {case.name}", entry.why))
+                    continue
                 values = values_of(case, entry)
                 made.append((case.name, values, entry))
                 if len(cases) == 1:
@@ -82,12 +92,33 @@ def run(wanted: Wanted) -> list[Result]:
     results = together(made)
     if not results:
         raise InputError("Nobody took part: --only names none of those that there are, or all of them failed above.")
+    outcome = Outcome(results, absent)
     about = {"splits": [case.name for case in cases], "items": len(cases[0].catalogue)}
     if wanted.as_json:
-        wanted.as_json.write_text(json.dumps(as_json(results, about), indent=1) + "\n")
+        wanted.as_json.write_text(json.dumps(as_json(outcome, about), indent=1) + "\n")
     if wanted.html:
-        wanted.html.write_text(page(results, [case.name for case in cases]))
-    return results
+        wanted.html.write_text(page(outcome, [case.name for case in cases]))
+    return outcome
+
+
+def _peers(wanted: Wanted, settings: Settings) -> Peers | Absent | None:
+    """How the peers that are wanted are run, or why they are not; None if none is."""
+    names = tuple(name for name in NAMES if wanted.peers and wanted.takes_part(title(name)))
+    if not names:
+        return None
+    try:
+        return Peers(python_of_peers(settings.home), names, 60 * wanted.peer_minutes)
+    except NightshiftError as error:
+        log.warning("The peers take no part: %s", error)
+        return Absent("the peers", str(error))
+
+
+def _of_peers(case: Case, peers: Peers | Absent | None) -> Iterator[Entry | Absent]:
+    if isinstance(peers, Absent):
+        yield peers
+    elif peers:
+        for name in peers.names:
+            yield from told(title(name), lists_of(case, name, peers))
 
 
 def _cases(wanted: Wanted, settings: Settings) -> Iterator[Case]:

@@ -12,11 +12,9 @@ from nightshift.command.options import DAY, day
 from nightshift.command.terminal import line, screen, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.console import Console
 
-    from nightshift.bench_model.results import Result
+    from nightshift.bench_model.results import Outcome
 
 METRICS = (
     "ndcg@10", "recall@10", "mrr@10", "hit_rate@10", "ndcg@20", "recall@20", "mrr@20", "hit_rate@20", "coverage@10",
@@ -47,6 +45,10 @@ def bench_model(
     basket: Annotated[bool, typer.Option("--last-basket", help="Predict each user's last basket, not days.")] = False,
     parts: Annotated[bool, typer.Option(help="Also the parts of the model, each fitted anew.")] = True,
     only: Annotated[str | None, ONLY] = None,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Also models of RecTools, in an environment of their own (5 GB, made once).")
+    ] = False,
+    peer_minutes: Annotated[float, typer.Option(min=0.1, help="How long each peer may take.")] = 60,
     as_json: Annotated[Path | None, _file("--json", "Write everything there, for machines.")] = None,
     html: Annotated[Path | None, _file("--html", "Write a page with a plot there.")] = None,
 ) -> None:
@@ -60,18 +62,22 @@ def bench_model(
       nightshift bench-model --last-basket
       nightshift bench-model --sequences user_sequence.txt --texts item_text.txt --json beauty.json
       nightshift bench-model --sequences Office.inter.json --texts Office.item.json --only model,knn,popular
+      nightshift bench-model --sequences user_sequence.txt --texts item_text.txt --peers --only peer,item_knn,popular
     """
     from nightshift.bench_model.run import Wanted, run
 
     if (sequences is None) != (texts is None):
         raise typer.BadParameter("--sequences and --texts belong together: give both files, or none for the lake.")
     words = tuple(word.strip() for word in only.split(",") if word.strip()) if only else ()
-    wanted = Wanted(sequences, texts, weeks, until, basket, parts, words, as_json, html)
+    wanted = Wanted(
+        sequences, texts, weeks, until, basket, parts, words, peers, peer_minutes, as_json, html
+    )  # fmt: skip
     draw(screen(), run(wanted), wanted)
 
 
-def draw(console: Console, results: Sequence[Result], wanted: Any) -> None:
-    """The table of all users, then segments, then where the files are."""
+def draw(console: Console, outcome: Outcome, wanted: Any) -> None:
+    """The table of all users, then segments, then who takes no part, and where the files are."""
+    results = outcome.results
     columns = ["", *METRICS, "gain", "fit", "score"]
     rows = [
         [
@@ -98,6 +104,8 @@ def draw(console: Console, results: Sequence[Result], wanted: Any) -> None:
         f"{results[0].users:,} users. gain: of our model over this one in NDCG@10, with the 95% interval of a paired "
         "bootstrap; fit and score: wall time.",
     )
+    for each in outcome.absent:
+        line(console, f"{each.name} takes no part: {each.why}", "yellow")
     for file in (wanted.as_json, wanted.html):
         if file:
             line(console, f"Written: {file}")

@@ -1,0 +1,1 @@
+"""Peers: models of another library, fitted in an environment of its own, measured by our metric code."""
