@@ -352,6 +352,11 @@ class Ranker(Section):
     own_negatives: float = Field(
         default=1.0, gt=0, le=1, description="the same share of a user's own items: the hardest to tell apart"
     )
+    rows: int = Field(
+        default=6_000_000,
+        ge=1,
+        description="candidates that it is fitted on at most: of a larger shop, users are drawn",
+    )
     networks: int = Field(default=2, ge=1, description="networks whose scores are averaged")
     hidden: int = Field(default=128, ge=1, description="width of the hidden layers")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="share of the hidden units left out in a training step")

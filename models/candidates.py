@@ -114,16 +114,31 @@ class Sample:
     shares: Floats  # [candidates], probability with which it was kept: 1 for a positive
 
 
-def sample(candidates: Candidates, labels: Flags, share: float, own_share: float, seed: int) -> Sample:
-    """All positives and some of the negatives of users with a positive.
+def sample(candidates: Candidates, labels: Flags, share: float, own_share: float, most: int, seed: int) -> Sample:
+    """All positives and some of the negatives of users with a positive; of a large shop, of some of these users.
 
     A user's own items are few and the hardest to tell apart: of them ``own_share`` is kept, of the others ``share``.
     What is fitted on the sample has to know the shares (`models.ranker.listwise_loss`): without them, a group of which
     more is kept looks worse than it is.
+
+    Args:
+        candidates: Of all users.
+        labels: Which are positives, [candidates].
+        share: Of the negatives, but for own items.
+        own_share: Of the negatives among own items.
+        most: Candidates in the sample at most: as many users are drawn as fit.
+        seed: Of the draws.
     """
-    users = candidates.users
-    positive = np.bincount(users[labels], minlength=len(candidates.indptr) - 1) > 0
+    users, count = candidates.users, len(candidates.indptr) - 1
+    random = np.random.default_rng(seed)
     is_own = np.isin(candidates.sources, OWN)
     shares = np.where(labels, 1.0, np.where(is_own, own_share, share)).astype(np.float32)
-    keep = positive[users] & (np.random.default_rng(seed).random(len(labels)) < shares)
+    positive = np.bincount(users[labels], minlength=count) > 0
+    keep = positive[users] & (random.random(len(labels)) < shares)
+    if np.count_nonzero(keep) > most:
+        drawn = random.permutation(count)
+        sizes = np.bincount(users[keep], minlength=count)
+        fits = np.zeros(count, dtype=np.bool_)
+        fits[drawn] = np.cumsum(sizes[drawn]) <= most
+        keep &= fits[users]
     return Sample(candidates.select(keep), labels[keep], shares[keep])

@@ -289,6 +289,7 @@ def ranker_window(
     made = generated(known, state, encoder, settings, excluded.take(users))
     labels = candidates.label(made.candidates, relevant.take(users), items)
     own = settings.ranker
-    sampled = candidates.sample(made.candidates, labels, own.negatives, own.own_negatives, settings.seed + ago)
+    most = own.rows // own.windows
+    sampled = candidates.sample(made.candidates, labels, own.negatives, own.own_negatives, most, settings.seed + ago)
     rows = features_of(made, sampled.candidates, known, state, encoder, settings.features)
     return ranker.Window(rows, sampled.labels, sampled.shares, sampled.candidates.indptr)

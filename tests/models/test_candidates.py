@@ -37,20 +37,32 @@ def test_labels_and_sample_keep_every_positive_and_drop_users_without_one() -> N
     candidates = Candidates(np.array([0, 3, 3, 5]), ints(1, 2, 7, 1, 2), np.zeros(5, dtype=np.int8))
     labels = label(candidates, Relevant(np.array([0, 2, 2, 3]), ints(2, 3, 4)), 8)
     assert labels.tolist() == [False, True, False, False, False]
-    kept = sample(candidates, labels, 0.0, 0.0, seed=0)
+    kept = sample(candidates, labels, 0.0, 0.0, 9, seed=0)
     assert (kept.candidates.items.tolist(), kept.candidates.indptr.tolist()) == ([2], [0, 1, 1, 1])
     assert (kept.labels.tolist(), kept.shares.tolist()) == ([True], [1.0])
-    assert sample(candidates, labels, 0.0, 1.0, seed=0).candidates.items.tolist() == [1, 2, 7]
+    assert sample(candidates, labels, 0.0, 1.0, 9, seed=0).candidates.items.tolist() == [1, 2, 7]
 
 
 def test_a_sample_keeps_own_items_and_others_by_their_shares_and_says_them() -> None:
     sources = np.tile(np.array([REPEAT, INTEREST, MATCH, POPULAR], dtype=np.int8), 2500)
     candidates = Candidates(np.array([0, 10_000]), np.arange(10_000, dtype=np.int32), sources)
     labels = np.arange(10_000) == 3
-    kept = sample(candidates, labels, 0.1, 0.5, seed=1)
+    kept = sample(candidates, labels, 0.1, 0.5, 10_000, seed=1)
     is_own = np.isin(kept.candidates.sources, [REPEAT, INTEREST])
     assert kept.shares[is_own].tolist() == [0.5] * is_own.sum()
     assert set(kept.shares[~is_own & ~kept.labels].tolist()) == {np.float32(0.1)}
     assert abs(is_own.sum() - 2500) < 150
     assert abs((~is_own).sum() - 501) < 80
     assert (1 / kept.shares).sum() == pytest.approx(10_000, rel=0.1)
+
+
+def test_a_sample_that_would_be_too_large_has_whole_users_and_fewer() -> None:
+    candidates = Candidates(
+        np.arange(0, 1001, 10), np.tile(np.arange(10, dtype=np.int32), 100), np.zeros(1000, np.int8)
+    )
+    labels = np.tile(np.arange(10) == 4, 100)
+    kept = sample(candidates, labels, 0.0, 1.0, 305, seed=2)
+    assert sorted(np.diff(kept.candidates.indptr).tolist()) == [0] * 70 + [10] * 30
+    assert kept.labels.sum() == 30
+    drawn = np.flatnonzero(np.diff(kept.candidates.indptr))
+    assert drawn.max() > 50  # not the first ones
