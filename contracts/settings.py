@@ -299,7 +299,7 @@ class Cooccurrence(Section):
     recent_events: int = Field(default=50, ge=1, description="newest events of a user whose neighbours are looked up")
     recent_half_life_days: float = Field(default=14.0, gt=0, description="by which these events lose weight")
     recent_step_decay: float = Field(
-        default=0.7, ge=0, le=1, description="by which they weigh less for each basket of the user that came after"
+        default=1.0, ge=0, le=1, description="by which they weigh less for each basket of the user that came after"
     )
 
 

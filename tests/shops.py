@@ -16,7 +16,6 @@ from models.baselines.item_knn import ItemKnn
 from models.baselines.popular import Popular
 from models.behaviours import Behaviours, Known
 from models.catalogue import Catalogue
-from models.excluded import Excluded
 from models.fit import fit
 from models.histories import DAY, Flags, Histories, Ints, Longs
 from models.in_memory import InMemory
@@ -81,9 +80,10 @@ def trained_and_judged(
     case: Case, settings: Training = SETTINGS, rules: Rules | None = None, factors: Factors | None = None
 ) -> Judged:
     """Fits a model on the shop as the DAG would, and ranks for the users of its test window as the night would."""
+    model = model_of(case, settings)
     users, relevant, excluded = case.judged
     known, sellable = case.everyone.take(users), case.everyone.only(case.catalogue.available)
-    lists = {"model": lists_of(case, users, excluded, settings, rules)}
+    lists = {"model": model.lists(known, rules or Rules(20), excluded)}
     baselines: list[Baseline] = [Popular(Baselines()), ItemKnn(Baselines(), settings.cooccurrence)]
     if factors is not None:
         baselines.append(Als(Baselines(), factors))
@@ -94,13 +94,10 @@ def trained_and_judged(
     return Judged(values, known, relevant, lists)
 
 
-def lists_of(
-    case: Case, users: Longs, excluded: Excluded, settings: Training = SETTINGS, rules: Rules | None = None
-) -> Ints:
-    """Lists of some users, by a model that is fitted on the shop."""
+def model_of(case: Case, settings: Training = SETTINGS) -> InMemory:
+    """A model that is fitted on the shop, as of its test window."""
     fitted = fit(case.data, settings, lambda *_: None)
-    model = InMemory.of(fitted, case.catalogue, case.everyone, settings)
-    return model.lists(case.everyone.take(users), rules or Rules(20), excluded)
+    return InMemory.of(fitted, case.catalogue, case.everyone, settings)
 
 
 def catalogue_of(kinds: Ints, seed: int, available: Flags | None = None) -> Catalogue:

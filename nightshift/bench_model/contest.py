@@ -53,7 +53,9 @@ def for_sequences(training: Training) -> Training:
         update={"min_item_events": 1, "length": 50, "epochs": 25, "dropout": 0.3, "refit_epochs": 3}
     )
     ranker = training.ranker.model_copy(update={"windows": 2})
-    return training.model_copy(update={"encoder": encoder, "ranker": ranker})
+    # no days that passed tell how old an item of the user is: the items after it do
+    cooccurrence = training.cooccurrence.model_copy(update={"recent_step_decay": 0.7})
+    return training.model_copy(update={"encoder": encoder, "ranker": ranker, "cooccurrence": cooccurrence})
 
 
 def entries(

@@ -68,7 +68,8 @@ def run(wanted: Wanted) -> Outcome:
     torch.set_num_threads(os.cpu_count() or 1)
     from_files = wanted.sequences is not None
     cases = list(_cases(wanted, settings))
-    training = for_sequences(settings.training) if from_files else settings.training
+    if from_files:
+        settings = settings.model_copy(update={"training": for_sequences(settings.training)})
     parts = [name for name in PARTS if wanted.parts and wanted.takes_part(name)]
     made, absent = [], []
     peers = _peers(wanted, settings)
@@ -80,7 +81,7 @@ def run(wanted: Wanted) -> Outcome:
                 case.name, f"{len(users):,}", f"{len(case.catalogue):,}", f"{len(case.data.histories.items):,}",
             )  # fmt: skip
             seed_everything(settings.training.seed)
-            ours = entries(case, training, rivals, parts, with_model=wanted.takes_part(MODEL))
+            ours = entries(case, settings.training, rivals, parts, with_model=wanted.takes_part(MODEL))
             for entry in chain(ours, _of_peers(case, peers)):
                 if isinstance(entry, Absent):
                     absent.append(entry if len(cases) == 1 else Absent(f"{entry.name}, {case.name}", entry.why))

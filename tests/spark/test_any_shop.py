@@ -40,7 +40,7 @@ def test_one_star_is_not_five(spark: SparkSession) -> None:
     judged = trained_and_judged(shop, factors=factors_of(spark))
     users, relevant, excluded = shop.judged
     blind = replace(shop, behaviours=replace(shop.behaviours, scale=None))
-    lists = shops.lists_of(blind, users, excluded)
+    lists = shops.model_of(blind).lists(blind.everyone.take(users), Rules(20), excluded)
     judged.values["blind"] = accuracy(lists, relevant, 10)["ndcg"]
     for rival in ("popular_7_days", "blind"):
         assert judged.gain(rival).low > 0.02, judged.gain(rival)
