@@ -293,13 +293,13 @@ class Cooccurrence(Section):
     following_items: int = Field(
         default=10, ge=1, description="pairs are counted with so many items that follow; at least with the next basket"
     )
-    popularity_power: float = Field(default=0.0, ge=0, description="0 keeps P(b | a), 1 gives the lift")
+    popularity_power: float = Field(default=0.3, ge=0, description="0 keeps P(b | a), 1 gives the lift")
     prior: float = Field(default=20.0, ge=0, description="decayed events that pull the weights of rare items down")
     min_weight: float = Field(default=0.2, ge=0, description="decayed pair count below which a pair is chance")
     recent_events: int = Field(default=50, ge=1, description="newest events of a user whose neighbours are looked up")
     recent_half_life_days: float = Field(default=14.0, gt=0, description="by which these events lose weight")
     recent_step_decay: float = Field(
-        default=0.7, ge=0, le=1, description="by which they weigh less for each basket of the user that came after"
+        default=0.9, ge=0, le=1, description="by which they weigh less for each basket of the user that came after"
     )
 
 

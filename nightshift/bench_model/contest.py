@@ -48,12 +48,13 @@ class Absent:
 
 
 def for_sequences(training: Training) -> Training:
-    """The settings for files without times: users have few events, all of which count."""
+    """The settings for files without times: users have few events, all of which count, and the last ones lead."""
     encoder = training.encoder.model_copy(
         update={"min_item_events": 1, "length": 50, "epochs": 25, "dropout": 0.3, "refit_epochs": 3}
     )
     ranker = training.ranker.model_copy(update={"windows": 2})
-    return training.model_copy(update={"encoder": encoder, "ranker": ranker})
+    cooccurrence = training.cooccurrence.model_copy(update={"popularity_power": 0.0, "recent_step_decay": 0.7})
+    return training.model_copy(update={"encoder": encoder, "ranker": ranker, "cooccurrence": cooccurrence})
 
 
 def entries(

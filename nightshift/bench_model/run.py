@@ -68,7 +68,9 @@ def run(wanted: Wanted) -> Outcome:
     torch.set_num_threads(os.cpu_count() or 1)
     from_files = wanted.sequences is not None
     cases = list(_cases(wanted, settings))
-    training = for_sequences(settings.training) if from_files else settings.training
+    if from_files:
+        settings = settings.model_copy(update={"training": for_sequences(settings.training)})
+    training = settings.training
     parts = [name for name in PARTS if wanted.parts and wanted.takes_part(name)]
     made, absent = [], []
     peers = _peers(wanted, settings)
