@@ -27,7 +27,7 @@ def python_of_peers(home: Path, requirements: Path = REQUIREMENTS) -> Path:
     said = home / "bench-model" / "peers.log"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    log.info("The peers' environment, 5 GB in %s, is made once: 2 to 10 minutes, what pip says is in %s", folder, said)
+    log.info("The peers' environment, 5 GB in %s, is made once: 2 to 20 minutes, what pip says is in %s", folder, said)
     with said.open("w") as out:
         for doing, command in (
             ("Making an environment", [sys.executable, "-I", "-m", "venv", str(folder)]),

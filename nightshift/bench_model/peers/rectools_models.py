@@ -14,11 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+# Chosen on the validation items of Office 2014, NDCG@10: .0371, .0396, .0386, .0364 at penalties 20, 100, 250, 500
 EASE = {"regularization": 100.0}
+# BM25 with 20, 100 and 400 neighbours .0444, .0435, .0438; TF-IDF .0384, .0389, .0385; cosine .0380, .0388, .0394
 KNN = {"K": 20}
+# The shape of our own transformer over ids, not tuned for this library: .0302 after 5 epochs, .0465 after 10, rising.
+# The last 20 items: every place, padding too, is scored against all items, so 50 would take 2.5 times as long.
 SASREC = {
-    "n_blocks": 2, "n_heads": 2, "n_factors": 64, "dropout_rate": 0.5, "session_max_len": 50, "loss": "softmax",
-    "lr": 1e-3, "batch_size": 128, "epochs": 30,
+    "n_blocks": 2, "n_heads": 2, "n_factors": 64, "dropout_rate": 0.5, "session_max_len": 20, "loss": "softmax",
+    "lr": 2e-3, "batch_size": 128, "epochs": 30,
 }  # fmt: skip
 
 
