@@ -18,7 +18,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: setup  ## demo: data, a model, two nights through Airflow, then where to look (10 minutes; again: seconds)
+run: setup  ## demo: data, a model, two nights through Airflow, then where to look (15 minutes; again: seconds)
 	@$(RUN) python -m nightshift.demo
 
 .PHONY: night
