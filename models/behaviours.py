@@ -76,8 +76,6 @@ class Behaviours:
 
     def disliked(self, histories: Histories) -> Histories:
         """The events by which users rated an item last, of those ratings that are too low for a target event."""
-        if self.scale is None:
-            return histories.select(np.zeros(len(histories.items), dtype=np.bool_))
         rated = histories.select(~np.isnan(histories.ratings))
         order = np.lexsort((rated.items, rated.users))  # a user's events of an item keep their order in time
         user, item = rated.users[order], rated.items[order]

@@ -113,13 +113,7 @@ def cooccurrences(known: Known, neighbours: Neighbours, settings: Cooccurrence) 
     items, k = neighbours.items.shape
     past = known.past.last(settings.recent_events)
     # from the user's newest event on: where users come back after months, the last items still lead
-    newest = np.zeros(len(past), dtype=np.int64)
-    newest[past.users] = past.times
-    age = (newest[past.users] - past.times) / DAY
-    basket = basket_ids(past)
-    last = np.zeros(len(past), dtype=np.int64)
-    last[past.users] = basket
-    steps = last[past.users] - basket
+    age, steps = past.behind_last(past.times) / DAY, past.behind_last(basket_ids(past))
     decay = np.exp2(-age / settings.recent_half_life_days) * settings.recent_step_decay**steps
     decay *= known.behaviours.strengths(past)
     user = np.repeat(past.users, k)

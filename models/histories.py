@@ -6,7 +6,7 @@ All times are seconds of the shop's clock: seconds since 1970 of its wall clock,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -76,20 +76,29 @@ class Histories:
         indptr, index = gather(self.indptr, np.asarray(users, dtype=np.int64))
         return self._of(indptr, index)
 
+    @property
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        """All that is told of each event, [events] each."""
+        return self.items, self.behaviours, self.times, self.sessions, self.ratings
+
     def _of(self, indptr: Longs, chosen: NDArray[Any]) -> Histories:
-        columns = (self.items, self.behaviours, self.times, self.sessions, self.ratings)
-        return Histories(indptr, *(column[chosen] for column in columns))
+        return Histories(indptr, *(column[chosen] for column in self._columns))
 
     @classmethod
     def joined(cls, parts: Sequence[Histories]) -> Histories:
         """The users of several histories, one part after the other."""
-        names = [each.name for each in fields(cls) if each.name != "indptr"]
-        columns = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+        columns = (np.concatenate(same) for same in zip(*(part._columns for part in parts), strict=True))
         return cls(indptr_of(np.concatenate([part.lengths for part in parts])), *columns)
 
     def ages(self, now: int) -> NDArray[np.float64]:
         """Days from each event to ``now`` (seconds), [events]."""
         return (now - self.times) / DAY
+
+    def behind_last(self, values: Longs) -> Longs:
+        """How far ``values`` [events] lie behind that of the user's last event, [events]."""
+        of_last = np.zeros(len(self), dtype=np.int64)
+        of_last[self.users] = values  # the last of a user's values stays
+        return of_last[self.users] - values
 
     @classmethod
     def from_events(

@@ -58,8 +58,6 @@ class Rhythm:
         """The rhythm of what happened before ``now`` (seconds), in baskets [events]."""
         age = past.ages(now).astype(np.float32)
         users = past.users
-        final = np.zeros(len(past), dtype=np.int64)
-        final[users] = basket  # the last of a user's baskets stays
         decays = np.stack([np.exp2(-age / np.float32(half_life)) for half_life in half_lives_days])
         totals = np.stack([np.bincount(users, decay, minlength=len(past)) for decay in decays])
-        return cls(age, basket, (final[users] - basket).astype(np.int32), decays, totals.astype(np.float32))
+        return cls(age, basket, past.behind_last(basket).astype(np.int32), decays, totals.astype(np.float32))

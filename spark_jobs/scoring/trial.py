@@ -20,6 +20,7 @@ from contracts.catalogue import Edition
 from contracts.columns import Columns as C
 from contracts.settings import Scoring, Settings
 from models.baselines.base import Baseline
+from models.behaviours import Known
 from models.catalogue import lists_from_arrow
 from models.evaluation import ALL, GATE, N, TextAlone, Yardstick, by_name, gains, measured, segments
 from models.excluded import Excluded
@@ -118,10 +119,10 @@ def sums_of(frame: pd.DataFrame, workers: Mapping[str, Worker], contest: Contest
     catalogue = challenger.catalogue
     schema = HISTORIES.append(pa.field(C.TARGETS, pa.list_(pa.string())))
     rows = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-    known = challenger.known(rows)
+    done = challenger.histories(rows)
+    known = Known.of(done, challenger.model.behaviours, contest.now)
     # of all that they did, also what says nothing good of its item
-    done = challenger.histories(rows).before(contest.now)
-    excluded = Excluded.seen(done, contest.exclude_seen_days, contest.now)
+    excluded = Excluded.seen(done.before(contest.now), contest.exclude_seen_days, contest.now)
     relevant = excluded.out_of(Relevant(*lists_from_arrow(rows[C.TARGETS], catalogue)), len(catalogue))
     # what cannot be sold is nobody's hit, nor shown by a baseline
     relevant = relevant.select(catalogue.available[relevant.items])
