@@ -258,7 +258,7 @@ class Encoder(Section):
     history: int = Field(default=4000, ge=1, description="newest events of each user that it is trained on")
     layers: int = Field(default=2, ge=1, description="transformer blocks")
     heads: int = Field(default=2, ge=1, description="attention heads; a divisor of vector_size")
-    dropout: float = Field(default=0.2, ge=0, lt=1, description="share of the states left out in a training step")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="share of the states left out in a training step")
     epochs: int = Field(default=20, ge=1, description="passes over the histories at most")
     min_steps: int = Field(
         default=600, ge=0, description="batches at least: a small shop takes more epochs, unless it is stopped early"
@@ -268,11 +268,15 @@ class Encoder(Section):
     )
     batch: int = Field(default=32, ge=1, description="windows of events in a batch")
     learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate, after the warm-up")
+    full_softmax: float = Field(
+        default=4e9,
+        ge=0,
+        description="events times items up to which the loss is over all items; beyond, over those that are drawn",
+    )
     negatives: int = Field(default=1024, ge=1, description="items drawn as negatives for a batch")
     id_dropout: float = Field(
         default=0.1, ge=0, le=1, description="share of the items whose id embedding is left out of a step"
     )
-    temperature: float = Field(default=0.05, gt=0, description="divides the cosines of the loss")
     min_item_events: int = Field(default=1, ge=1, description="an item with fewer events has no id embedding")
 
 

@@ -282,7 +282,7 @@ ITEM_VECTORS = Table(
         Column(C.MODEL_ID, "string", "which model"),
         Column(C.ITEM_ID, "string", "what"),
         Column(C.TEXT_HASH, "string", "the text that was encoded"),
-        Column(C.VECTOR, "array<float>", "unit length"),
+        Column(C.VECTOR, "array<float>", "its product with a user's vector is the score of a match"),
     ),
     key=(C.MODEL_ID, C.ITEM_ID, C.TEXT_HASH),
     partition_by=(C.MODEL_ID,),

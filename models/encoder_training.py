@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,9 +24,6 @@ from models.training import EarlyStopping, Report, descend, linear_schedule
 from models.user_encoder import NO_ID, Cuts, UserEncoder, cuts_of, encode_users, inputs_of
 
 log = logging.getLogger("nightshift")
-
-REFIT_RATE = 0.3
-"""Share of the learning rate with which a fitted encoder learns the newest events."""
 
 
 @dataclass(frozen=True)
@@ -61,28 +59,19 @@ class Items:
     counts: Longs  # [items], events in the training histories
 
 
-def sampled_loss(
-    users: Tensor,
-    positives: Tensor,
-    negatives: Tensor,
-    is_same: Tensor,
-    log_q: tuple[Tensor, Tensor],
-    temperature: float,
-    weights: Tensor | None = None,
+def sampled_losses(
+    users: Tensor, positives: Tensor, negatives: Tensor, is_same: Tensor, log_q: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Sampled softmax with the log-Q correction (Bengio and Senécal, 2008), mean over positions.
+    """Sampled softmax with the log-Q correction (Bengio and Senécal, 2008), [positions].
 
     Args:
-        users: [positions, size]; positives: [positions, size]; negatives: [negatives, size]; all unit vectors.
+        users: [positions, size]; positives: [positions, size]; negatives: [negatives, size].
         is_same: [positions, negatives], true where the negative is the positive.
         log_q: log of the expected count in the sample, of the positives [positions] and negatives [negatives].
-        temperature: Divides the cosines.
-        weights: How much each position counts in the mean, [positions]; None: all the same.
     """
-    hit = (users * positives).sum(1) / temperature - log_q[0]
-    miss = (users @ negatives.T / temperature - log_q[1]).masked_fill(is_same, float("-inf"))
-    losses = torch.logsumexp(torch.cat([hit[:, None], miss], 1), 1) - hit
-    return losses.mean() if weights is None else (losses * weights).sum() / weights.sum().clamp(min=1e-9)
+    hit = (users * positives).sum(1) - log_q[0]
+    miss = (users @ negatives.T - log_q[1]).masked_fill(is_same, float("-inf"))
+    return torch.logsumexp(torch.cat([hit[:, None], miss], 1), 1) - hit
 
 
 @dataclass(frozen=True)
@@ -95,7 +84,7 @@ class _Sample:
     inputs: Longs  # [cuts, length]
     has_target: Flags  # [cuts, length]
     positives: Longs  # [positions]
-    negatives: Longs  # [negatives]
+    negatives: Longs | None  # [negatives]; None: all that is used
     weights: Floats | None  # [positions], how much each positive says; None: all the same
 
 
@@ -104,13 +93,22 @@ def _sample(
     following: NextEvents,
     says: Floats | None,
     batch: Cuts,
-    draw: NDArray[np.float64],
+    taken: Longs,
+    draw: NDArray[np.float64] | None,
     settings: Encoder,
     random: np.random.Generator,
 ) -> _Sample | None:
     """Draws a target for every event that has one, and shared negatives; None where no event has one.
 
-    ``says`` is how much each target event says by its rating, [target events]; None: all the same.
+    Args:
+        histories: Training events.
+        following: Where each one's targets are.
+        says: How much each target event says by its rating, [target events]; None: all the same.
+        batch: The cuts.
+        taken: All items with an event.
+        draw: With what probability each item of the catalogue is a negative, [items]; None: all taken ones are.
+        settings: Of the encoder.
+        random: Draws.
     """
     start, stop = following.start[batch.index], following.stop[batch.index]
     drawn = start + (random.random(start.shape) * (stop - start)).astype(np.int64)
@@ -119,8 +117,8 @@ def _sample(
         return None
     inputs = histories.items[batch.index]
     positives = following.items[drawn[has_target]]
-    negatives = random.choice(len(draw), settings.negatives, p=draw)
-    used, position = np.unique(np.concatenate([inputs.ravel(), positives, negatives]), return_inverse=True)
+    others = taken if draw is None else random.choice(len(draw), settings.negatives, p=draw)
+    used, position = np.unique(np.concatenate([inputs.ravel(), positives, others]), return_inverse=True)
     parts = np.split(position, [inputs.size, inputs.size + len(positives)])
     # whole-id dropout: the text alone must do, as for a new item
     without_id = random.random(len(used)) < settings.id_dropout
@@ -132,31 +130,31 @@ def _sample(
         parts[0].reshape(inputs.shape),
         has_target,
         parts[1],
-        parts[2],
+        None if draw is None else parts[2],
         weights,
     )
 
 
-def _loss(
-    model: UserEncoder, items: Items, histories: Histories, sample: _Sample, log_q: Tensor, temperature: float
-) -> Tensor:
-    """The sampled loss of one batch."""
+def _loss(model: UserEncoder, items: Items, histories: Histories, sample: _Sample, log_q: Tensor | None) -> Tensor:
+    """The loss of one batch, mean over its positions: over all items, or sampled."""
     device = items.text.device
-    used, positives, negatives, has_target, without_id = (
+    used, positives, has_target, without_id = (
         torch.from_numpy(each).to(device)
-        for each in (sample.used, sample.positives, sample.negatives, sample.has_target, sample.without_id)
+        for each in (sample.used, sample.positives, sample.has_target, sample.without_id)
     )
     vectors = model.item_vectors(items.text[used], items.id_rows[used].masked_fill(without_id, NO_ID))
     states = model(*inputs_of(histories, sample.cuts, sample.inputs, vectors, model.ratings))[has_target]
-    return sampled_loss(
-        states,
-        vectors[positives],
-        vectors[negatives],
-        positives[:, None] == negatives[None],
-        (log_q[used[positives]], log_q[used[negatives]]),
-        temperature,
-        None if sample.weights is None else torch.from_numpy(sample.weights).to(device),
-    )
+    if sample.negatives is None or log_q is None:
+        losses = F.cross_entropy(states @ vectors.T, positives, reduction="none")
+    else:
+        negatives = torch.from_numpy(sample.negatives).to(device)
+        is_same = positives[:, None] == negatives[None]
+        of_both = log_q[used[positives]], log_q[used[negatives]]
+        losses = sampled_losses(states, vectors[positives], vectors[negatives], is_same, of_both)
+    if sample.weights is None:
+        return losses.mean()
+    weights = torch.from_numpy(sample.weights).to(device)
+    return (losses * weights).sum() / weights.sum().clamp(min=1e-9)
 
 
 def train(
@@ -189,10 +187,12 @@ def train(
     random = np.random.default_rng(settings.seed)
     following = next_events(histories, is_target, horizon)
     says = None if model.ratings is None else shares(histories.ratings[is_target], model.ratings)
-    share = items.counts / max(1, items.counts.sum())
-    sold = items.counts > 0
-    draw = 0.5 * sold / max(1, sold.sum()) + 0.5 * share  # half uniform, half by popularity
-    log_q = torch.from_numpy(np.log(np.maximum(own.negatives * draw, 1e-12))).float().to(items.text.device)
+    draw = log_q = None
+    taken = np.flatnonzero(items.counts)
+    if len(histories.items) * len(taken) > own.full_softmax:
+        share = items.counts / items.counts.sum()
+        draw = 0.5 * (items.counts > 0) / len(taken) + 0.5 * share  # half uniform, half by popularity
+        log_q = torch.from_numpy(np.log(np.maximum(own.negatives * draw, 1e-12))).float().to(items.text.device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=settings.weight_decay)
     steps = epochs * steps_of_epoch(histories, own)
     schedule = linear_schedule(optimiser, steps, warm_up=max(1, steps // 20))
@@ -200,11 +200,11 @@ def train(
     for epoch in range(1, epochs + 1):
         model.train()
         for batch in _batches(histories, own, random):
-            sample = _sample(histories, following, says, batch, draw, own, random)
+            sample = _sample(histories, following, says, batch, taken, draw, own, random)
             if sample is None:
                 continue
             with autocast(items.text.device):
-                loss = _loss(model, items, histories, sample, log_q, own.temperature)
+                loss = _loss(model, items, histories, sample, log_q)
             loss.backward()  # type: ignore[no-untyped-call]
             descend(optimiser, schedule)
             step, last = step + 1, loss.item()
@@ -220,8 +220,8 @@ def steps_of_epoch(histories: Histories, settings: Encoder) -> int:
 
 
 def _batches(histories: Histories, settings: Encoder, random: np.random.Generator) -> Iterator[Cuts]:
-    """Shuffled cuts of all histories, another crop of each every time."""
-    most = np.minimum(settings.length, histories.lengths // 2)
+    """Shuffled cuts of all histories; those that are longer than a cut are cut elsewhere every time."""
+    most = np.clip(histories.lengths - settings.length, 0, settings.length)
     cuts = cuts_of(histories, settings.length, random.integers(0, most + 1))
     order = random.permutation(len(cuts.index))
     for begin in range(0, len(order), settings.batch):
@@ -258,7 +258,7 @@ class EncoderTraining:
         """
         own = self.settings.encoder
         model = self._encoder(len(warm)).to(training_device())
-        model.text_mean.copy_(torch.from_numpy(self.text[warm].mean(0)))
+        model.centre(self.text[warm])
         newest = self._newest(histories)
         items = self._items(newest, warm, model)
         evaluate = _validation(model, items, Judge(self._saying(judge.histories), judge.relevant), excluded, own)
@@ -299,7 +299,7 @@ class EncoderTraining:
         epochs = max(own.refit_epochs, -(-own.min_steps // (10 * steps_of_epoch(newest, own))))
         with timed(f"Training the user encoder further on {len(newest.items):,} events"):
             items = self._items(newest, warm, model)
-            self._train(model, items, newest, epochs, REFIT_RATE * own.learning_rate, lambda _epoch, _loss: False)
+            self._train(model, items, newest, epochs, own.learning_rate, lambda _epoch, _loss: False)
         if not all(torch.isfinite(weight).all() for weight in model.state_dict().values()):
             log.warning("User encoder: diverged on the newest events. It stays as it was fitted.")
             return encoder

@@ -291,5 +291,5 @@ def ranker_window(
     own = settings.ranker
     most = own.rows // own.windows
     sampled = candidates.sample(made.candidates, labels, own.negatives, own.own_negatives, most, settings.seed + ago)
-    rows = features_of(made, sampled.candidates, known, state, encoder, settings.features)
+    rows = features_of(made, sampled.candidates, known, state, settings.features)
     return ranker.Window(rows, sampled.labels, sampled.shares, sampled.candidates.indptr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -84,11 +85,18 @@ class ItemFacts:
 class ItemState:
     """Everything about the items as of one moment. All arrays are in the order of the catalogue."""
 
-    vectors: Floats  # [items, size], unit length, zeros for an item without one
+    vectors: Floats  # [items, size], zeros for an item without one
     allowed: Flags  # [items], what may be recommended
     neighbours: Neighbours
     facts: ItemFacts
     by_popularity: Ints  # [allowed items], all of them, most popular first
+
+    @cached_property
+    def directions(self) -> Floats:
+        """The vectors at unit length, [items, size]: how much is taken of an item says nothing of what it is like."""
+        lengths = np.linalg.norm(self.vectors, axis=1, keepdims=True)
+        made: Floats = self.vectors / np.maximum(lengths, np.float32(1e-9))
+        return made
 
     @property
     def categories(self) -> Ints:

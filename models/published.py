@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
@@ -145,10 +146,14 @@ class PublishedModel:
         """Reads what `save` wrote. Check the folder with `models.artifact.verify` first.
 
         Raises:
-            ModelError: the ranker was fitted on other features than this version of the code gives.
+            ModelError: the ranker was fitted on other features than this version of the code gives, or the model was
+                written by a version whose settings or networks were others.
         """
         about = json.loads((folder / ABOUT).read_text())
-        settings = Training.model_validate(about["settings"])
+        try:
+            settings = Training.model_validate(about["settings"])
+        except ValidationError as error:
+            raise _earlier(about) from error
         behaviours = behaviours_of(about)
         arrays = load_arrays(folder / ITEM_ARRAYS)
         names = json.loads((folder / ITEM_NAMES).read_text())
@@ -162,7 +167,10 @@ class PublishedModel:
             settings.encoder,
             behaviours.scale,
         )
-        encoder.load_state_dict(load_file(folder / ENCODER))
+        try:
+            encoder.load_state_dict(load_file(folder / ENCODER))
+        except RuntimeError as error:
+            raise _earlier(about) from error
         items = ItemKnowledge(
             names["item_ids"],
             arrays["id_rows"],
@@ -172,7 +180,7 @@ class PublishedModel:
         return cls(about, encoder.eval(), Ranker.load(folder, feature_names(settings.features, behaviours)), items)
 
     def item_vectors(self, text_vectors: Floats, id_rows: Ints) -> Floats:
-        """Unit vectors [items, size] from the tower's vectors [items, text size] and the rows of the id embedding."""
+        """Vectors [items, size] from the tower's vectors [items, text size] and the rows of the id embedding."""
         return vectors_of_items(self.encoder, text_vectors, id_rows)
 
 
@@ -183,10 +191,14 @@ def behaviours_of(about: Mapping[str, Any]) -> Behaviours:
         ModelError: it was written by a version that said it in another way.
     """
     if not isinstance(about["behaviours"], dict):
-        raise ModelError(
-            f"Model {about['model_id']} was made by an earlier version of the code, which this one cannot read. "
-            "Fine-tune a model anew."
-        )
+        raise _earlier(about)
     told = dict(about["behaviours"])
     scale = told.pop("scale", None)
     return Behaviours(**{name: tuple(values) for name, values in told.items()}, scale=scale and Scale(**scale))
+
+
+def _earlier(about: Mapping[str, Any]) -> ModelError:
+    return ModelError(
+        f"Model {about['model_id']} was made by an earlier version of the code, which this one cannot read. "
+        "Fine-tune a model anew."
+    )

@@ -81,16 +81,15 @@ def features_of(
     candidates: Candidates,
     known: Known,
     state: ItemState,
-    encoder: UserEncoder,
     settings: Features,
 ) -> Floats:
     """What the ranker reads of some of the candidates, [candidates, features]."""
     owner, item = candidates.users, candidates.items
-    match = np.einsum("ij,ij->i", made.users[owner], state.vectors[item]) / np.float32(encoder.temperature)
+    match = np.einsum("ij,ij->i", made.users[owner], state.vectors[item])
     read = (known.targets, known.past) if known.behaviours.others else (known.targets,)
     newest = [events.last(settings.recent_texts) for events in read]
-    tastes = [_mean_vectors(recent, known.behaviours.strengths(recent), state.vectors) for recent in newest]
-    text = [np.einsum("ij,ij->i", taste[owner], state.vectors[item]) for taste in tastes]
+    tastes = [_mean_vectors(recent, known.behaviours.strengths(recent), state.directions) for recent in newest]
+    text = [np.einsum("ij,ij->i", taste[owner], state.directions[item]) for taste in tastes]
     return values(groups(known, candidates, state.facts, made.pairs, match, text, settings))
 
 
@@ -119,7 +118,7 @@ def recommend(
     """
     made = generated(known, state, encoder, settings, excluded)
     candidates = made.candidates
-    scores = ranker.score(features_of(made, candidates, known, state, encoder, settings.features))
+    scores = ranker.score(features_of(made, candidates, known, state, settings.features))
     # without a history there is nothing to rank by: the popular list as it stands (0 - rank, for there is a -0.0)
     has_past = known.past.lengths > 0
     scores = np.where(has_past[candidates.users], scores, 0 - _popularity_rank(state)[candidates.items])
@@ -208,6 +207,6 @@ def _explained(lists: Lists, past: Histories, pairs: Cooccurrences, state: ItemS
     for row in np.flatnonzero(source == MATCH):
         seen = recent.items[recent.indptr[user[row]] : recent.indptr[user[row] + 1]]
         if len(seen):
-            because[row] = seen[int(np.argmax(state.vectors[seen] @ state.vectors[item[row]]))]
+            because[row] = seen[int(np.argmax(state.directions[seen] @ state.directions[item[row]]))]
     lists.because[user, rank] = because
     return lists

@@ -62,38 +62,47 @@ class UserEncoder(nn.Module):
         super().__init__()
         self.ratings = ratings
         size = settings.vector_size
-        self.temperature = settings.temperature
         self.text_mean: Tensor
+        self.text_length: Tensor
         self.register_buffer("text_mean", torch.zeros(text_size))  # texts of one shop point in one direction
+        self.register_buffer("text_length", torch.ones(()))  # and what is left of them is shorter than one
         self.from_text = nn.Linear(text_size, size, bias=False)
         self.id_embedding = nn.Embedding(id_rows + 1, size, padding_idx=NO_ID)
-        nn.init.zeros_(self.id_embedding.weight)
+        nn.init.normal_(self.id_embedding.weight, std=0.02)
+        nn.init.zeros_(self.id_embedding.weight[NO_ID])
         self.behaviour = nn.Embedding(behaviours, size)
         self.gap = nn.Embedding(GAP_BUCKETS, size)
         self.moment = nn.Embedding(settings.length, size)
         for embedding in (self.behaviour, self.gap, self.moment):
             nn.init.normal_(embedding.weight, std=0.02)
-        self.scale = nn.Parameter(torch.tensor(size**0.5 / 4))
         self.drop = nn.Dropout(settings.dropout)
         self.blocks = nn.ModuleList(Block(size, settings.heads, settings.dropout) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(size)
-        self.head = nn.Linear(size, size)
+
+    def centre(self, text: Floats) -> None:
+        """Takes the mean and the length of the texts [texts, text size] that it is going to read."""
+        centred = text - text.mean(0)
+        self.text_mean.copy_(torch.from_numpy(text.mean(0)))
+        self.text_length.fill_(float(np.linalg.norm(centred, axis=1).mean()) or 1.0)
 
     def item_vectors(self, text: Tensor, id_rows: Tensor) -> Tensor:
-        """Unit vectors [items, size]: what the text says, and for warm items their id embedding.
+        """Vectors [items, size]: what the text says, and for warm items their id embedding.
+
+        They are as long as it takes: what many take has a long one.
 
         Args:
             text: Vectors of the item tower, [items, text size].
             id_rows: Row of each item's id embedding, [items]; `NO_ID` for an item new since training.
         """
-        return F.normalize(self.from_text(text - self.text_mean) + self.id_embedding(id_rows), dim=-1)
+        made: Tensor = self.from_text((text - self.text_mean) / self.text_length) + self.id_embedding(id_rows)
+        return made
 
     def forward(self, vectors: Tensor, behaviours: Tensor, times: Tensor, valid: Tensor) -> Tensor:
-        """User vectors after every event, unit length, [batch, length, size].
+        """User vectors after every event, [batch, length, size]; their products with item vectors are logits.
 
         Args:
-            vectors: Item vectors of the events, [batch, length, size]; oldest first, padded at the end; shorter than
-                unit length where a low rating says so.
+            vectors: Item vectors of the events, [batch, length, size]; oldest first, padded at the end; shortened
+                where a low rating says so.
             behaviours: Behaviour of each event, [batch, length].
             times: Seconds, [batch, length]; never falling.
             valid: False where padded, [batch, length].
@@ -106,18 +115,19 @@ class UserEncoder(nn.Module):
         first = torch.where(new_moment, hours, 0)
         per_moment = torch.zeros_like(first).scatter_reduce(1, moment, first, "amax")
         gap = self.gap(per_moment.gather(1, moment))
-        states = self.scale * vectors + self.behaviour(behaviours) + gap + self.moment(moment)
+        states = self.behaviour.embedding_dim**0.5 * vectors + self.behaviour(behaviours) + gap + self.moment(moment)
         earlier = times[:, None, :] <= times[:, :, None]  # [batch, i, j]
         itself = torch.eye(times.shape[1], dtype=torch.bool, device=times.device)
         allowed = ((earlier & valid[:, None, :]) | itself)[:, None]
         states = self.drop(states)
         for block in self.blocks:
             states = block(states, allowed)
-        return F.normalize(self.head(self.norm(states)), dim=-1)
+        made: Tensor = self.norm(states)
+        return made
 
 
 def vectors_of_items(encoder: UserEncoder, text: Floats, id_rows: Ints) -> Floats:
-    """Unit vectors [items, size] from the tower's vectors [items, text size] and the rows of the id embedding."""
+    """Vectors [items, size] from the tower's vectors [items, text size] and the rows of the id embedding."""
     with torch.inference_mode():
         made = encoder.eval().item_vectors(torch.from_numpy(text), torch.from_numpy(id_rows).long())
     vectors: Floats = made.numpy()

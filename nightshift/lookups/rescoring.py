@@ -172,7 +172,7 @@ def _placed(worker: Worker, users: pd.DataFrame, item: str, *, as_published: boo
     )
     if not known.past.lengths[0]:
         return Rescored(as_published, len(candidates.items), sources, None, None, None, ())
-    features = features_of(made, candidates, known, state, model.encoder, settings.features)
+    features = features_of(made, candidates, known, state, settings.features)
     scores = model.ranker.score(features)
     last = float(np.sort(scores)[::-1][: worker.rules.n][-1]) if len(scores) else None
     if not len(place):

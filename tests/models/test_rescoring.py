@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -9,14 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from contracts.errors import ModelError
 from contracts.interval import midnight_seconds
 from contracts.settings import Settings
 from contracts.tables import EVENTS, ITEM_VECTORS, ITEMS, PUBLICATIONS, RECOMMENDATIONS
 from models import artifact
 from models.behaviours import Behaviours
 from models.features.rows import feature_names
-from models.published import ItemKnowledge, PublishedModel, TypedHabits
+from models.published import ABOUT, ENCODER, ItemKnowledge, PublishedModel, TypedHabits
 from models.ranker import Ranker
 from models.user_encoder import UserEncoder
 from nightshift.lookups.rescoring import contributions, daily_counts, history
@@ -80,6 +83,20 @@ def shop(settings: Settings, ranker: Ranker) -> ArrowLake:
     (settings.home / "nightshift.toml").write_text(f"[scoring]\nn = {N}\n")
     publish(shop, [("i00", 1.0, "repeat", "i00")])
     return shop
+
+
+@pytest.mark.parametrize("what", ["networks", "settings"])
+def test_a_model_that_earlier_code_wrote_is_refused_in_words(shop: ArrowLake, what: str) -> None:
+    folder = shop.settings.models / "m1"
+    if what == "networks":
+        weights = load_file(folder / ENCODER)
+        save_file({**weights, "head.weight": torch.zeros(8, 8)}, folder / ENCODER)
+    else:
+        about = json.loads((folder / ABOUT).read_text())
+        about["settings"]["encoder"]["temperature"] = 0.05
+        (folder / ABOUT).write_text(json.dumps(about))
+    with pytest.raises(ModelError, match=r"Model m1 was made by an earlier version .* Fine-tune a model anew"):
+        PublishedModel.load(folder)
 
 
 def publish(shop: ArrowLake, rows: list[tuple[str, float, str, str | None]]) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
+import torch.nn.functional as F
 
 from contracts.settings import Training
-from models.encoder_training import Items, next_events, sampled_loss, train
+from models.encoder_training import Items, next_events, sampled_losses, train
 from models.histories import DAY, Histories
 from models.user_encoder import NO_ID, UserEncoder, cuts_of, encode_users
 from tests.factories import SHOP_ITEMS, TINY, shop_histories
 
-VECTORS = torch.nn.functional.normalize(torch.randn(SHOP_ITEMS, 8, generator=torch.manual_seed(0)), dim=1)
+VECTORS = F.normalize(torch.randn(SHOP_ITEMS, 8, generator=torch.manual_seed(0)), dim=1)
 
 
 def one_user(items: list[int], times: list[int]) -> Histories:
@@ -81,29 +83,50 @@ def test_a_new_item_has_the_vector_of_its_text_alone(encoder: UserEncoder) -> No
         encoder.id_embedding.weight[3] += 1.0
         vectors = encoder.item_vectors(text[[0, 0, 1]], torch.tensor([NO_ID, 3, NO_ID]))
         encoder.id_embedding.weight[3] -= 1.0
-        torch.testing.assert_close(vectors[0], torch.nn.functional.normalize(encoder.from_text(text[0]), dim=0))
+        torch.testing.assert_close(vectors[0], encoder.from_text(text[0]))
     assert not torch.allclose(vectors[0], vectors[1])
-    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
+
+
+def test_texts_are_read_centred_and_at_one_length(encoder: UserEncoder) -> None:
+    text = 5 + 0.01 * torch.randn(20, 4, generator=torch.manual_seed(1))
+    model = UserEncoder(4, 0, 1, TINY.encoder)
+    model.centre(text.numpy())
+    with torch.no_grad():
+        vectors = model.item_vectors(text, torch.full((20,), NO_ID))
+        read = torch.linalg.lstsq(model.from_text.weight, vectors.T).solution.T
+    torch.testing.assert_close(read.mean(0), torch.zeros(4), atol=1e-4, rtol=0)
+    torch.testing.assert_close(read.norm(dim=1).mean(), torch.tensor(1.0), atol=1e-3, rtol=0)
 
 
 def test_the_loss_is_the_softmax_over_positive_and_other_negatives() -> None:
     users, positives, negatives = VECTORS[:2], VECTORS[2:4], VECTORS[[3, 5]]
     same = torch.tensor([[False, False], [True, False]])
-    got = sampled_loss(users, positives, negatives, same, (torch.zeros(2), torch.zeros(2)), 0.5)
-    first = torch.stack([users[0] @ positives[0], users[0] @ negatives[0], users[0] @ negatives[1]]) / 0.5
-    second = torch.stack([users[1] @ positives[1], users[1] @ negatives[1]]) / 0.5
-    want = (torch.logsumexp(first, 0) - first[0] + torch.logsumexp(second, 0) - second[0]) / 2
+    got = sampled_losses(users, positives, negatives, same, (torch.zeros(2), torch.zeros(2)))
+    first = torch.stack([users[0] @ positives[0], users[0] @ negatives[0], users[0] @ negatives[1]])
+    second = torch.stack([users[1] @ positives[1], users[1] @ negatives[1]])
+    want = torch.stack([torch.logsumexp(first, 0) - first[0], torch.logsumexp(second, 0) - second[0]])
     torch.testing.assert_close(got, want)
 
 
-def test_training_learns_who_takes_what_and_gives_the_same_twice() -> None:
+def test_all_items_as_negatives_with_log_q_are_the_softmax_over_all() -> None:
+    users, positives = VECTORS[:3], torch.tensor([4, 7, 7])
+    same = positives[:, None] == torch.arange(SHOP_ITEMS)
+    none = torch.zeros(SHOP_ITEMS)
+    got = sampled_losses(users, VECTORS[positives], VECTORS, same, (none[positives], none))
+    torch.testing.assert_close(got, F.cross_entropy(users @ VECTORS.T, positives, reduction="none"))
+
+
+@pytest.mark.parametrize("full_softmax", [0.0, 1e9])
+def test_training_learns_who_takes_what_and_gives_the_same_twice(full_softmax: float) -> None:
     histories = shop_histories(60)
 
     def trained() -> tuple[UserEncoder, list[float]]:
         torch.manual_seed(0)
         model = UserEncoder(4, SHOP_ITEMS, 1, TINY.encoder)
         curve: list[float] = []
-        encoder = TINY.encoder.model_copy(update={"epochs": 12, "batch": 16, "negatives": 16})
+        encoder = TINY.encoder.model_copy(
+            update={"epochs": 12, "batch": 16, "negatives": 16, "full_softmax": full_softmax}
+        )
         settings = Training(encoder=encoder)
         items = Items(
             torch.zeros(SHOP_ITEMS, 4),
