@@ -266,7 +266,7 @@ class Encoder(Section):
     refit_epochs: int = Field(
         default=1, ge=0, description="passes over all events, the newest too, after the ranker is fitted"
     )
-    batch: int = Field(default=32, ge=1, description="windows of events in a batch")
+    batch: int = Field(default=2000, ge=1, description="events in a batch, about: it holds whole cuts of histories")
     learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate, after the warm-up")
     full_softmax: float = Field(
         default=4e9,

@@ -216,7 +216,13 @@ def train(
 
 def steps_of_epoch(histories: Histories, settings: Encoder) -> int:
     """Batches of one pass over the histories."""
-    return max(1, -(-len(cuts_of(histories, settings.length).index) // settings.batch))
+    cuts = cuts_of(histories, settings.length)
+    return max(1, -(-len(cuts.index) // _cuts_of_batch(cuts, settings)))
+
+
+def _cuts_of_batch(cuts: Cuts, settings: Encoder) -> int:
+    """So many cuts that a batch holds about as many events as it should: in a shop of short histories, many."""
+    return max(1, round(settings.batch * len(cuts.index) / max(1, int(cuts.valid.sum()))))
 
 
 def _batches(histories: Histories, settings: Encoder, random: np.random.Generator) -> Iterator[Cuts]:
@@ -224,8 +230,9 @@ def _batches(histories: Histories, settings: Encoder, random: np.random.Generato
     most = np.clip(histories.lengths - settings.length, 0, settings.length)
     cuts = cuts_of(histories, settings.length, random.integers(0, most + 1))
     order = random.permutation(len(cuts.index))
-    for begin in range(0, len(order), settings.batch):
-        rows = order[begin : begin + settings.batch]
+    size = _cuts_of_batch(cuts, settings)
+    for begin in range(0, len(order), size):
+        rows = order[begin : begin + size]
         yield Cuts(cuts.index[rows], cuts.valid[rows])
 
 

@@ -125,7 +125,7 @@ def test_training_learns_who_takes_what_and_gives_the_same_twice(full_softmax: f
         model = UserEncoder(4, SHOP_ITEMS, 1, TINY.encoder)
         curve: list[float] = []
         encoder = TINY.encoder.model_copy(
-            update={"epochs": 12, "batch": 16, "negatives": 16, "full_softmax": full_softmax}
+            update={"epochs": 12, "batch": 96, "negatives": 16, "full_softmax": full_softmax}
         )
         settings = Training(encoder=encoder)
         items = Items(
