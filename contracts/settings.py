@@ -264,7 +264,9 @@ class Encoder(Section):
         default=600, ge=0, description="batches at least: a small shop takes more epochs, unless it is stopped early"
     )
     refit_epochs: int = Field(
-        default=1, ge=0, description="passes over all events, the newest too, after the ranker is fitted"
+        default=1,
+        ge=0,
+        description="passes over all events, the newest too, after the ranker is fitted; a third of min_steps at least",
     )
     batch: int = Field(default=2000, ge=1, description="events in a batch, about: it holds whole cuts of histories")
     learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate, after the warm-up")

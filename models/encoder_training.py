@@ -303,7 +303,7 @@ class EncoderTraining:
         model.load_state_dict(weights | {"id_embedding.weight": rows})
         model.to(training_device())
         newest = self._newest(histories)
-        epochs = max(own.refit_epochs, -(-own.min_steps // (10 * steps_of_epoch(newest, own))))
+        epochs = max(own.refit_epochs, -(-own.min_steps // (3 * steps_of_epoch(newest, own))))
         with timed(f"Training the user encoder further on {len(newest.items):,} events"):
             items = self._items(newest, warm, model)
             self._train(model, items, newest, epochs, own.learning_rate, lambda _epoch, _loss: False)
