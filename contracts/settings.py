@@ -263,10 +263,11 @@ class Encoder(Section):
     min_steps: int = Field(
         default=600, ge=0, description="batches at least: a small shop takes more epochs, unless it is stopped early"
     )
-    refit_epochs: int = Field(
-        default=1,
+    refit: float = Field(
+        default=0.5,
         ge=0,
-        description="passes over all events, the newest too, after the ranker is fitted; a third of min_steps at least",
+        description="passes over all events, the newest too, after the ranker is fitted, as a share of those that were "
+        "best for the validation window; at least one, but none at 0",
     )
     batch: int = Field(default=2000, ge=1, description="events in a batch, about: it holds whole cuts of histories")
     learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate, after the warm-up")

@@ -254,13 +254,13 @@ class EncoderTraining:
     horizon: int  # how far ahead an event predicts, seconds
     report: Report
 
-    def fitted(self, histories: Histories, warm: Longs, judge: Judge, excluded: Excluded) -> UserEncoder:
-        """An encoder, trained on ``histories`` and stopped by NDCG@10 on the validation window.
+    def fitted(self, histories: Histories, warm: Longs, judge: Judge, excluded: Excluded) -> tuple[UserEncoder, int]:
+        """An encoder, trained on ``histories`` with as many passes as are best for the validation window, and these.
 
         Args:
             histories: Training events.
             warm: Items that have an id embedding.
-            judge: Users and what they took; the epoch with the best metric is kept.
+            judge: Users and what they took; the epoch with the best NDCG@10 is kept.
             excluded: What these users must not get.
         """
         own = self.settings.encoder
@@ -281,19 +281,24 @@ class EncoderTraining:
         with timed(f"Training the user encoder on {len(newest.items):,} events"):
             self._train(model, items, newest, epochs, own.learning_rate, stops)
         stopping.restore()
-        return model.cpu()
+        return model.cpu(), stopping.best_step
 
-    def refitted(self, encoder: UserEncoder, histories: Histories, warm: Longs, warm_before: Longs) -> UserEncoder:
+    def refitted(
+        self, encoder: UserEncoder, epochs: int, histories: Histories, warm: Longs, warm_before: Longs
+    ) -> UserEncoder:
         """The encoder, trained further on ``histories`` that reach to the newest events, without a judge.
+
+        More passes than were good for it before would make it sure of what it has seen, and the ranker believes it.
 
         Args:
             encoder: As it was fitted, on older events; it stays as it is.
+            epochs: Passes that were best for it.
             histories: Training events.
             warm: Items that have an id embedding now, all that had one among them.
             warm_before: Items that had one, ascending.
         """
         own = self.settings.encoder
-        if not own.refit_epochs:
+        if not own.refit:
             return encoder
         model = self._encoder(len(warm))
         weights = dict(encoder.state_dict())
@@ -303,10 +308,10 @@ class EncoderTraining:
         model.load_state_dict(weights | {"id_embedding.weight": rows})
         model.to(training_device())
         newest = self._newest(histories)
-        epochs = max(own.refit_epochs, -(-own.min_steps // (3 * steps_of_epoch(newest, own))))
+        passes = max(1, int(own.refit * epochs))
         with timed(f"Training the user encoder further on {len(newest.items):,} events"):
             items = self._items(newest, warm, model)
-            self._train(model, items, newest, epochs, own.learning_rate, lambda _epoch, _loss: False)
+            self._train(model, items, newest, passes, own.learning_rate, lambda _epoch, _loss: False)
         if not all(torch.isfinite(weight).all() for weight in model.state_dict().values()):
             log.warning("User encoder: diverged on the newest events. It stays as it was fitted.")
             return encoder

@@ -147,14 +147,14 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
     of_items = texts.after[texts.rows(list(data.catalogue.texts))]
     training = EncoderTraining(settings, of_items, data.behaviours, data.horizon, report)
     with timed("User encoder", seconds):
-        encoder = training.fitted(older, warm.items, data.judge, data.excluded(data.validation_start))
+        encoder, epochs = training.fitted(older, warm.items, data.judge, data.excluded(data.validation_start))
     with timed("Ranker", seconds):
         vectors = vectors_of_items(encoder, of_items, warm.id_rows)
         fitted, importance = fit_ranker(data, vectors, warm.id_rows, encoder, settings)
     with timed("Newest events", seconds):
         before = warm.items
         warm = WarmItems.of(data.histories, data.catalogue, at_least)
-        encoder = training.refitted(encoder, data.histories, warm.items, before)
+        encoder = training.refitted(encoder, epochs, data.histories, warm.items, before)
     known = data.known(data.test_start)
     items = ItemKnowledge(
         list(data.catalogue.item_ids),

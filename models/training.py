@@ -51,6 +51,8 @@ class EarlyStopping:
         self._patience = patience
         self._report = report
         self._best = -math.inf
+        self.best_step = 0
+        """Step after which the metric was best."""
         self._kept: dict[str, Tensor] = {}
         self._worse = 0
 
@@ -61,7 +63,7 @@ class EarlyStopping:
             log.warning("%s: diverged at %d (loss %s, metric %s).", self._name, step, loss, metric)
             return True
         if metric > self._best:
-            self._best, self._worse = metric, 0
+            self._best, self._worse, self.best_step = metric, 0, step
             self._kept = {name: weight.detach().clone() for name, weight in self._weights.items()}
             return False
         self._worse += 1

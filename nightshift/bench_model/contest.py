@@ -49,9 +49,7 @@ class Absent:
 
 def for_sequences(training: Training) -> Training:
     """The settings for files without times: users have few events, all of which count."""
-    encoder = training.encoder.model_copy(
-        update={"min_item_events": 1, "length": 50, "epochs": 30, "batch": 1000, "refit_epochs": 10}
-    )
+    encoder = training.encoder.model_copy(update={"min_item_events": 1, "length": 50, "epochs": 30, "batch": 1000})
     ranker = training.ranker.model_copy(update={"windows": 1})
     # no days that passed tell how old an item of the user is: the items after it do
     cooccurrence = training.cooccurrence.model_copy(update={"recent_step_decay": 0.7})

@@ -327,10 +327,10 @@ def test_a_run_that_trained_no_model_does_not_judge_another_one(tables: SparkLak
         evaluate.run(tables.spark, tables.settings, evaluate.Arguments(as_of=END, model=""))
 
 
-def test_every_item_has_a_unit_vector_and_equal_texts_of_new_items_have_the_same(tables: SparkLake) -> None:
+def test_every_item_has_a_vector_and_equal_texts_of_new_items_have_the_same(tables: SparkLake) -> None:
     rows = {row["item_id"]: row for row in tables.rows(ITEM_VECTORS)}
     assert set(rows) == {row["item_id"] for row in item_rows()}
-    assert all(abs(sum(x * x for x in row["vector"]) - 1) < 1e-5 for row in rows.values())
+    assert all(0 < sum(x * x for x in row["vector"]) < np.inf for row in rows.values())
     # without an id embedding a vector is the text's alone
     assert rows["i32"]["vector"] == rows["i52"]["vector"]
     assert rows["i32"]["vector"] != rows["i02"]["vector"]
