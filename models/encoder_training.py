@@ -165,7 +165,6 @@ def train(
     horizon: int,
     settings: Training,
     epochs: int,
-    rate: float,
     after_epoch: Callable[[int, float], bool],
     report: Report,
 ) -> None:
@@ -179,7 +178,6 @@ def train(
         horizon: How far ahead an event predicts, seconds.
         settings: Of the encoder, and weight decay, seed.
         epochs: Passes over the histories.
-        rate: Highest learning rate.
         after_epoch: Told each epoch and its last loss; says whether to stop.
         report: Told of losses.
     """
@@ -193,7 +191,7 @@ def train(
         share = items.counts / items.counts.sum()
         draw = 0.5 * (items.counts > 0) / len(taken) + 0.5 * share  # half uniform, half by popularity
         log_q = torch.from_numpy(np.log(np.maximum(own.negatives * draw, 1e-12))).float().to(items.text.device)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=settings.weight_decay)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=own.learning_rate, weight_decay=settings.weight_decay)
     steps = epochs * steps_of_epoch(histories, own)
     schedule = linear_schedule(optimiser, steps, warm_up=max(1, steps // 20))
     step, last = 0, 0.0
@@ -279,7 +277,7 @@ class EncoderTraining:
             return stopping.stops_at(epoch, metric, loss)
 
         with timed(f"Training the user encoder on {len(newest.items):,} events"):
-            self._train(model, items, newest, epochs, own.learning_rate, stops)
+            self._train(model, items, newest, epochs, stops)
         stopping.restore()
         return model.cpu(), stopping.best_step
 
@@ -311,7 +309,7 @@ class EncoderTraining:
         passes = max(1, int(own.refit * epochs))
         with timed(f"Training the user encoder further on {len(newest.items):,} events"):
             items = self._items(newest, warm, model)
-            self._train(model, items, newest, passes, own.learning_rate, lambda _epoch, _loss: False)
+            self._train(model, items, newest, passes, lambda _epoch, _loss: False)
         if not all(torch.isfinite(weight).all() for weight in model.state_dict().values()):
             log.warning("User encoder: diverged on the newest events. It stays as it was fitted.")
             return encoder
@@ -341,11 +339,10 @@ class EncoderTraining:
         items: Items,
         histories: Histories,
         epochs: int,
-        rate: float,
         after_epoch: Callable[[int, float], bool],
     ) -> None:
         are_targets = self.behaviours.are_targets(histories)
-        train(model, items, histories, are_targets, self.horizon, self.settings, epochs, rate, after_epoch, self.report)
+        train(model, items, histories, are_targets, self.horizon, self.settings, epochs, after_epoch, self.report)
 
 
 def _validation(

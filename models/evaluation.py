@@ -11,7 +11,7 @@ from models import metrics
 from models.behaviours import Known
 from models.catalogue import CATEGORY, Catalogue
 from models.histories import Flags, Ints
-from models.item_state import DailyCounts
+from models.item_state import DailyCounts, unit_rows
 from models.kernel import best_matches
 from models.metrics import Doubles, Relevant
 from models.ragged import Floats, find, row_of_each
@@ -107,8 +107,7 @@ class TextAlone:
     def of(cls, name: str, vectors: Floats, takes_part: Flags) -> TextAlone:
         """From the texts' ``vectors`` [items, size]."""
         items = np.flatnonzero(takes_part).astype(np.int32)
-        centred = vectors[items] - vectors[items].mean(axis=0)
-        return cls(name, items, centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9))
+        return cls(name, items, unit_rows(vectors[items] - vectors[items].mean(axis=0)))
 
     def lists(self, known: Known) -> Ints:
         """[users, N]; ``-1`` pads."""

@@ -94,15 +94,19 @@ class ItemState:
     @cached_property
     def directions(self) -> Floats:
         """The vectors at unit length, [items, size]: how much is taken of an item says nothing of what it is like."""
-        lengths = np.linalg.norm(self.vectors, axis=1, keepdims=True)
-        made: Floats = self.vectors / np.maximum(lengths, np.float32(1e-9))
-        return made
+        return unit_rows(self.vectors)
 
     @property
     def categories(self) -> Ints:
         """Category code of each item, [items]."""
         categories: Ints = self.facts.codes[CATEGORY]
         return categories
+
+
+def unit_rows(vectors: Floats) -> Floats:
+    """The vectors [rows, size] at unit length; zeros stay zeros."""
+    made: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return made
 
 
 def item_state(

@@ -115,7 +115,7 @@ class UserEncoder(nn.Module):
         first = torch.where(new_moment, hours, 0)
         per_moment = torch.zeros_like(first).scatter_reduce(1, moment, first, "amax")
         gap = self.gap(per_moment.gather(1, moment))
-        states = self.behaviour.embedding_dim**0.5 * vectors + self.behaviour(behaviours) + gap + self.moment(moment)
+        states = vectors.shape[-1] ** 0.5 * vectors + self.behaviour(behaviours) + gap + self.moment(moment)
         earlier = times[:, None, :] <= times[:, :, None]  # [batch, i, j]
         itself = torch.eye(times.shape[1], dtype=torch.bool, device=times.device)
         allowed = ((earlier & valid[:, None, :]) | itself)[:, None]

@@ -87,7 +87,7 @@ def test_a_new_item_has_the_vector_of_its_text_alone(encoder: UserEncoder) -> No
     assert not torch.allclose(vectors[0], vectors[1])
 
 
-def test_texts_are_read_centred_and_at_one_length(encoder: UserEncoder) -> None:
+def test_texts_are_read_centred_and_at_one_length() -> None:
     text = 5 + 0.01 * torch.randn(20, 4, generator=torch.manual_seed(1))
     model = UserEncoder(4, 0, 1, TINY.encoder)
     model.centre(text.numpy())
@@ -139,7 +139,7 @@ def test_training_learns_who_takes_what_and_gives_the_same_twice(full_softmax: f
                 curve.append(value)
 
         are_targets = np.ones(len(histories.items), np.bool_)
-        train(model, items, histories, are_targets, 7 * DAY, settings, 12, 2e-3, lambda _epoch, _loss: False, report)
+        train(model, items, histories, are_targets, 7 * DAY, settings, 12, lambda _epoch, _loss: False, report)
         return model, curve
 
     model, curve = trained()
