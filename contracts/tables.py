@@ -218,7 +218,7 @@ SEQUENCES = Table(
     "Histories and targets of users: what the model is trained and tested on. Histories are oldest first.",
     (
         Column(C.SNAPSHOT_ID, "string", "names interval end, windows and caps"),
-        Column(C.SPLIT, "string", "train, validation or test"),
+        Column(C.SPLIT, "string", "train, validation, test or latest"),
         Column(C.USER_ID, "string", "who"),
         Column(C.ITEM_IDS, "array<string>", "items of the events before the split's window"),
         Column(C.BEHAVIOURS, "array<string>", "behaviours of the same events"),
@@ -228,7 +228,7 @@ SEQUENCES = Table(
         Column(
             C.TARGETS,
             "array<string>",
-            "distinct items of target events inside the window, ascending; empty for train",
+            "distinct items of target events inside the window, ascending; empty for train and latest",
         ),
     ),
     key=(C.SNAPSHOT_ID, C.SPLIT, C.USER_ID),

@@ -13,7 +13,8 @@ from contracts.interval import midnight_seconds
 from contracts.ratings import TargetEvents
 from contracts.settings import Settings
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
+TRAIN, VALIDATION, TEST, LATEST = "train", "validation", "test", "latest"
+"""The splits of a snapshot. The last one has all that is known at its end: what a promoted model is refitted on."""
 
 WINDOWS_IN_HISTORY = 8
 """A history that is so many windows long has half of it before those that are learnt from, chosen and tested on."""

@@ -11,6 +11,7 @@ the last 7 days of them, validates on the 7 before and trains on what is older.
 | `build_splits` | train, validation and test sequences, and which versions of the tables they are of | |
 | `fine_tune` | item tower, user encoder, ranker | out of memory: lower the batch in the settings |
 | `evaluate` | embeds the catalogue, compares with champion and baselines; the champion changes, or not | |
+| `refit` | a new champion learns the days of the test too; skipped if it is kept out | the judged one scores on |
 
 **Waiting takes no worker**: `wait_for_night` is *deferred* for `[weekly] wait_minutes` at most, and then fails, or
 trains without that night where `without_night = "train"` says so. A run that somebody, or a night, asked for does not
@@ -20,8 +21,8 @@ that the sequences were made from, also when a single task is cleared. `evaluate
 **Run it by hand**: `make model AS_OF=2017-12-23`, or trigger it with the parameter `as_of`. A challenger that
 does not win is no failure: `model_evaluations` shows both, `model_decisions` and the night's report say why.
 
-`fine_tune` runs in the pool and the queue `gpu`, on the GPU where one is visible. With Celery, start a worker
-for it with `airflow celery worker --queues gpu`; the LocalExecutor takes all queues.
+`fine_tune` and `refit` run in the pool and the queue `gpu`, on the GPU where one is visible. With Celery, start a
+worker for it with `airflow celery worker --queues gpu`; the LocalExecutor takes all queues.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from contracts.dag_runs import WEEKLY
 from contracts.pools import GPU, write_pool
 from wiring.alerts import ALERTS
 from wiring.failures import RETRIES
-from wiring.jobs import PythonJob, SparkJob
+from wiring.jobs import OptionalJob, PythonJob, SparkJob
 from wiring.lineage import assets
 from wiring.run import AS_OF, EVERY_RUN, TRAINED, TRAINING_PARAMS, at_midnight
 from wiring.waiting import NightSensor
@@ -75,4 +76,12 @@ with DAG(
         outlets=assets(tables.MODEL_EVALUATIONS, tables.MODEL_DECISIONS, tables.ITEM_VECTORS),
     )
 
-    wait_for_night >> build_splits >> fine_tune >> evaluate
+    refit = OptionalJob(
+        task_id="refit",
+        module="models.refit",
+        arguments=[*AS_OF, TRAINED],
+        pool=GPU,
+        queue="gpu",
+    )
+
+    wait_for_night >> build_splits >> fine_tune >> evaluate >> refit

@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from contracts.cli import log
 from contracts.errors import ModelError
 
 MANIFEST = "manifest.json"
+
+BEFORE_NEWEST = "before_newest.safetensors"
+"""Beside a judged model: the encoder from which it is refitted. Nobody else reads it."""
 
 CURVES = "training.json"
 """Beside the model: the training's curves and the weight of the ranker's features, for the report."""
@@ -20,6 +24,19 @@ def file_hash(file: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def known_run(folder: Path) -> str | None:
+    """MLflow's run of the model in ``folder``; None where there is none, or a damaged one, which is made anew."""
+    if not folder.exists():
+        return None
+    try:
+        run_id = str(verify(folder)["mlflow_run"])
+    except ModelError as error:
+        log.warning("%s It is made anew.", error)
+        return None
+    log.info("Model %s is there already.", folder.name)
+    return run_id
 
 
 def write_manifest(folder: Path, about: Mapping[str, Any]) -> str:

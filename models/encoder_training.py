@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -282,28 +282,28 @@ class EncoderTraining:
         return model.cpu(), stopping.best_step
 
     def refitted(
-        self, encoder: UserEncoder, epochs: int, histories: Histories, warm: Longs, warm_before: Longs
+        self, weights: Mapping[str, Tensor], epochs: int, histories: Histories, warm: Longs, warm_before: Longs
     ) -> UserEncoder:
-        """The encoder, trained further on ``histories`` that reach to the newest events, without a judge.
+        """An encoder, trained further on ``histories`` that reach to the newest events, without a judge.
 
         More passes than were good for it before would make it sure of what it has seen, and the ranker believes it.
 
         Args:
-            encoder: As it was fitted, on older events; it stays as it is.
+            weights: Of the encoder as it was fitted, on older events; they stay as they are.
             epochs: Passes that were best for it.
             histories: Training events.
             warm: Items that have an id embedding now, all that had one among them.
             warm_before: Items that had one, ascending.
         """
         own = self.settings.encoder
-        if not own.refit:
-            return encoder
-        model = self._encoder(len(warm))
-        weights = dict(encoder.state_dict())
         known = weights["id_embedding.weight"]
         rows = torch.zeros(len(warm) + 1, known.shape[1])
         rows[torch.from_numpy(np.searchsorted(warm, warm_before)) + 1] = known[1:]
-        model.load_state_dict(weights | {"id_embedding.weight": rows})
+        as_fitted = {**weights, "id_embedding.weight": rows}
+        model = self._encoder(len(warm))
+        model.load_state_dict(as_fitted)
+        if not own.refit:
+            return model.eval()
         model.to(training_device())
         newest = self._newest(histories)
         passes = max(1, int(own.refit * epochs))
@@ -312,7 +312,7 @@ class EncoderTraining:
             self._train(model, items, newest, passes, lambda _epoch, _loss: False)
         if not all(torch.isfinite(weight).all() for weight in model.state_dict().values()):
             log.warning("User encoder: diverged on the newest events. It stays as it was fitted.")
-            return encoder
+            model.load_state_dict(as_fitted)
         return model.cpu().eval()
 
     def _encoder(self, id_rows: int) -> UserEncoder:

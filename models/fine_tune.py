@@ -17,7 +17,6 @@ from pathlib import Path
 
 from contracts.catalogue import Edition
 from contracts.cli import AsOf, give_result, log, main, timed
-from contracts.errors import ModelError
 from contracts.files import complete_or_absent
 from contracts.settings import Settings
 from contracts.tables import ITEMS
@@ -50,7 +49,7 @@ def run(settings: Settings, arguments: AsOf) -> str:
     name = model_id(windows.end, origin)
     folder = settings.models / name
     mlflow = registry.client(settings)
-    run_id = known_run(folder)
+    run_id = artifact.known_run(folder)
     if run_id is None:
         tags = {"snapshot_id": windows.snapshot_id, "model_id": name}
         run_id = registry.start_run(mlflow, name, settings.training, tags)
@@ -64,7 +63,7 @@ def run(settings: Settings, arguments: AsOf) -> str:
         with timed("Saving"):
             write(folder, fitted, about, settings, profile, training, run_id)
         tracker.end()
-    registry.register(settings, mlflow, name, run_id)
+    registry.register(settings, mlflow, name, run_id, registry.CHALLENGER)
     log.info("Challenger: %s in %s", name, folder)
     give_result({"model_id": name})
     return name
@@ -79,9 +78,10 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
     items_at = pins(settings, windows.snapshot_id).get(ITEMS.name)
     catalogue = read_catalogue(settings, Edition.before(windows.end, items_at))
     behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets, settings.ingest.scale)
-    validation = read_split(settings, catalogue, windows.snapshot_id, VALIDATION)
+    validation, test = (
+        read_split(settings, catalogue, windows.snapshot_id, split, behaviours.names) for split in (VALIDATION, TEST)
+    )
     # what lies before the test window, the validation window included: the ranker's windows are cut from it
-    test = read_split(settings, catalogue, windows.snapshot_id, TEST)
     histories = test.histories
     return TrainingData(
         catalogue,
@@ -100,19 +100,6 @@ def origin_of(settings: Settings, data: TrainingData) -> dict[str, str]:
     validation = (data.judge.histories, data.judge.relevant)
     base = base_model_folder(settings.training.tower.base_model)
     return made_from(settings, data.catalogue, data.histories, validation, base)
-
-
-def known_run(folder: Path) -> str | None:
-    """MLflow's run of the model in ``folder``; None where there is none, or a damaged one, which is fitted anew."""
-    if not folder.exists():
-        return None
-    try:
-        run_id = str(artifact.verify(folder)["mlflow_run"])
-    except ModelError as error:
-        log.warning("%s It is fitted anew.", error)
-        return None
-    log.info("Model %s is already fitted.", folder.name)
-    return run_id
 
 
 def write(
@@ -141,6 +128,7 @@ def write(
         model.save(draft)
         fitted.tower.save(draft / TOWER)
         fitted.texts.save(draft)
+        fitted.before.save(draft)
         profile.save(draft)
         (draft / artifact.CURVES).write_text(json.dumps(training) + "\n")
         manifest = {"model_id": about["model_id"], "mlflow_run": run_id, "base": chosen.tower.base_model}

@@ -28,17 +28,17 @@ from models.histories import DAY, Flags, Floats, Histories, Ints, Longs
 from models.item_state import DailyCounts, habits_of, item_state
 from models.item_tower import ItemTower
 from models.metrics import Relevant
-from models.published import ItemKnowledge, TypedHabits
+from models.newest import BeforeNewest
+from models.published import ItemKnowledge
 from models.recommend import features_of, generated
 from models.text_vectors import TextVectors
 from models.tower_tuning import TextPairs, pairs_of_texts, tuned_tower
 from models.training import Report
 from models.user_encoder import NO_ID, UserEncoder, vectors_of_items
+from models.warm import WarmItems, events_of_warm
 
 log = logging.getLogger("nightshift")
 
-COVERED = 0.8
-"""Share of the events that those of warm items must be."""
 WEIGHED_ROWS = 100_000
 """Candidates on which the weight of the ranker's features is measured."""
 BY_LIFT = {"popularity_power": 0.5, "prior": 5.0, "min_weight": 1.0}
@@ -79,39 +79,12 @@ class Fitted:
     tower: ItemTower
     texts: TextVectors
     encoder: UserEncoder
+    before: BeforeNewest
     ranker: ranker.Ranker
     items: ItemKnowledge
     importance: dict[str, float]  # how far each feature moves the ranker's score
     behaviours: Behaviours
     seconds: dict[str, float]  # how long each part took
-
-
-@dataclass(frozen=True)
-class WarmItems:
-    """Items with enough events for an id embedding, and their texts."""
-
-    items: Longs  # [warm], ascending
-    is_warm: Flags  # [items of the catalogue]
-    id_rows: Ints  # [items of the catalogue], 1 and up for the warm ones
-    texts: list[str]  # the distinct ones
-    text_of: Ints  # [items of the catalogue], index into the texts; 0 for an item that is not warm
-
-    @classmethod
-    def of(cls, histories: Histories, catalogue: Catalogue, at_least: int) -> WarmItems:
-        """The items with ``at_least`` events."""
-        warm = np.flatnonzero(np.bincount(histories.items, minlength=len(catalogue)) >= at_least)
-        texts, text_of_warm = np.unique(catalogue.texts[warm].astype(str), return_inverse=True)
-        is_warm = np.zeros(len(catalogue), dtype=np.bool_)
-        is_warm[warm] = True
-        id_rows = np.full(len(catalogue), NO_ID, dtype=np.int32)
-        id_rows[warm] = np.arange(1, len(warm) + 1)
-        text_of = np.zeros(len(catalogue), dtype=np.int32)
-        text_of[warm] = text_of_warm
-        return cls(warm, is_warm, id_rows, list(texts), text_of)
-
-    def only(self, histories: Histories) -> Histories:
-        """The events of warm items."""
-        return histories.select(self.is_warm[histories.items])
 
 
 def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
@@ -151,25 +124,10 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
     with timed("Ranker", seconds):
         vectors = vectors_of_items(encoder, of_items, warm.id_rows)
         fitted, importance = fit_ranker(data, vectors, warm.id_rows, encoder, settings)
+    before = BeforeNewest.of(encoder, warm, epochs, at_least)
     with timed("Newest events", seconds):
-        before = warm.items
-        warm = WarmItems.of(data.histories, data.catalogue, at_least)
-        encoder = training.refitted(encoder, epochs, data.histories, warm.items, before)
-    known = data.known(data.test_start)
-    items = ItemKnowledge(
-        list(data.catalogue.item_ids),
-        warm.id_rows,
-        neighbours_of(known, len(data.catalogue), settings.cooccurrence),
-        TypedHabits.of(known.targets, data.test_start, data.catalogue, settings.features.prior),
-    )
-    return Fitted(tower, texts, encoder, fitted, items, importance, data.behaviours, seconds)
-
-
-def events_of_warm(histories: Histories, wanted: int) -> int:
-    """Events that make an item warm: ``wanted``, or fewer where such items do not stand for the shop."""
-    events = np.bincount(histories.items)
-    covering = (least for least in range(wanted, 1, -1) if events[events >= least].sum() >= COVERED * events.sum())
-    return next(covering, 1)
+        encoder, items = before.up_to(data.histories, data.known(data.test_start), data.catalogue, training)
+    return Fitted(tower, texts, encoder, before, fitted, items, importance, data.behaviours, seconds)
 
 
 def windows_that_fit(times: Longs, test_start: int, horizon: int, wanted: int) -> int:

@@ -53,11 +53,16 @@ def made_from(
             catalogue.codes, catalogue.available,
         ),
         "snapshot": _hash(
-            *(part for each in (histories, before) for part in vars(each).values()), relevant.indptr, relevant.items,
+            digest_of(histories), digest_of(before), relevant.indptr, relevant.items,
         ),
         "base model": _hash(*(file_hash(file) for file in sorted(base.iterdir()) if file.is_file())),
         "code": _hash(*(file_hash(file) for file in sorted(CODE.rglob("*.py")))),
     }  # fmt: skip
+
+
+def digest_of(histories: Histories) -> str:
+    """A hash of all events."""
+    return _hash(*vars(histories).values())
 
 
 def _hash(*parts: str | NDArray[np.generic]) -> str:

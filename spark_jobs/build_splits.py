@@ -8,10 +8,11 @@ As of T, with windows of 7 days (`splits.window_days`; without it, `contracts.wi
     train        T - 14 days                -  (the model draws its own inside the history)
     validation   T - 14 days                [T - 14 days, T - 7 days)
     test         T - 7 days                 [T - 7 days, T)
+    latest       T                          -  (a model that is promoted learns its test window too)
 
 Only logs of days before T count; days begin at the shop's midnight. One row per user and split in `sequences`; a user
-is in train with a history, in validation and test with a history or targets: users without a history are the cold
-ones, users without targets complete what was known of the shop at that time.
+is in train and latest with a history, in validation and test with a history or targets: users without a history are
+the cold ones, users without targets complete what was known of the shop at that time.
 
 The note of the commit says which versions of `events` and `items` there were: training and evaluation read those,
 though a night writes meanwhile.
@@ -31,7 +32,7 @@ from contracts.errors import InputError
 from contracts.interval import midnight_seconds
 from contracts.settings import Settings
 from contracts.tables import EVENTS, SEQUENCES
-from contracts.windows import LONGER_DAYS, TEST, TRAIN, VALIDATION, Windows, horizon_days
+from contracts.windows import LATEST, LONGER_DAYS, TEST, TRAIN, VALIDATION, Windows, horizon_days
 from models.histories import DAY
 from models.store.snapshot import PINNED, pins_note
 from spark_jobs.cluster.step import main
@@ -116,6 +117,7 @@ def to_sequences(events: DataFrame, windows: Windows) -> DataFrame:
         _sequence(TRAIN, first, first, windows),
         _sequence(VALIDATION, first, second, windows),
         _sequence(TEST, second, end, windows),
+        _sequence(LATEST, end, end, windows),
     )
     return (
         users.select(C.USER_ID, F.inline(splits))

@@ -15,7 +15,6 @@ time, and the winner is for the nights of that time: the alias does not go back.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +30,7 @@ from contracts.catalogue import Edition
 from contracts.cli import AsOf, argument, log, timed
 from contracts.columns import Columns as C
 from contracts.errors import InputError, ModelError
-from contracts.model_ids import knows_later
+from contracts.model_ids import judged, knows_later
 from contracts.settings import Settings
 from contracts.tables import EVENTS, GAIN_OVER, ITEMS, MODEL_DECISIONS, MODEL_EVALUATIONS, SEQUENCE, SEQUENCES
 from contracts.windows import TEST, Windows
@@ -45,8 +44,9 @@ from models.cost import Cost
 from models.evaluation import ALL, GATE, TextAlone, Yardstick
 from models.item_state import DailyCounts
 from models.metrics import Estimate
-from models.published import ABOUT, PublishedModel
+from models.published import PublishedModel
 from models.store import registry
+from models.store.challenger import challenger_folder
 from models.store.snapshot import pins, read_catalogue, windows_of
 from models.text_vectors import TextVectors
 from models.user_encoder import NO_ID
@@ -82,6 +82,8 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
     if champion and knows_later(champion, windows.end):
         log.info("Model %s knows what users did in the test window and after it: it is no rival.", champion)
         champion = None
+    if champion and knows_later(champion, windows.end - timedelta(days=windows.window_days)):
+        champion = judged(champion)  # a refitted one has learnt from this test window
     if champion and not can_score(settings.models / champion):
         champion = None
     catalogue = read_catalogue(settings, edition)
@@ -158,30 +160,6 @@ def told(outcome: Outcome) -> None:
     log.info("Compared on %d users with a target event in the test window.", users)
     for name, of_one in sorted(outcome.values.items(), key=lambda pair: -pair[1][ALL, GATE].mean):
         log.info("%-40s NDCG@10 %.4f  recall@10 %.4f", name, of_one[ALL, GATE].mean, of_one[ALL, "recall@10"].mean)
-
-
-def challenger_folder(settings: Settings, windows: Windows, model_id: str | None) -> Path:
-    """Folder of the model that is judged: the one that is named, or else the one with the alias.
-
-    Raises:
-        ModelError: there is no such model, it is damaged, or made from another snapshot.
-    """
-    if model_id == "":
-        raise ModelError(
-            "There is no model to judge: fine_tune of this run has given none, as when somebody marked it a success. "
-            "Clear fine_tune, or judge a model by hand: python -m spark_jobs.evaluate --as-of DAY --model ID."
-        )
-    folder = (
-        registry.chosen_folder(settings, model_id) if model_id else registry.folder_of(settings, registry.CHALLENGER)
-    )
-    artifact.verify(folder)
-    made_from = json.loads((folder / ABOUT).read_text())["snapshot_id"]
-    if made_from != windows.snapshot_id:
-        raise ModelError(
-            f"Model {folder.name} was made from snapshot {made_from}, and is to be judged as of {windows.end}, on "
-            f"snapshot {windows.snapshot_id}. Judge it as of its own day, or name the model of this one with --model."
-        )
-    return folder
 
 
 def fitted_on(split: DataFrame, settings: Settings, catalogue: Catalogue, model: PublishedModel, now: int) -> Known:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from contracts.cli import RESULT_FILE, read_result
 from contracts.settings import PROJECT, load_settings
@@ -180,3 +180,15 @@ class PythonJob(BaseOperator):
             process.wait(KILL_AFTER_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+class OptionalJob(PythonJob):
+    """A job that may find nothing to do: it gives no result then, says why in its log, and its task is skipped."""
+
+    def execute(self, context: Context) -> None:
+        """Runs the job; a task that did nothing must not look like one that did."""
+        with results(context) as variables:
+            self._run(variables)
+            done = read_result(Path(variables[RESULT_FILE]))
+        if not done:
+            raise AirflowSkipException("There was nothing to do: see the last lines of the job above.")

@@ -121,8 +121,8 @@ def flat(values: Mapping[str, Any], above: str = "") -> dict[str, object]:
     return made
 
 
-def register(settings: Settings, mlflow: MlflowClient, model_id: str, run_id: str) -> None:
-    """Registers a published folder as a version, and gives it the alias `challenger`."""
+def register(settings: Settings, mlflow: MlflowClient, model_id: str, run_id: str, alias: str | None = None) -> None:
+    """Registers a published folder as a version, and gives it an alias."""
     with reached():
         if aliases(mlflow) is None:
             mlflow.create_registered_model(NAME, description="Nightly recommender: item tower, user encoder, ranker")
@@ -132,7 +132,15 @@ def register(settings: Settings, mlflow: MlflowClient, model_id: str, run_id: st
                 NAME, source=str(settings.models / model_id), run_id=run_id, tags={"model_id": model_id}
             )
             version = made.version
-        mlflow.set_registered_model_alias(NAME, CHALLENGER, version)
+        if alias is not None:
+            mlflow.set_registered_model_alias(NAME, alias, version)
+
+
+def was_promoted(mlflow: MlflowClient, model_id: str) -> bool:
+    """Whether a model is or was the one of some nights."""
+    with reached():
+        version = _version_of(mlflow, model_id)
+        return version is not None and PROMOTED in mlflow.get_model_version(NAME, version).tags
 
 
 def tag_gate(mlflow: MlflowClient, model_id: str, outcome: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -92,8 +92,10 @@ def read_catalogue(settings: Settings, edition: Edition) -> Catalogue:
     return Catalogue.from_arrow(catalogue.arrow(settings, edition, CATALOGUE_COLUMNS))
 
 
-def read_split(settings: Settings, catalogue: Catalogue, snapshot_id: str, split: str) -> Split:
-    """A split of a snapshot, users in ascending order.
+def read_split(
+    settings: Settings, catalogue: Catalogue, snapshot_id: str, split: str, behaviours: Sequence[str]
+) -> Split:
+    """A split of a snapshot, users in ascending order; behaviours are numbered as they are named.
 
     Raises:
         InputError: the snapshot has no such split.
@@ -101,7 +103,7 @@ def read_split(settings: Settings, catalogue: Catalogue, snapshot_id: str, split
     wanted = (pads.field(C.SNAPSHOT_ID) == snapshot_id) & (pads.field(C.SPLIT) == split)
     columns = [C.USER_ID, *SEQUENCE, C.TARGETS]
     batches = lake.dataset(settings, SEQUENCES).to_batches(columns=columns, filter=wanted, batch_size=BATCH_USERS)
-    parts = [_part(batch, settings, catalogue) for batch in batches if batch.num_rows]
+    parts = [_part(batch, catalogue, behaviours) for batch in batches if batch.num_rows]
     if not parts:
         raise InputError(
             f"Table {lake.path(settings, SEQUENCES)} has no split {split!r} of snapshot {snapshot_id}: run "
@@ -116,11 +118,11 @@ def read_split(settings: Settings, catalogue: Catalogue, snapshot_id: str, split
     )
 
 
-def _part(batch: pa.RecordBatch, settings: Settings, catalogue: Catalogue) -> Split:
+def _part(batch: pa.RecordBatch, catalogue: Catalogue, behaviours: Sequence[str]) -> Split:
     rows = pa.Table.from_batches([batch])
     return Split(
         rows[C.USER_ID].to_pylist(),
-        histories_from_arrow(rows, catalogue, list(settings.ingest.behaviours)),
+        histories_from_arrow(rows, catalogue, behaviours),
         Relevant(*lists_from_arrow(rows[C.TARGETS], catalogue)),
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from contracts import lake
+from contracts import lake, model_ids
 from contracts.columns import Columns as C
 from contracts.settings import Settings
 from contracts.states import Row
@@ -29,6 +29,7 @@ class Model:
     """The night's model, how it was tested and how it was trained."""
 
     model_id: str
+    judged_as: str
     snapshot_id: str | None
     segments: dict[str, list[tuple[str, list[str]]]]  # segment -> rows of a recommender and its values
     metrics: list[str]
@@ -41,19 +42,21 @@ def model(settings: Settings, night: NightTables) -> Model | None:
     row = night.own or night.last
     if row is None:
         return None
-    model_id = row[C.MODEL_ID]
+    own_id = row[C.MODEL_ID]
+    model_id = model_ids.judged(own_id)  # as the tables of the gate have it
     evaluations = [row for row in lake.rows(settings, MODEL_EVALUATIONS) if not row[C.SEGMENT].startswith(GAIN_OVER)]
     snapshot = max((row[C.SNAPSHOT_ID] for row in evaluations if row[C.MODEL_ID] == model_id), default=None)
     tested = [row for row in evaluations if row[C.SNAPSHOT_ID] == snapshot]
     metrics = sorted({row[C.METRIC] for row in tested}, key=lambda name: (name not in METRICS, name))
     segments = sorted({row[C.SEGMENT] for row in tested}, key=lambda name: (name != ALL, name))
     return Model(
+        own_id,
         model_id,
         snapshot,
         {name: _table([row for row in tested if row[C.SEGMENT] == name], model_id, metrics) for name in segments},
         metrics,
         _drawn([row for row in tested if row[C.SEGMENT] == ALL], model_id),
-        curves(settings.models / model_id / CURVES),
+        curves(settings.models / own_id / CURVES),
     )
 
 

@@ -71,7 +71,7 @@ def _tuning(
 def _in_hindsight(model_id: str, judged: Sequence[Hindsight], settings: Settings) -> str:
     """How a model's nights fared, of those whose 7 days are over."""
     _, repeats, _ = recommenders(settings.baselines)
-    gains = [result.gains[repeats][METRIC].mean for result in judged if result.model_id == model_id]
+    gains = [result.gains[repeats][METRIC].mean for result in judged if model_ids.judged(result.model_id) == model_id]
     if not gains:
         return "no night is old enough"
     nights = f"{len(gains)} night{'s' if len(gains) > 1 else ''}"

@@ -35,7 +35,7 @@ def pack(settings: Settings, model_folder: Path, counts: pa.Table, edition: Edit
     model_id = str(artifact.verify(model_folder)["model_id"])
     into.mkdir(parents=True)
     for file in sorted(model_folder.iterdir()):
-        if file.is_file() and file.name not in (artifact.MANIFEST, TEXT_VECTORS):
+        if file.is_file() and file.name not in (artifact.MANIFEST, artifact.BEFORE_NEWEST, TEXT_VECTORS):
             shutil.copyfile(file, into / file.name)
     items = catalogue_rows(settings, edition, [*CATALOGUE_COLUMNS, C.TEXT_HASH]).sort_by(C.ITEM_ID)
     with pa.OSFile(str(into / CATALOGUE), "wb") as sink, pa.ipc.new_file(sink, items.schema) as writer:

@@ -76,7 +76,8 @@ def test_edges(described: dict[str, Any]) -> None:
             "wait_for_night": ["build_splits"],
             "build_splits": ["fine_tune"],
             "fine_tune": ["evaluate"],
-            "evaluate": [],
+            "evaluate": ["refit"],
+            "refit": [],
         },
         WATCH: {"ask": []},
     }
@@ -124,6 +125,7 @@ def test_writers_take_the_pool_of_their_table_and_name_it_as_outlet(tasks: dict[
         "write_report": ("write_hindsight_results", ["hindsight_results"]),
         "build_splits": ("write_sequences", ["sequences"]),
         "fine_tune": ("gpu", []),
+        "refit": ("gpu", []),
         "evaluate": ("write_item_vectors", ["item_vectors", "model_decisions", "model_evaluations"]),
     }
     assert {pool for pool, _ in writing.values()} <= set(POOLS)
@@ -135,7 +137,9 @@ def test_every_table_is_the_outlet_of_a_task(tasks: dict[str, dict[str, Any]]) -
 
 
 def test_fine_tuning_runs_in_the_gpu_queue(tasks: dict[str, dict[str, Any]]) -> None:
-    assert [name for name, task in tasks.items() if task["queue"] == "gpu"] == [f"{WEEKLY}.fine_tune"]
+    assert [name for name, task in tasks.items() if task["queue"] == "gpu"] == [
+        f"{WEEKLY}.{task}" for task in ("fine_tune", "refit")
+    ]
 
 
 def test_retries_fit_the_failure_and_every_task_ends(tasks: dict[str, dict[str, Any]]) -> None:

@@ -52,8 +52,9 @@ def test_without_a_name_the_champion_is_used(registered: Settings) -> None:
     mlflow = registry.client(settings)
     for name in ("a", "b"):
         run_id = registry.start_run(mlflow, name, settings.training, {})
-        registry.register(settings, mlflow, name, run_id)
+        registry.register(settings, mlflow, name, run_id, registry.CHALLENGER)
     registry.promote(mlflow, "a")
+    assert [registry.was_promoted(mlflow, name) for name in ("a", "b", "c")] == [True, False, False]
     assert registry.chosen_folder(settings, None) == settings.models / "a"
     assert registry.model_with(settings, registry.CHALLENGER) == "b"
 
@@ -89,7 +90,8 @@ def test_no_champion_is_only_a_missing_alias(registered: Settings) -> None:
 
 def test_without_a_champion_a_night_says_what_the_gate_had_against_the_challenger(registered: Settings) -> None:
     settings, mlflow = registered, registry.client(registered)
-    registry.register(settings, mlflow, "a", registry.start_run(mlflow, "a", settings.training, {}))
+    run_id = registry.start_run(mlflow, "a", settings.training, {})
+    registry.register(settings, mlflow, "a", run_id, registry.CHALLENGER)
     with pytest.raises(ModelError, match="has no champion of 'nightshift': run the DAG fine_tune_model first"):
         registry.chosen_folder(settings, None)
     registry.tag_gate(mlflow, "a", "kept out: it loses")

@@ -31,6 +31,7 @@ SPLITS = {
     "train": (WINDOWS.validation_start, WINDOWS.validation_start),
     "validation": (WINDOWS.validation_start, WINDOWS.test_start),
     "test": (WINDOWS.test_start, midnight_seconds(END)),
+    "latest": (midnight_seconds(END), midnight_seconds(END)),
 }
 Event = tuple[str, str, str, int]  # user, item, behaviour, seconds
 
@@ -67,10 +68,14 @@ def test_histories_end_where_their_window_starts(spark: SparkSession) -> None:
         event("ann", "later", "2017-12-23"),
         event("bob", "b", "2017-12-01"),  # without targets
         event("cleo", "c", "2017-12-20"),  # without a history
-        event("dan", "d", "2017-12-20", "view"),  # with neither: only in no split
+        event("dan", "d", "2017-12-20", "view"),  # with neither: in the latest split alone
     ]  # fmt: skip
     got = sequences(spark, events)
     assert [(split, user, items, targets) for split, user, items, _, _, _, _, targets in got] == [
+        ("latest", "ann", ["z", "y", "z"], []),
+        ("latest", "bob", ["b"], []),
+        ("latest", "cleo", ["c"], []),
+        ("latest", "dan", ["d"], []),
         ("test", "ann", ["c", "c", "d"], ["y", "z"]),
         ("test", "bob", ["b"], []),
         ("test", "cleo", [], ["c"]),
@@ -153,6 +158,7 @@ def test_windows_begin_at_the_shops_midnight(tables: SparkLake) -> None:
             "train": (["train"], []),
             "validation": (["train"], ["late in validation", "validation"]),
             "test": (["train", "validation", "late in validation"], ["late in test", "test"]),
+            "latest": (["train", "validation", "late in validation", "test", "late in test"], []),
         }
         (times,) = (row["times"] for row in made if row["split"] == "test")
         assert [time - windows.test_start for time in times[1:]] == [1800 - 7 * 86_400, -1800]
@@ -171,6 +177,7 @@ def test_a_snapshot_is_replaced_and_others_stay(tables: SparkLake) -> None:
     rows = tables.rows(SEQUENCES)
     assert {row["split"]: (row["item_ids"], row["targets"]) for row in rows} == {
         "train": (["a", "b"], []), "validation": (["a", "b"], ["c"]), "test": (["a", "b", "c"], ["d"]),
+        "latest": (["a", "b", "c", "d"], []),
     }  # fmt: skip
     assert run(tables.spark, tables.settings, AsOf(as_of=END)) == first
     assert tables.rows(SEQUENCES) == rows

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from pyspark.sql import SparkSession
 
 from contracts import lake
@@ -25,6 +26,7 @@ from contracts.catalogue import Edition
 from contracts.cli import RESULT_FILE, AsOf, read_result
 from contracts.errors import InputError, ModelError
 from contracts.fallback import FALLBACK_USER
+from contracts.model_ids import judged
 from contracts.settings import PROJECT, Candidates, Gate, Settings, Tower, Training, load_settings
 from contracts.tables import (
     EVENTS,
@@ -36,10 +38,11 @@ from contracts.tables import (
     RECOMMENDATIONS,
     staging,
 )
-from models import artifact, fine_tune
+from models import artifact, fine_tune, refit
 from models.cost import Cost
 from models.identity import model_id
 from models.profile import Profile
+from models.published import PublishedModel
 from models.store import registry
 from models.store.snapshot import windows_of
 from nightshift.runtime.environment import environment
@@ -592,5 +595,58 @@ def test_a_night_that_is_told_no_model_uses_that_of_its_time(
         score(tables)
         assert {row["model_id"] for row in staged(tables)} == {own}
     finally:
-        (version,) = (each for each in mlflow.search_model_versions() if each.tags["model_id"] == own)
-        mlflow.set_registered_model_alias(registry.NAME, registry.CHAMPION, version.version)
+        make_champion(settings, own)
+
+
+def make_champion(settings: Settings, name: str) -> None:
+    """Gives a model the alias, whichever has it."""
+    mlflow = registry.client(settings)
+    (version,) = (each for each in mlflow.search_model_versions() if each.tags["model_id"] == name)
+    mlflow.set_registered_model_alias(registry.NAME, registry.CHAMPION, version.version)
+
+
+def test_a_promoted_model_learns_the_days_that_it_was_judged_by(tables: SparkLake) -> None:
+    settings, own = tables.settings, champion(tables.settings)
+    before = evaluated(tables)
+    arguments = refit.Arguments(as_of=END, model=own.name)
+    name = refit.run(settings, arguments)
+    assert name is not None
+    try:
+        assert (judged(name), registry.champion(settings)) == (own.name, name)
+        folder = settings.models / name
+        artifact.verify(folder)
+        old, new = PublishedModel.load(own), PublishedModel.load(folder)
+        # each of the users came once or twice more
+        assert new.items.habits.of_items.events_per_user.sum() > old.items.habits.of_items.events_per_user.sum()
+        assert not torch.equal(new.encoder.id_embedding.weight, old.encoder.id_embedding.weight)
+        assert new.about["refitted_from"] == own.name
+        for kept in ("ranker.safetensors", "text_vectors.safetensors", "tower/model.safetensors"):
+            assert artifact.file_hash(folder / kept) == artifact.file_hash(own / kept)
+        # again, as after a kill between two steps: nothing is trained, and it is the champion still
+        made_at = (folder / artifact.MANIFEST).stat().st_mtime_ns
+        assert refit.run(settings, arguments) == name
+        assert (folder / artifact.MANIFEST).stat().st_mtime_ns == made_at
+        # it knows the test window: judged is the model that does not
+        assert evaluate.run(tables.spark, settings, evaluate.Arguments(as_of=END, model=own.name))
+        assert evaluated(tables) == before
+        assert registry.champion(settings) == name
+        embed_items.run(tables.spark, settings, embed_items.Arguments(ds=DS))
+        score(tables)
+        assert {row["model_id"] for row in staged(tables)} == {name}
+        with pytest.raises(ModelError, match="is refitted already"):
+            refit.run(settings, refit.Arguments(as_of=END, model=name))
+    finally:
+        make_champion(settings, own.name)
+
+
+def test_a_model_that_was_kept_out_is_not_refitted(tables: SparkLake) -> None:
+    settings, own = tables.settings, champion(tables.settings)
+    mlflow = registry.client(settings)
+    (version,) = (each for each in mlflow.search_model_versions() if each.tags["model_id"] == own.name)
+    mlflow.delete_model_version_tag(registry.NAME, version.version, registry.PROMOTED)
+    there = {folder.name for folder in settings.models.iterdir()}
+    try:
+        assert refit.run(settings, refit.Arguments(as_of=END, model=own.name)) is None
+        assert {folder.name for folder in settings.models.iterdir()} == there
+    finally:
+        mlflow.set_model_version_tag(registry.NAME, version.version, registry.PROMOTED, "true")

@@ -1,0 +1,83 @@
+"""What a model learns last: the newest events, with the passes over them that were best for it before.
+
+A challenger learns those before its test window, and the gate judges it so. If it is promoted, it learns the window
+too (`models.refit`), by the same code from the same beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from contracts.settings import Training
+from models.artifact import BEFORE_NEWEST
+from models.behaviours import Known
+from models.catalogue import Catalogue
+from models.cooccurrence import neighbours_of
+from models.encoder_training import EncoderTraining
+from models.histories import Histories, Longs
+from models.published import ItemKnowledge, TypedHabits
+from models.user_encoder import UserEncoder
+from models.warm import WarmItems
+
+WARM, PASSES, AT_LEAST = "warm", "passes", "at_least"
+
+
+@dataclass(frozen=True)
+class BeforeNewest:
+    """The encoder as validation chose it, before it learns the newest events."""
+
+    weights: Mapping[str, torch.Tensor]  # of the encoder
+    warm: Longs  # [warm], items of the catalogue that have an id embedding in it
+    passes: int  # over the events, that were best for it
+    at_least: int  # events that make an item warm
+
+    @classmethod
+    def of(cls, encoder: UserEncoder, warm: WarmItems, passes: int, at_least: int) -> BeforeNewest:
+        """From an encoder that was fitted with so many passes."""
+        return cls({name: value.clone() for name, value in encoder.state_dict().items()}, warm.items, passes, at_least)
+
+    def save(self, folder: Path) -> None:
+        """Writes one safetensors file beside the model."""
+        own = {
+            WARM: torch.from_numpy(self.warm),
+            PASSES: torch.tensor(self.passes),
+            AT_LEAST: torch.tensor(self.at_least),
+        }
+        save_file({**{name: value.contiguous() for name, value in self.weights.items()}, **own}, folder / BEFORE_NEWEST)
+
+    @classmethod
+    def load(cls, folder: Path) -> BeforeNewest:
+        """Reads what `save` wrote. Check the folder with `models.artifact.verify` first."""
+        tensors = load_file(folder / BEFORE_NEWEST)
+        warm, passes, at_least = (tensors.pop(name) for name in (WARM, PASSES, AT_LEAST))
+        return cls(tensors, warm.numpy(), int(passes), int(at_least))
+
+    def up_to(
+        self, histories: Histories, known: Known, catalogue: Catalogue, training: EncoderTraining
+    ) -> tuple[UserEncoder, ItemKnowledge]:
+        """The encoder that has learnt these events too, and what is known of the items by then.
+
+        Args:
+            histories: All events of catalogue items before the moment.
+            known: The same, as what is known then.
+            catalogue: Numbers the items as ``warm`` does.
+            training: Of the encoder.
+        """
+        warm = WarmItems.of(histories, catalogue, self.at_least)
+        encoder = training.refitted(self.weights, self.passes, histories, warm.items, self.warm)
+        return encoder, knowledge(known, catalogue, warm, training.settings)
+
+
+def knowledge(known: Known, catalogue: Catalogue, warm: WarmItems, settings: Training) -> ItemKnowledge:
+    """What there is to know of the items one by one, as of a moment."""
+    return ItemKnowledge(
+        list(catalogue.item_ids),
+        warm.id_rows,
+        neighbours_of(known, len(catalogue), settings.cooccurrence),
+        TypedHabits.of(known.targets, known.now, catalogue, settings.features.prior),
+    )
