@@ -13,7 +13,7 @@ from contracts.errors import ModelError
 MANIFEST = "manifest.json"
 
 CURVES = "training.json"
-"""Beside the model: the training's curves and the weight of the ranker's features, for the report."""
+"""Beside the model: the training's curves, the weight of the ranker's features, its cost, what was cut of the texts."""
 
 
 def file_hash(file: Path) -> str:

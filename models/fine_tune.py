@@ -19,6 +19,7 @@ from contracts.catalogue import Edition
 from contracts.cli import AsOf, give_result, log, main, timed
 from contracts.errors import ModelError
 from contracts.files import complete_or_absent
+from contracts.prompt import budgets_of
 from contracts.settings import Settings
 from contracts.tables import ITEMS
 from contracts.windows import TEST, VALIDATION, Windows
@@ -32,7 +33,8 @@ from models.item_tower import base_model_folder
 from models.profile import Profile
 from models.published import TOWER, PublishedModel
 from models.store import registry
-from models.store.snapshot import pins, read_catalogue, read_split, windows_of
+from models.store.snapshot import pins, read_attributes, read_catalogue, read_split, windows_of
+from models.text_losses import TEXTS, TextLosses
 
 
 def run(settings: Settings, arguments: AsOf) -> str:
@@ -60,7 +62,10 @@ def run(settings: Settings, arguments: AsOf) -> str:
         profile = Profile.of(data.histories, data.catalogue, data.user_ids, data.behaviours.names, data.test_start)
         cost = Cost.so_far(time.monotonic() - begun, fitted.seconds)
         log.info("Fine-tuning took %s.", cost)
-        training = {"curves": tracker.curves, "importance": fitted.importance, COST: cost.to_json()}
+        losses = text_losses(settings, windows, data, fitted)
+        log.info("Texts: %s.", losses)
+        training = {"curves": tracker.curves, "importance": fitted.importance}
+        training |= {COST: cost.to_json(), TEXTS: losses.to_json()}
         with timed("Saving"):
             write(folder, fitted, about, settings, profile, training, run_id)
         tracker.end()
@@ -76,8 +81,7 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
     Raises:
         InputError: there is none.
     """
-    items_at = pins(settings, windows.snapshot_id).get(ITEMS.name)
-    catalogue = read_catalogue(settings, Edition.before(windows.end, items_at))
+    catalogue = read_catalogue(settings, edition_of(settings, windows))
     behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets, settings.ingest.scale)
     validation = read_split(settings, catalogue, windows.snapshot_id, VALIDATION)
     # what lies before the test window, the validation window included: the ranker's windows are cut from it
@@ -93,6 +97,18 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
         windows.test_start,
         {behaviours.names.index(name): days for name, days in settings.scoring.exclude_seen_days.items()},
     )
+
+
+def edition_of(settings: Settings, windows: Windows) -> Edition:
+    """The catalogue as it was when the snapshot was made."""
+    return Edition.before(windows.end, pins(settings, windows.snapshot_id).get(ITEMS.name))
+
+
+def text_losses(settings: Settings, windows: Windows, data: TrainingData, fitted: Fitted) -> TextLosses:
+    """What the tower did not read of the catalogue."""
+    template = settings.ingest.item_text
+    attributes = read_attributes(settings, edition_of(settings, windows), list(budgets_of(template)))
+    return TextLosses.of(fitted.tower, data.catalogue.texts, template, attributes)
 
 
 def origin_of(settings: Settings, data: TrainingData) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -90,6 +90,16 @@ def read_catalogue(settings: Settings, edition: Edition) -> Catalogue:
         InputError: there is none.
     """
     return Catalogue.from_arrow(catalogue.arrow(settings, edition, CATALOGUE_COLUMNS))
+
+
+def read_attributes(settings: Settings, edition: Edition, names: Sequence[str]) -> dict[str, list[str | None]]:
+    """Some attributes of the items of an edition, each as a list [items], in no order.
+
+    Raises:
+        InputError: there is no such edition.
+    """
+    rows = catalogue.arrow(settings, edition, names)
+    return {name: rows[name].to_pylist() for name in names}
 
 
 def read_split(settings: Settings, catalogue: Catalogue, snapshot_id: str, split: str) -> Split:
