@@ -28,6 +28,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from contracts.errors import SettingsError
+from contracts.prompt import parts_of
 from contracts.ratings import LIKED, Scale, TargetEvents
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -111,9 +112,19 @@ class Ingest(Section):
         "records",
     )
     item_text: str = Field(
-        default="{title}, {description}, {product_type}, {category}, {department}, {brand} brand, {size}",
-        description="an item's text: parts between commas; a part that is empty or repeats another is left out",
+        # a title of 8 words leaves room for brand and category (docs/experiments.md)
+        default="{title:8}, {product_type:8}, {category:8}, {department:6}, {brand:6} brand, {size:6}, "
+        "{description:16}",
+        description="an item's text: parts between commas; a part that is empty or repeats another is left out. A "
+        "number is the budget of an attribute in words: runs of letters and digits, or single characters of scripts "
+        "without spaces, such as Chinese. What comes last is what training.tower.max_tokens cuts first",
     )
+
+    @field_validator("item_text")
+    @classmethod
+    def _can_be_filled(cls, template: str) -> str:
+        parts_of(template)
+        return template
 
     @field_validator("rating_scale")
     @classmethod

@@ -17,7 +17,7 @@ BEFORE_NEWEST = "before_newest.safetensors"
 """Beside a judged model: the encoder from which it is refitted. Nobody else reads it."""
 
 CURVES = "training.json"
-"""Beside the model: the training's curves and the weight of the ranker's features, for the report."""
+"""Beside the model: the training's curves, the weight of the ranker's features, its cost, what was cut of the texts."""
 
 
 def file_hash(file: Path) -> str:

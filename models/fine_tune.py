@@ -15,11 +15,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from contracts.catalogue import Edition
 from contracts.cli import AsOf, give_result, log, main, timed
 from contracts.files import complete_or_absent
+from contracts.prompt import budgets_of
 from contracts.settings import Settings
-from contracts.tables import ITEMS
 from contracts.windows import TEST, VALIDATION, Windows
 from models import artifact
 from models.behaviours import Behaviours
@@ -31,7 +30,8 @@ from models.item_tower import base_model_folder
 from models.profile import Profile
 from models.published import TOWER, PublishedModel
 from models.store import registry
-from models.store.snapshot import pins, read_catalogue, read_split, windows_of
+from models.store.snapshot import edition_of, read_attributes, read_catalogue, read_split, windows_of
+from models.text_losses import TEXTS, TextLosses
 
 
 def run(settings: Settings, arguments: AsOf) -> str:
@@ -59,7 +59,10 @@ def run(settings: Settings, arguments: AsOf) -> str:
         profile = Profile.of(data.histories, data.catalogue, data.user_ids, data.behaviours.names, data.test_start)
         cost = Cost.so_far(time.monotonic() - begun, fitted.seconds)
         log.info("Fine-tuning took %s.", cost)
-        training = {"curves": tracker.curves, "importance": fitted.importance, COST: cost.to_json()}
+        losses = text_losses(settings, windows, data, fitted)
+        log.info("Texts: %s.", losses)
+        training = {"curves": tracker.curves, "importance": fitted.importance}
+        training |= {COST: cost.to_json(), TEXTS: losses.to_json()}
         with timed("Saving"):
             write(folder, fitted, about, settings, profile, training, run_id)
         tracker.end()
@@ -75,8 +78,7 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
     Raises:
         InputError: there is none.
     """
-    items_at = pins(settings, windows.snapshot_id).get(ITEMS.name)
-    catalogue = read_catalogue(settings, Edition.before(windows.end, items_at))
+    catalogue = read_catalogue(settings, edition_of(settings, windows))
     behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets, settings.ingest.scale)
     validation, test = (
         read_split(settings, catalogue, windows.snapshot_id, split, behaviours.names) for split in (VALIDATION, TEST)
@@ -93,6 +95,13 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
         windows.test_start,
         {behaviours.names.index(name): days for name, days in settings.scoring.exclude_seen_days.items()},
     )
+
+
+def text_losses(settings: Settings, windows: Windows, data: TrainingData, fitted: Fitted) -> TextLosses:
+    """What the tower did not read of the catalogue."""
+    template = settings.ingest.item_text
+    attributes = read_attributes(settings, edition_of(settings, windows), list(budgets_of(template)))
+    return TextLosses.of(fitted.tower, data.catalogue.texts, template, attributes)
 
 
 def origin_of(settings: Settings, data: TrainingData) -> dict[str, str]:

@@ -19,7 +19,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from contracts.errors import ModelError, SettingsError
 from contracts.settings import Tower
 from models.frozen_layers import FrozenLayers
-from models.histories import Floats
+from models.histories import Flags, Floats
 
 
 def base_model_folder(name: str) -> Path:
@@ -93,10 +93,21 @@ class ItemTower(nn.Module):
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, cut at ``max_tokens``; an empty text is its special tokens alone."""
+        return [each or [int(self.tokenizer.pad_token_id)] for each in self._ids(texts, self.max_tokens)]
+
+    def losses(self, texts: Sequence[str]) -> tuple[Flags, Flags]:
+        """Which texts have more than ``max_tokens`` tokens, and which have words without a token, [texts] each."""
+        ids = self._ids(texts, self.max_tokens + 1)
+        unknown = self.tokenizer.unk_token_id
+        longer = np.array([len(each) > self.max_tokens for each in ids], dtype=np.bool_)
+        return longer, np.array([unknown is not None and unknown in each for each in ids], dtype=np.bool_)
+
+    def _ids(self, texts: Sequence[str], most: int) -> list[list[int]]:
+        """Token ids of each text, at most so many."""
         if not texts:
             return []
-        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"]
-        return [each or [int(self.tokenizer.pad_token_id)] for each in ids]
+        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=most)["input_ids"]
+        return ids
 
     def forward(self, texts: Texts, rows: Sequence[int]) -> Tensor:
         """Unit vectors [rows, size] of some of the texts."""

@@ -16,13 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from contracts import model_ids
-from contracts.catalogue import Edition
 from contracts.cli import AsOf, argument, give_result, log, main, timed
 from contracts.errors import ModelError
 from contracts.files import complete_or_absent
 from contracts.interval import midnight_seconds
 from contracts.settings import Settings
-from contracts.tables import ITEMS
 from contracts.windows import LATEST
 from models import artifact
 from models.behaviours import Known
@@ -33,7 +31,7 @@ from models.newest import BeforeNewest
 from models.published import PublishedModel
 from models.store import registry
 from models.store.challenger import challenger_folder
-from models.store.snapshot import pins, read_catalogue, read_split, windows_of
+from models.store.snapshot import edition_of, read_catalogue, read_split, windows_of
 from models.text_vectors import TextVectors
 
 
@@ -61,8 +59,7 @@ def run(settings: Settings, arguments: Arguments) -> str | None:
         log.info("Model %s was kept out by the gate: it is not refitted.", folder.name)
         return None
     model = PublishedModel.load(folder)
-    items_at = pins(settings, windows.snapshot_id).get(ITEMS.name)
-    catalogue = read_catalogue(settings, Edition.before(windows.end, items_at))
+    catalogue = read_catalogue(settings, edition_of(settings, windows))
     split = read_split(settings, catalogue, windows.snapshot_id, LATEST, model.behaviours.names)
     histories = split.histories.select(split.histories.items >= 0)
     name = model_ids.refitted(folder.name, digest_of(histories))

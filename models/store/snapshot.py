@@ -83,6 +83,11 @@ def pins(settings: Settings, snapshot_id: str) -> dict[str, int]:
     return dict(note["versions"])
 
 
+def edition_of(settings: Settings, windows: Windows) -> Edition:
+    """The catalogue as it was when the snapshot was made."""
+    return Edition.before(windows.end, pins(settings, windows.snapshot_id).get(ITEMS.name))
+
+
 def read_catalogue(settings: Settings, edition: Edition) -> Catalogue:
     """The catalogue of an edition.
 
@@ -90,6 +95,16 @@ def read_catalogue(settings: Settings, edition: Edition) -> Catalogue:
         InputError: there is none.
     """
     return Catalogue.from_arrow(catalogue.arrow(settings, edition, CATALOGUE_COLUMNS))
+
+
+def read_attributes(settings: Settings, edition: Edition, names: Sequence[str]) -> dict[str, list[str | None]]:
+    """Some attributes of the items of an edition, each as a list [items], in no order.
+
+    Raises:
+        InputError: there is no such edition.
+    """
+    rows = catalogue.arrow(settings, edition, names)
+    return {name: rows[name].to_pylist() for name in names}
 
 
 def read_split(

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from contracts.cli import log
+from contracts.columns import Columns as C
 from contracts.errors import InputError
+from contracts.prompt import item_text
 from models.catalogue import ATTRIBUTES, Catalogue
 
 LINES = "lines of USER ITEM ITEM …, oldest first"
@@ -32,14 +34,14 @@ class Sequences:
     catalogue: Catalogue
 
 
-def read(sequences: Path, texts: Path) -> Sequences:
-    """Reads both files. Gzipped ones are read as they are.
+def read(sequences: Path, texts: Path, template: str) -> Sequences:
+    """Reads both files. Gzipped ones are read as they are. Items of JSON get their texts by ``template``.
 
     Raises:
         InputError: names the file and the line that is neither format, or says that nothing fits together.
     """
     taken = _sequences(sequences)
-    described = _texts(texts)
+    described = _texts(texts, template)
     named = {item for items in taken.values() for item in items}
     without = len(named - described.keys())
     if named and without == len(named):
@@ -98,10 +100,10 @@ def _items(file: Path, user: object, items: object) -> list[str]:
     return [str(item) for item in items]
 
 
-def _texts(file: Path) -> dict[str, dict[str, str]]:
+def _texts(file: Path, template: str) -> dict[str, dict[str, str]]:
     content = _content(file)
     if (made := _json(file, content)) is not None:
-        return {str(item): _described(file, item, fields) for item, fields in made.items()}
+        return {str(item): _described(file, item, fields, template) for item, fields in made.items()}
     described: dict[str, dict[str, str]] = {}
     for line in content.splitlines():
         item, _, words = line.strip().replace("\t", " ").partition(" ")
@@ -112,7 +114,7 @@ def _texts(file: Path) -> dict[str, dict[str, str]]:
     return described
 
 
-def _described(file: Path, item: object, fields: object) -> dict[str, str]:
+def _described(file: Path, item: object, fields: object, template: str) -> dict[str, str]:
     """Text and attributes of an item from its JSON fields, of which any may be missing, a list, or empty."""
     if isinstance(fields, str):
         return {"text": fields}
@@ -120,12 +122,10 @@ def _described(file: Path, item: object, fields: object) -> dict[str, str]:
         raise InputError(f"{file}: expected of item {item!r} an object of fields, found {str(fields)[:60]!r}.")
     path = _words(fields.get("categories", fields.get("category")))
     path = [name for each in path for name in each.split(", ")] if len(path) == 1 else path
-    title, description, brand = (" ".join(_words(fields.get(name))) for name in ("title", "description", "brand"))
-    parts = (title, *path[-2:], f"{brand} brand" if brand else "", description)
-    made = {"text": ", ".join(part for part in parts if part)}
-    made["text"] = " ".join(made["text"].split()[:MOST_WORDS])
-    named = dict(zip(ATTRIBUTES, (path[:1], path[1:2] or path[:1], path[-1:], [brand] if brand else []), strict=True))
-    return made | {name: value[0] for name, value in named.items() if value}
+    words = {name: _words(fields.get(name)) for name in (C.TITLE, C.DESCRIPTION, C.BRAND)}
+    words |= {C.DEPARTMENT: path[:1], C.CATEGORY: path[1:2] or path[:1], C.PRODUCT_TYPE: path[-1:]}
+    told = {name: " ".join(" ".join(each).split()) for name, each in words.items() if each}
+    return told | {"text": item_text(template, told)}
 
 
 def _words(value: Any) -> list[str]:

@@ -125,7 +125,7 @@ def _of_peers(case: Case, peers: Peers | Absent | None) -> Iterator[Entry | Abse
 def _cases(wanted: Wanted, settings: Settings) -> Iterator[Case]:
     if wanted.sequences and wanted.texts:
         with timed(f"Reading {wanted.sequences.name} and {wanted.texts.name}"):
-            read = files.read(wanted.sequences, wanted.texts)
+            read = files.read(wanted.sequences, wanted.texts, settings.ingest.item_text)
         yield protocols.leave_one_out(f"leave-one-out of {wanted.sequences.name}", read)
         return
     days = settings.splits.window_days or 7

@@ -7,7 +7,6 @@ An item without attributes has an empty text: its id says nothing about it, and 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -18,12 +17,13 @@ import pyarrow.dataset as pads
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from contracts import catalogue, intake, lake
+from contracts import catalogue, intake, lake, prompt
 from contracts.catalogue import Edition
 from contracts.cli import log
 from contracts.columns import Columns as C
 from contracts.interval import Interval
 from contracts.mapping import Mapping as LogMapping
+from contracts.prompt import ATTRIBUTES
 from contracts.settings import Settings
 from contracts.tables import CATALOGUE_RECORDS, ITEMS, waiting_table
 from spark_jobs.ingest.events import day_records, folder_above
@@ -39,9 +39,6 @@ SAYS_AVAILABLE = ("true", "t", "1", "yes", "y", "in stock", "in_stock", "availab
 """Words for an item that can be sold; any other word means that it cannot, no word that it can."""
 
 _ITEM, _WHEN = "item_", "_when"
-
-ATTRIBUTES = (C.TITLE, C.DESCRIPTION, C.DEPARTMENT, C.CATEGORY, C.PRODUCT_TYPE, C.BRAND, C.SIZE)
-
 
 NOTHING, UPDATE, WHOLE = "nothing", "update", "whole"
 """What a run can bring of the catalogue: nothing new, what log records say of their items, or all of it."""
@@ -130,7 +127,7 @@ def digest(settings: Settings, mapping: LogMapping, files: Sequence[LogFile]) ->
     """Hash of all that decides a catalogue: files, template, mapping and this code."""
     way = "" if mapping.is_default else f"{mapping.catalogue.dialect} {mapping.item}"
     made = hashlib.sha256(f"{settings.ingest.item_text}{way}".encode())
-    for path in [Path(__file__), *(file.path for file in files)]:
+    for path in [Path(__file__), Path(prompt.__file__), *(file.path for file in files)]:
         with path.open("rb") as file:
             made.update(hashlib.file_digest(file, "sha256").digest())
     return made.hexdigest()
@@ -203,15 +200,17 @@ def with_text(items: DataFrame, template: str) -> DataFrame:
 
 
 def rendered(template: str) -> Column:
-    """The item's text in lower case: the template's parts, without those that are empty or repeat another one.
-
-    Parts stand between commas. ``"{title}, {brand} brand"`` with no brand gives the title alone.
-    """
-    parts = [_part(part.strip()) for part in template.split(",") if part.strip()]
+    """`prompt.item_text` as a column: the item's text."""
+    parts = [_part(part) for part in prompt.parts_of(template)]
     return F.array_join(F.array_distinct(F.array(*parts)), ", ")
 
 
-def _part(part: str) -> Column:
+def _part(part: prompt.Part) -> Column:
     """One part of the template; null if one of its attributes is missing."""
-    pieces = re.split(r"\{(\w+)\}", part)
-    return F.lower(F.concat(*(F.col(p) if n % 2 else F.lit(p) for n, p in enumerate(pieces) if p)))
+    return F.lower(F.concat(*(F.lit(piece) if isinstance(piece, str) else _attribute(piece) for piece in part)))
+
+
+def _attribute(attribute: prompt.Attribute) -> Column:
+    """The attribute within its budget."""
+    value = F.col(attribute.name)
+    return value if attribute.words is None else F.regexp_replace(value, prompt.longer_than(attribute.words), "$1")

@@ -15,6 +15,7 @@ from contracts.settings import Settings
 from contracts.states import Row
 from contracts.tables import GAIN_OVER, MODEL_EVALUATIONS
 from models.artifact import CURVES
+from models.text_losses import TextLosses
 from spark_jobs.reporting import plots
 from spark_jobs.reporting.night import NightTables
 
@@ -35,6 +36,7 @@ class Model:
     metrics: list[str]
     plots: list[Markup]
     curves: list[Markup]
+    texts: TextLosses | None  # what its training did not read of them
 
 
 def model(settings: Settings, night: NightTables) -> Model | None:
@@ -57,6 +59,7 @@ def model(settings: Settings, night: NightTables) -> Model | None:
         metrics,
         _drawn([row for row in tested if row[C.SEGMENT] == ALL], model_id),
         curves(settings.models / own_id / CURVES),
+        TextLosses.of_model(settings.models / own_id),
     )
 
 

@@ -27,6 +27,7 @@ from contracts.cli import RESULT_FILE, AsOf, read_result
 from contracts.errors import InputError, ModelError
 from contracts.fallback import FALLBACK_USER
 from contracts.model_ids import judged
+from contracts.prompt import budgets_of
 from contracts.settings import PROJECT, Candidates, Gate, Settings, Tower, Training, load_settings
 from contracts.tables import (
     EVENTS,
@@ -45,6 +46,7 @@ from models.profile import Profile
 from models.published import PublishedModel
 from models.store import registry
 from models.store.snapshot import windows_of
+from models.text_losses import TextLosses
 from nightshift.runtime.environment import environment
 from spark_jobs import build_splits, embed_items, evaluate, score_users
 from spark_jobs.scoring.embedding import stale_items
@@ -178,6 +180,13 @@ def test_the_folder_tells_what_the_training_cost_and_looked_like(tables: SparkLa
     assert profile.behaviours["purchase"] == len(inside)
     users = sorted({row["user_id"] for row in event_rows()})
     assert profile.users.share_of_others([*users, "nobody"], np.array([1] * len(users) + [3])) == 3 / (len(users) + 3)
+
+
+def test_the_folder_tells_what_the_tower_did_not_read(tables: SparkLake) -> None:
+    losses = TextLosses.of_model(champion(tables.settings))
+    assert losses
+    assert (losses.items, losses.longer, losses.unknown) == (len(item_rows()), 0, 0)
+    assert losses.cut == dict.fromkeys(budgets_of(tables.settings.ingest.item_text), 0)
 
 
 def test_the_same_snapshot_is_not_trained_twice(tables: SparkLake) -> None:

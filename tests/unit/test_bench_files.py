@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 
 from contracts.errors import InputError
+from contracts.settings import Ingest
 from models.histories import DAY
 from nightshift.bench_model.files import Sequences, read
 from nightshift.bench_model.protocols import LAST, STEP, leave_one_out
 
 LINES = "u1 a b c\n\nu2 b c a d\nu3 c\tb\r\nu4 a\n"
+TEMPLATE = Ingest().item_text
 TEXTS = "a red tea\nb green tea\nc  coffee   cup\nd\n"
 
 
 def files(folder: Path, sequences: str | bytes, texts: str | bytes) -> Sequences:
     for name, content in (("sequences", sequences), ("texts", texts)):
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return read(folder / "sequences", folder / "texts")
+    return read(folder / "sequences", folder / "texts", TEMPLATE)
 
 
 def by_user(made: Sequences) -> dict[str, list[str]]:
@@ -49,7 +51,7 @@ def test_json_with_numbers_lists_and_missing_fields(tmp_path: Path) -> None:
     made = files(tmp_path, json.dumps({"7": [1, 2, 3], "8": ["4", 1]}), json.dumps(items))
     assert by_user(made) == {"7": ["1", "2", "3"], "8": ["4", "1"]}
     assert texts_of(made) == {
-        "1": "Phone, Office, Phones, VTech brand", "2": "Pen, Office, Pens, blue ink", "3": "", "4": "only a text",
+        "1": "phone, phones, office, vtech brand", "2": "pen, pens, office, blue ink", "3": "", "4": "only a text",
     }  # fmt: skip
     brand = made.catalogue.codes[3]
     assert {name: made.catalogue.names[3][code] for name, code in zip(made.catalogue.item_ids, brand, strict=True)} == {
@@ -99,7 +101,7 @@ def test_a_wrong_file_is_named_with_what_was_found(
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere is not there"):
-        read(tmp_path / "nowhere", tmp_path / "nowhere")
+        read(tmp_path / "nowhere", tmp_path / "nowhere", TEMPLATE)
 
 
 def test_leave_one_out_is_a_split_in_time(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from contracts.tables import (
 )
 from models.artifact import CURVES
 from models.cost import Cost
+from models.text_losses import TextLosses
 from spark_jobs import report
 from spark_jobs.reporting.changes import Change, changes
 from spark_jobs.reporting.hindsight_section import judged_nights
@@ -324,6 +325,16 @@ def test_the_last_fine_tunings_say_what_they_gained_and_cost(shop: ArrowLake) ->
     assert "took a time that is not known" in found[0][2]
     # the table of the metrics is not about rivals
     assert "<summary>gain over" not in page
+
+
+def test_the_model_tells_what_was_cut_of_its_texts(shop: ArrowLake) -> None:
+    assert "Texts of the items" not in written(shop)  # a model of before, when nobody counted
+    losses = TextLosses(12_101, 32, 412, 0, {"title": 8, "description": 16}, {"title": 0, "description": 8_591})
+    (shop.settings.models / "m2" / CURVES).write_text(json.dumps({"curves": {}, "texts": losses.to_json()}))
+    assert (
+        "Texts of the items: 412 of 12,101 (3.4%) are longer than 32 tokens and were cut; description was cut to 16 "
+        "words in 71.0%."
+    ) in written(shop)
 
 
 def test_changes_compare_with_the_last_published_night(shop: ArrowLake) -> None:
