@@ -44,6 +44,7 @@ class Columns:
     MODEL_ID = "model_id"
     MODEL_AS_OF = "model_as_of"
     VECTOR = "vector"
+    TEXT_VECTOR = "text_vector"
     ITEMS = "items"
     RANK = "rank"
     SCORE = "score"

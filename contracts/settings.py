@@ -350,6 +350,7 @@ class Features(Section):
     recent_texts: int = Field(
         default=10, ge=1, description="newest target events whose vectors a candidate is compared with"
     )
+    text_size: int = Field(default=64, ge=1, description="dimensions in which texts are compared")
 
     @model_validator(mode="after")
     def _taste_is_a_half_life(self) -> Features:

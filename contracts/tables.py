@@ -277,12 +277,13 @@ MODEL_DECISIONS = Table(
 
 ITEM_VECTORS = Table(
     "item_vectors",
-    "The item tower's vector of every item, for each text that it had.",
+    "The vectors of every item, for each text that it had.",
     (
         Column(C.MODEL_ID, "string", "which model"),
         Column(C.ITEM_ID, "string", "what"),
         Column(C.TEXT_HASH, "string", "the text that was encoded"),
         Column(C.VECTOR, "array<float>", "its product with a user's vector is the score of a match"),
+        Column(C.TEXT_VECTOR, "array<float>", "what the text alone says, of length one; zeros for the text of all"),
     ),
     key=(C.MODEL_ID, C.ITEM_ID, C.TEXT_HASH),
     partition_by=(C.MODEL_ID,),

@@ -132,6 +132,7 @@ def write(
         fitted.encoder,
         fitted.ranker,
         fitted.items,
+        fitted.space,
     )
     with complete_or_absent(folder) as draft:
         model.save(draft)

@@ -31,6 +31,7 @@ from models.metrics import Relevant
 from models.newest import BeforeNewest
 from models.published import ItemKnowledge
 from models.recommend import features_of, generated
+from models.text_space import TextSpace
 from models.text_vectors import TextVectors
 from models.tower_tuning import TextPairs, pairs_of_texts, tuned_tower
 from models.training import Report
@@ -78,6 +79,7 @@ class Fitted:
 
     tower: ItemTower
     texts: TextVectors
+    space: TextSpace
     encoder: UserEncoder
     before: BeforeNewest
     ranker: ranker.Ranker
@@ -118,16 +120,17 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
     with timed("Item tower", seconds):
         tower, texts = fit_tower(data, warm, first_window, settings, report)
     of_items = texts.after[texts.rows(list(data.catalogue.texts))]
+    space = TextSpace.of(of_items, settings.features.text_size)
     training = EncoderTraining(settings, of_items, data.behaviours, data.horizon, report)
     with timed("User encoder", seconds):
         encoder, epochs = training.fitted(older, warm.items, data.judge, data.excluded(data.validation_start))
     with timed("Ranker", seconds):
         vectors = vectors_of_items(encoder, of_items, warm.id_rows)
-        fitted, importance = fit_ranker(data, vectors, warm.id_rows, encoder, settings)
+        fitted, importance = fit_ranker(data, vectors, space.of_texts(of_items), warm.id_rows, encoder, settings)
     before = BeforeNewest.of(encoder, warm, epochs, at_least)
     with timed("Newest events", seconds):
         encoder, items = before.up_to(data.histories, data.known(data.test_start), data.catalogue, training)
-    return Fitted(tower, texts, encoder, before, fitted, items, importance, data.behaviours, seconds)
+    return Fitted(tower, texts, space, encoder, before, fitted, items, importance, data.behaviours, seconds)
 
 
 def windows_that_fit(times: Longs, test_start: int, horizon: int, wanted: int) -> int:
@@ -167,7 +170,7 @@ def fit_tower(
 
 
 def fit_ranker(
-    data: TrainingData, vectors: Floats, id_rows: Ints, encoder: UserEncoder, settings: Training
+    data: TrainingData, vectors: Floats, texts: Floats, id_rows: Ints, encoder: UserEncoder, settings: Training
 ) -> tuple[ranker.Ranker, dict[str, float]]:
     """The ranker, fitted on the windows before the test window, and the weight of its features."""
     count = settings.ranker.windows
@@ -175,7 +178,7 @@ def fit_ranker(
     with timed(f"Features of {count} windows"), ThreadPoolExecutor(2) as aside:
         # NumPy works on one core: two windows at once, and no more, for their memory
         made = aside.map(
-            lambda ago: ranker_window(data, vectors, id_rows, sold, encoder, settings, ago), range(count, 0, -1)
+            lambda ago: ranker_window(data, vectors, texts, id_rows, sold, encoder, settings, ago), range(count, 0, -1)
         )
         windows = [window for window in made if window.labels.any()]
     if not windows:
@@ -220,6 +223,7 @@ class Lifetimes:
 def ranker_window(
     data: TrainingData,
     vectors: Floats,
+    texts: Floats,
     id_rows: Ints,
     sold: Lifetimes,
     encoder: UserEncoder,
@@ -236,6 +240,7 @@ def ranker_window(
     state = item_state(
         data.catalogue,
         vectors,
+        texts,
         DailyCounts.of(known),
         neighbours_of(known, items, settings.cooccurrence),
         habits_of(known.targets, now, data.catalogue.codes[PRODUCT_TYPE], settings.features.prior),

@@ -36,6 +36,7 @@ class InMemory:
         state = item_state(
             catalogue,
             vectors_of_items(fitted.encoder, text, items.id_rows),
+            fitted.space.of_texts(text),
             DailyCounts.of(everyone),
             items.neighbours,
             items.habits.of_items,

@@ -86,6 +86,7 @@ class ItemState:
     """Everything about the items as of one moment. All arrays are in the order of the catalogue."""
 
     vectors: Floats  # [items, size], zeros for an item without one
+    texts: Floats  # [items, text size], unit vectors of what the texts alone say (`models.text_space`)
     allowed: Flags  # [items], what may be recommended
     neighbours: Neighbours
     facts: ItemFacts
@@ -112,6 +113,7 @@ def unit_rows(vectors: Floats) -> Floats:
 def item_state(
     catalogue: Catalogue,
     vectors: Floats,
+    texts: Floats,
     counts: DailyCounts,
     neighbours: Neighbours,
     habits: Habits,
@@ -123,6 +125,7 @@ def item_state(
     popularity = popularity_of(counts, now, len(catalogue))
     return ItemState(
         vectors,
+        texts,
         allowed,
         neighbours,
         ItemFacts(catalogue.codes, popularity, habits, has_id),

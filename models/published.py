@@ -24,6 +24,7 @@ from models.features.rows import feature_names
 from models.histories import Floats, Histories, Ints
 from models.item_state import Habits, habits_of
 from models.ranker import Ranker
+from models.text_space import TextSpace
 from models.user_encoder import NO_ID, UserEncoder, vectors_of_items
 
 TOWER = "tower"
@@ -110,6 +111,7 @@ class PublishedModel:
     encoder: UserEncoder
     ranker: Ranker
     items: ItemKnowledge
+    space: TextSpace
 
     @property
     def behaviours(self) -> Behaviours:
@@ -140,6 +142,7 @@ class PublishedModel:
         (folder / ITEM_NAMES).write_text(json.dumps(names))
         (folder / ABOUT).write_text(json.dumps(self.about, indent=1, sort_keys=True) + "\n")
         self.ranker.save(folder)
+        self.space.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> PublishedModel:
@@ -177,7 +180,8 @@ class PublishedModel:
             Neighbours(arrays["neighbours"], arrays["neighbour_weights"]),
             TypedHabits(next(habits), tuple(names["types"]), next(habits)),
         )
-        return cls(about, encoder.eval(), Ranker.load(folder, feature_names(settings.features, behaviours)), items)
+        ranker = Ranker.load(folder, feature_names(settings.features, behaviours))
+        return cls(about, encoder.eval(), ranker, items, TextSpace.load(folder))
 
     def item_vectors(self, text_vectors: Floats, id_rows: Ints) -> Floats:
         """Vectors [items, size] from the tower's vectors [items, text size] and the rows of the id embedding."""

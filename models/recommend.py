@@ -15,6 +15,7 @@ from models.candidates import COOCCURRENCE, INTEREST, MATCH, POPULAR, REPEAT, Ca
 from models.cooccurrence import Cooccurrences, cooccurrences
 from models.excluded import Excluded
 from models.features.rows import groups, values
+from models.features.similarity import Likeness
 from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.item_state import ItemState
 from models.matches import allowed_matches
@@ -88,9 +89,11 @@ def features_of(
     match = np.einsum("ij,ij->i", made.users[owner], state.vectors[item])
     read = (known.targets, known.past) if known.behaviours.others else (known.targets,)
     newest = [events.last(settings.recent_texts) for events in read]
-    tastes = [_mean_vectors(recent, known.behaviours.strengths(recent), state.directions) for recent in newest]
-    text = [np.einsum("ij,ij->i", taste[owner], state.directions[item]) for taste in tastes]
-    return values(groups(known, candidates, state.facts, made.pairs, match, text, settings))
+    said = [known.behaviours.strengths(recent) for recent in newest]
+    tastes = [_mean_vectors(*told, state.directions) for told in zip(newest, said, strict=True)]
+    near = [np.einsum("ij,ij->i", taste[owner], state.directions[item]) for taste in tastes]
+    texts = [Likeness.of(*told, state.texts, candidates.indptr, item) for told in zip(newest, said, strict=True)]
+    return values(groups(known, candidates, state.facts, made.pairs, match, near, texts, settings))
 
 
 def recommend(

@@ -182,10 +182,12 @@ def shop_state(histories: Histories, neighbours: Neighbours | None = None) -> It
     random = np.random.default_rng(1)
     vectors = random.normal(size=(SHOP_ITEMS, TINY.encoder.vector_size)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    texts = vectors[:, ::-1].copy()
     catalogue, known = shop_catalogue(), known_of(histories)
     return item_state(
         catalogue,
         vectors,
+        texts,
         DailyCounts.of(known),
         neighbours or neighbours_of(known, SHOP_ITEMS, TINY.cooccurrence),
         habits_of(histories, NOW, catalogue.codes[2], Features().prior),

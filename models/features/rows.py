@@ -14,6 +14,7 @@ from models.candidates import Candidates
 from models.catalogue import ATTRIBUTES
 from models.cooccurrence import Cooccurrences
 from models.features import cooccurrence, interest, item, repeats, similarity, taste, user
+from models.features.similarity import Likeness
 from models.features.table import Feature, Group, Rhythm
 from models.histories import Floats, Histories, Ints, Longs, basket_ids
 from models.item_state import Habits, ItemFacts, Popularity
@@ -32,7 +33,8 @@ def groups(
     facts: ItemFacts,
     pairs: Cooccurrences,
     match: Floats,
-    text: Sequence[Floats],
+    near: Sequence[Floats],
+    texts: Sequence[Likeness],
     settings: Features,
 ) -> list[Group]:
     """The groups of features of each candidate.
@@ -43,8 +45,9 @@ def groups(
         facts: What is known of the items apart from any user.
         pairs: What goes with the users' recent items.
         match: The user encoder's score of each candidate, [candidates].
-        text: Likeness of each candidate to the user's recent target events, [candidates]; and, where there are other
-            behaviours, to all recent ones.
+        near: How near each candidate is to the user's recent target events among the encoder's items, [candidates];
+            and, where there are other behaviours, to all recent ones.
+        texts: Likeness of each candidate's text to those of the same events.
         settings: Half-lives and priors.
     """
     past, now = known.targets, known.now
@@ -65,13 +68,13 @@ def groups(
             for group in taste.groups(attribute, past, rhythm, codes, users, items, decayed, half_life)
         ),
         cooccurrence.group(pairs, users, items, size),
-        similarity.group(match, text[0]),
+        similarity.group(match, near[0], texts[0]),
     ]
     # a shop that logs nothing but target events has no use for these
-    return [*made, *_interest(known, users, items, facts, text[1])] if known.behaviours.others else made
+    return [*made, *_interest(known, users, items, facts, near[1], texts[1])] if known.behaviours.others else made
 
 
-def _interest(known: Known, users: Longs, items: Ints, facts: ItemFacts, text: Floats) -> list[Group]:
+def _interest(known: Known, users: Longs, items: Ints, facts: ItemFacts, near: Floats, text: Likeness) -> list[Group]:
     """What events of all behaviours say."""
     size = facts.codes.shape[1]
     pairs = Pairs.of(known.past.users, known.past.items, size)
@@ -83,7 +86,7 @@ def _interest(known: Known, users: Longs, items: Ints, facts: ItemFacts, text: F
             taste.interest(attribute, known, codes, users, items)
             for attribute, codes in zip(ATTRIBUTES, facts.codes, strict=True)
         ),
-        Group.of_candidates(Feature("text_interest", text)),
+        Group.of_candidates(Feature("near_interest", near), *text.features("text_interest")),
     ]
 
 
@@ -106,6 +109,7 @@ def feature_names(settings: Features, behaviours: Behaviours) -> tuple[str, ...]
         Cooccurrences(indptr, nothing, none, nothing),
         none,
         (none, none),
+        (Likeness(none, none, none),) * 2,
         settings,
     )
     return tuple(feature.name for group in empty for feature in group.features)

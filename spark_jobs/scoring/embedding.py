@@ -98,6 +98,7 @@ def encoded(texts: DataFrame, shipment: Shipment, model_id: str) -> DataFrame:
             of_texts = known.encode(tower, frame[C.TEXT].tolist(), batch)
             row = np.repeat(np.arange(len(frame)), frame[C.ITEMS].map(len).to_numpy())
             items = [item for each in frame[C.ITEMS] for item in each]
+            said = model.space.of_texts(of_texts)[row]
             made = model.item_vectors(of_texts[row], np.array([item[ID_ROW] for item in items], dtype=np.int32))
             yield pd.DataFrame(
                 {
@@ -105,6 +106,7 @@ def encoded(texts: DataFrame, shipment: Shipment, model_id: str) -> DataFrame:
                     C.ITEM_ID: [item[C.ITEM_ID] for item in items],
                     C.TEXT_HASH: frame[C.TEXT_HASH].to_numpy()[row],
                     C.VECTOR: list(made),
+                    C.TEXT_VECTOR: list(said),
                 }
             )
 

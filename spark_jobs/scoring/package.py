@@ -24,6 +24,8 @@ from spark_jobs.scoring.histories import ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH
 
 CATALOGUE, DAYS, VECTORS = "catalogue.arrow", "days.safetensors", "vectors.safetensors"
 """Files of the package, besides the model's own."""
+COLUMNS = (C.VECTOR, C.TEXT_VECTOR)
+"""Of `item_vectors`, and the names of the arrays in the file of the vectors."""
 
 
 def pack(settings: Settings, model_folder: Path, counts: pa.Table, edition: Edition, into: Path) -> str:
@@ -41,7 +43,7 @@ def pack(settings: Settings, model_folder: Path, counts: pa.Table, edition: Edit
     with pa.OSFile(str(into / CATALOGUE), "wb") as sink, pa.ipc.new_file(sink, items.schema) as writer:
         writer.write_table(items)
     catalogue = Catalogue.from_arrow(items)
-    save_file({"vectors": vectors_of(settings, catalogue, items, model_id)}, into / VECTORS)
+    save_file(vectors_of(settings, catalogue, items, model_id), into / VECTORS)
     item, day = catalogue.positions(counts[C.ITEM_ID].to_numpy()), counts[ITEM_DAY].to_numpy().astype(np.int32)
     order = np.lexsort((day, item))
     order = order[item[order] >= 0]
@@ -53,16 +55,16 @@ def pack(settings: Settings, model_folder: Path, counts: pa.Table, edition: Edit
     return model_id
 
 
-def vectors_of(settings: Settings, catalogue: Catalogue, items: pa.Table, model_id: str) -> Floats:
-    """The vectors that a model has for the texts of ``items``, in the order of ``catalogue``, [items, size].
+def vectors_of(settings: Settings, catalogue: Catalogue, items: pa.Table, model_id: str) -> dict[str, Floats]:
+    """The vectors that a model has for the texts of ``items``, by column, in the order of ``catalogue``, [items, size].
 
     Raises:
         ModelError: some item has none.
     """
     stored = (
-        lake.arrow(settings, ITEM_VECTORS, [C.ITEM_ID, C.TEXT_HASH, C.VECTOR], {C.MODEL_ID: model_id})
+        lake.arrow(settings, ITEM_VECTORS, [C.ITEM_ID, C.TEXT_HASH, *COLUMNS], {C.MODEL_ID: model_id})
         if lake.exists(settings, ITEM_VECTORS)
-        else pa.table({C.ITEM_ID: [], C.TEXT_HASH: [], C.VECTOR: pa.array([], pa.list_(pa.float32()))})
+        else pa.table({C.ITEM_ID: [], C.TEXT_HASH: [], **{each: _no_vectors() for each in COLUMNS}})
     )
     hashes = np.empty(len(catalogue), dtype=object)
     hashes[catalogue.positions(items[C.ITEM_ID].to_numpy())] = items[C.TEXT_HASH].to_numpy()
@@ -75,7 +77,14 @@ def vectors_of(settings: Settings, catalogue: Catalogue, items: pa.Table, model_
             f"Table {lake.path(settings, ITEM_VECTORS)} lacks {missing:,} of {len(catalogue):,} items for model "
             f"{model_id}: run spark_jobs.embed_items first."
         )
-    flat = stored[C.VECTOR].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    vectors = np.zeros((len(catalogue), flat.size // stored.num_rows), dtype=np.float32)
-    vectors[position[position >= 0]] = flat.reshape(stored.num_rows, -1)[position >= 0]
-    return vectors
+    there = position >= 0
+    made = {}
+    for column in COLUMNS:
+        flat = stored[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        made[column] = np.zeros((len(catalogue), flat.size // stored.num_rows), dtype=np.float32)
+        made[column][position[there]] = flat.reshape(stored.num_rows, -1)[there]
+    return made
+
+
+def _no_vectors() -> pa.Array:
+    return pa.array([], pa.list_(pa.float32()))

@@ -59,10 +59,11 @@ class Worker:
             catalogue = Catalogue.from_arrow(pa.ipc.open_file(source).read_all())
         model = PublishedModel.load(folder)
         known = model.items.on(catalogue)
-        days = load_file(folder / DAYS)
+        days, vectors = load_file(folder / DAYS), load_file(folder / VECTORS)
         state = item_state(
             catalogue,
-            load_file(folder / VECTORS)["vectors"],
+            vectors[C.VECTOR],
+            vectors[C.TEXT_VECTOR],
             DailyCounts(days["items"], days["days"], days["events"], days["strengths"]),
             known.neighbours,
             known.habits,

@@ -9,6 +9,7 @@ from contracts.settings import Cooccurrence, Features
 from models import cooccurrence, item_state, ragged
 from models.candidates import Candidates
 from models.features.rows import feature_names, groups, values
+from models.features.similarity import Likeness
 from models.features.table import NEVER
 from models.histories import DAY, Floats, Histories
 from models.item_state import DailyCounts, Habits, ItemFacts
@@ -46,7 +47,8 @@ def rows_of(past: Histories, facts: ItemFacts) -> Floats:
     pairs = cooccurrence.cooccurrences(known, cooccurrence.neighbours_of(known, ITEMS, counted), counted)
     users = len(past)
     match = np.arange(users * ITEMS, dtype=np.float32)
-    rows = values(groups(known, every_item(users), facts, pairs, match, (-match, match), SETTINGS))
+    texts = (Likeness(match, match, match),) * 2
+    rows = values(groups(known, every_item(users), facts, pairs, match, (-match, match), texts, SETTINGS))
     return rows.reshape(users, ITEMS, len(FEATURES))
 
 
@@ -91,7 +93,7 @@ def test_a_user_without_history_has_finite_features() -> None:
 def test_scores_of_other_parts_pass_through() -> None:
     rows = rows_of(TOY, facts_of(TOY))
     assert column(rows, "match").ravel().tolist() == list(range(3 * ITEMS))
-    assert column(rows, "text").ravel().tolist() == [-value for value in range(3 * ITEMS)]
+    assert column(rows, "near").ravel().tolist() == [-value for value in range(3 * ITEMS)]
 
 
 def test_popularity_is_the_same_from_any_daily_counts() -> None:
@@ -155,3 +157,19 @@ def test_nothing_at_or_after_now_leaks(rows: list[Row], later: list[Row]) -> Non
     past = past_of(*rows)
     with_future = past_of(*rows, *((user, item, 1 - age) for user, item, age in later))
     np.testing.assert_array_equal(rows_of(past, facts_of(past)), rows_of(with_future, facts_of(with_future)))
+
+
+def test_likeness_of_texts_of_a_literal_user() -> None:
+    texts = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0], [0, 0]], dtype=np.float32)
+    # oldest first: item 1, then item 0; nothing; item 3 alone
+    recent = past_of((0, 1, 9), (0, 0, 2), (2, 3, 1))
+    made = Likeness.of(
+        recent,
+        np.array([1, 3, 1], dtype=np.float32),
+        texts,
+        np.array([0, 3, 4, 5]),
+        np.array([2, 3, 4, 2, 0], dtype=np.int32),
+    )
+    assert made.last.tolist() == pytest.approx([0.6, -1, 0, 0, -1])
+    assert made.best.tolist() == pytest.approx([0.8, 0, 0, 0, -1])
+    assert made.mean.tolist() == pytest.approx([(0.8 + 3 * 0.6) / 4, -0.75, 0, 0, -1])

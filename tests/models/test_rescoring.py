@@ -21,6 +21,7 @@ from models.behaviours import Behaviours
 from models.features.rows import feature_names
 from models.published import ABOUT, ENCODER, ItemKnowledge, PublishedModel, TypedHabits
 from models.ranker import Ranker
+from models.text_space import TextSpace
 from models.user_encoder import UserEncoder
 from nightshift.lookups.rescoring import contributions, daily_counts, history
 from tests.commands import answer, command, told
@@ -52,12 +53,18 @@ def shop(settings: Settings, ranker: Ranker) -> ArrowLake:
     shop, catalogue, past = ArrowLake(settings), shop_catalogue(), shop_histories()
     state = shop_state(past)
     shop.write(ITEMS, [item(each, category="x", product_type=each[-1]) for each in catalogue.item_ids])
-    vectors = zip(catalogue.item_ids, state.vectors, strict=True)
+    vectors = zip(catalogue.item_ids, state.vectors, state.texts, strict=True)
     shop.write(
         ITEM_VECTORS,
         [
-            {"model_id": "m1", "item_id": each, "text_hash": item(each)["text_hash"], "vector": vector.tolist()}
-            for each, vector in vectors
+            {
+                "model_id": "m1",
+                "item_id": each,
+                "text_hash": item(each)["text_hash"],
+                "vector": vector.tolist(),
+                "text_vector": text.tolist(),
+            }
+            for each, vector, text in vectors
         ],
     )
     bought = [event("ann", f"i{n % 4:02d}", noon(NIGHT - timedelta(days=n))) for n in range(9)]
@@ -78,7 +85,8 @@ def shop(settings: Settings, ranker: Ranker) -> ArrowLake:
         state.neighbours,
         TypedHabits.of(past, midnight_seconds(END), catalogue, TINY.features.prior),
     )
-    PublishedModel(about, encoder, ranker, known).save(folder)
+    space = TextSpace.of(np.eye(4, dtype=np.float32), 4)
+    PublishedModel(about, encoder, ranker, known, space).save(folder)
     artifact.write_manifest(folder, {"model_id": "m1"})
     (settings.home / "nightshift.toml").write_text(f"[scoring]\nn = {N}\n")
     publish(shop, [("i00", 1.0, "repeat", "i00")])

@@ -308,7 +308,7 @@ def test_neither_a_night_that_writes_nor_another_challenger_changes_what_is_judg
     tables.write(ITEMS, [row | {"text": "soup", "text_hash": "s", "available": False} for row in item_rows()[1:]])
     try:
         assert fine_tune.run(settings, AS_OF) == model.name
-        registry.register(settings, mlflow, "another", "")
+        registry.register(settings, mlflow, "another", "", registry.CHALLENGER)
         # nothing but what it gained over the rival that it had: it is the champion now
         won = [row for row in before if row["segment"].startswith(GAIN_OVER)]
         assert (model.name, "gain over baseline/popular_7_days") in [(row["model_id"], row["segment"]) for row in won]
