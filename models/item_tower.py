@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,11 +16,13 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
 
 from contracts.errors import ModelError, SettingsError
 from contracts.settings import Tower
-from models.frozen_layers import FrozenLayers
+from models.frozen_layers import FrozenLayers, layer_list
 from models.histories import Floats
+from models.pooling import Pooling, is_causal, pooled, pooling_of, write_pooling
 
 
 def base_model_folder(name: str) -> Path:
@@ -32,7 +35,7 @@ def base_model_folder(name: str) -> Path:
     if not folder.is_dir():
         spec = importlib.util.find_spec(name.replace("-", "_"))
         folder = Path(spec.origin).parent if spec and spec.origin else folder
-    for config in sorted(folder.rglob("config.json"), key=lambda path: len(path.parts)):
+    for config in sorted(folder.rglob("config.json"), key=lambda path: (len(path.parts), path)):
         if any(config.parent.glob("*.safetensors")):
             return config.parent
     raise SettingsError(
@@ -55,31 +58,50 @@ class Texts:
 
 
 class ItemTower(nn.Module):
-    """Texts in, unit vectors out: the transformer's mean-pooled last layer."""
+    """Texts in, unit vectors out: the transformer's last layer, pooled."""
 
     def __init__(
-        self, encoder: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+        self,
+        encoder: PreTrainedModel | PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_tokens: int,
+        pooling: Pooling = "mean",
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
+        self.pooling: Pooling = pooling
 
     @classmethod
-    def load(cls, folder: Path, max_tokens: int) -> ItemTower:
-        """Loads a tower from a folder, without network and without code from the folder.
+    def load(cls, folder: Path, max_tokens: int, pooling: Pooling | Literal["auto"] = "auto") -> ItemTower:
+        """Loads a tower from a folder in float32, without network and without code from the folder.
+
+        Args:
+            folder: Of a base model, or one that `save` wrote.
+            max_tokens: Where texts are cut.
+            pooling: How a text's tokens become its vector; ``auto`` is what the folder says, and else the last token of
+                a decoder, the mean of others.
 
         Raises:
-            ModelError: the folder holds no model that transformers can load.
+            ModelError: the folder holds no model that transformers can load, or one that reads and writes.
+            SettingsError: the folder says a pooling that is not known here.
         """
         try:
-            encoder = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+            # whatever a checkpoint is kept in: half a precision is too coarse to be tuned
+            encoder = AutoModel.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            )
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise ModelError(f"{folder} does not hold a model that transformers can load: {error}") from error
-        if tokenizer.pad_token is None:  # decoders often have none
-            tokenizer.pad_token = tokenizer.eos_token
-        return cls(encoder, tokenizer, max_tokens)
+        if encoder.config.is_encoder_decoder:
+            raise ModelError(f"{folder} holds an encoder with a decoder; expected one of them alone.")
+        if tokenizer.pad_token is None:  # decoders often have none; which one it is does not matter, it is masked
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+        if pooling == "auto":
+            pooling = pooling_of(folder) or ("last" if is_causal(encoder) else "mean")
+        return cls(encoder, tokenizer, max_tokens, pooling)
 
     @property
     def size(self) -> int:
@@ -108,8 +130,7 @@ class ItemTower(nn.Module):
         mask = (torch.arange(longest, device=self.device) < lengths[:, None]).long()  # [texts, longest]
         with self._starting_from(texts, rows):
             states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [rows, longest, size]
-        weights = mask[:, :, None].to(states.dtype)
-        return F.normalize(((states * weights).sum(1) / weights.sum(1)).float(), dim=1)
+        return F.normalize(pooled(states, mask, self.pooling).float(), dim=1)
 
     def _starting_from(self, texts: Texts, rows: Sequence[int]) -> AbstractContextManager[None]:
         """A block in which the layers whose states were kept are not computed."""
@@ -149,9 +170,10 @@ class ItemTower(nn.Module):
         return vectors, Texts(tokens, frozen, tuple(states[row] for row in range(len(tokens))))
 
     def save(self, folder: Path) -> None:
-        """Writes the plain transformer (adapters merged before) and its tokenizer: safetensors and JSON."""
+        """Writes the plain transformer (adapters merged before), tokenizer and pooling: safetensors and JSON."""
         self.encoder.save_pretrained(str(folder))
         self.tokenizer.save_pretrained(str(folder))
+        write_pooling(folder, self.pooling, self.size)
 
 
 def _by_length(tokens: Sequence[Sequence[int]]) -> list[int]:
@@ -167,25 +189,44 @@ def first_tuned(tower: ItemTower, settings: Tower) -> int:
 
 
 def with_adapters(tower: ItemTower, settings: Tower) -> ItemTower:
-    """The tower ready for tuning: LoRA on the linear maps of the last layers, the last layers, or nothing."""
-    layers = int(tower.encoder.config.num_hidden_layers)
-    inside = tuple(f".{layer}." for layer in range(first_tuned(tower, settings), layers))
+    """The tower ready for tuning: LoRA on the linear maps of the last layers, the last layers, or nothing.
+
+    Raises:
+        SettingsError: the base model's layers cannot be told apart, and not all of them are to be tuned.
+    """
+    inside = _tuned_part(tower, settings)
     if settings.tuning == "lora":
+        targets = [
+            (name, module)
+            for name, module in tower.encoder.named_modules()
+            if isinstance(module, nn.Linear | Conv1D) and name.startswith(inside)
+        ]
         config = LoraConfig(
             r=settings.lora_rank,
             lora_alpha=2 * settings.lora_rank,
             lora_dropout=0.05,
-            target_modules=[
-                name
-                for name, module in tower.encoder.named_modules()
-                if isinstance(module, nn.Linear) and any(layer in name for layer in inside)
-            ],
+            target_modules=[name for name, _ in targets],
+            fan_in_fan_out=any(isinstance(module, Conv1D) for _, module in targets),
         )
         tower.encoder = get_peft_model(tower.encoder, config)
         return tower
     for name, weight in tower.encoder.named_parameters():
-        weight.requires_grad = settings.tuning == "full" and any(layer in name for layer in inside)
+        weight.requires_grad = settings.tuning == "full" and name.startswith(inside)
     return tower
+
+
+def _tuned_part(tower: ItemTower, settings: Tower) -> tuple[str, ...]:
+    """How the names of the layers that tuning changes begin."""
+    layers = layer_list(tower.encoder)
+    first, count = first_tuned(tower, settings), int(tower.encoder.config.num_hidden_layers)
+    if layers:
+        return tuple(f"{layers[0]}.{layer}." for layer in range(first, count))
+    if first and settings.tuning != "frozen":
+        raise SettingsError(
+            f"training.tower.tuned_layers is {settings.tuned_layers}, but the {count} layers of a "
+            f"{tower.encoder.config.model_type} share their weights: set it to {count}."
+        )
+    return ("",)
 
 
 def merged(tower: ItemTower) -> ItemTower:

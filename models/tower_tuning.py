@@ -150,7 +150,7 @@ def tuned_tower(
     """The tuned tower on the CPU, and the texts' vectors before and after, [texts, size]."""
     own = settings.tower
     device = training_device()
-    tower = ItemTower.load(base_model_folder(own.base_model), own.max_tokens).to(device)
+    tower = ItemTower.load(base_model_folder(own.base_model), own.max_tokens, own.pooling).to(device)
     with timed(f"Encoding {len(texts):,} texts with the pre-trained tower"):
         before, known = tower.encode_first(texts, own.text_batch, first_tuned(tower, own))
     if own.tuning == "frozen":
