@@ -240,10 +240,14 @@ class Tower(Section):
     )
     max_tokens: int = Field(default=32, ge=1, description="an item's text is cut here")
     text_batch: int = Field(default=128, ge=1, description="texts encoded at once")
-    tuning: Literal["lora", "full", "frozen"] = Field(
-        default="lora", description="what is tuned of the last layers: low-rank adapters, all weights, or nothing"
+    tuning: Literal["lora", "adalora", "ia3", "prefix", "prompt", "full", "frozen"] = Field(
+        default="lora",
+        description="what is tuned: of the last layers low-rank adapters (lora; adalora shares out their ranks by "
+        "use), scales of keys, values and hidden states (ia3), or all weights (full); tokens put before a text in "
+        "every layer (prefix) or once (prompt); or nothing (frozen)",
     )
-    lora_rank: int = Field(default=16, ge=1, description="rank of the adapters")
+    lora_rank: int = Field(default=16, ge=1, description="rank of the adapters, of adalora their mean")
+    virtual_tokens: int = Field(default=16, ge=1, description="tokens that prefix and prompt put before a text")
     tuned_layers: int = Field(default=6, ge=1, description="how many of the last layers are tuned")
     steps: int = Field(default=2000, ge=1, description="contrastive steps at most")
     batch: int = Field(default=256, ge=2, description="pairs of texts in a batch")

@@ -12,15 +12,16 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.pytorch_utils import Conv1D
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from contracts.errors import ModelError, SettingsError
 from contracts.settings import Tower
-from models.frozen_layers import FrozenLayers, layer_list
+from models import adapters
+from models.adapters import Encoder
+from models.frozen_layers import FrozenLayers
 from models.histories import Floats
 from models.pooling import Pooling, is_causal, pooled, pooling_of, write_pooling
 
@@ -62,7 +63,7 @@ class ItemTower(nn.Module):
 
     def __init__(
         self,
-        encoder: PreTrainedModel | PeftModel,
+        encoder: Encoder,
         tokenizer: PreTrainedTokenizerBase,
         max_tokens: int,
         pooling: Pooling = "mean",
@@ -101,7 +102,7 @@ class ItemTower(nn.Module):
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
         if pooling == "auto":
             pooling = pooling_of(folder) or ("last" if is_causal(encoder) else "mean")
-        return cls(encoder, tokenizer, max_tokens, pooling)
+        return cls(adapters.with_saved(encoder, folder), tokenizer, max_tokens, pooling)
 
     @property
     def size(self) -> int:
@@ -130,6 +131,7 @@ class ItemTower(nn.Module):
         mask = (torch.arange(longest, device=self.device) < lengths[:, None]).long()  # [texts, longest]
         with self._starting_from(texts, rows):
             states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [rows, longest, size]
+        states = states[:, -longest:]  # without those of a prompt
         return F.normalize(pooled(states, mask, self.pooling).float(), dim=1)
 
     def _starting_from(self, texts: Texts, rows: Sequence[int]) -> AbstractContextManager[None]:
@@ -170,8 +172,8 @@ class ItemTower(nn.Module):
         return vectors, Texts(tokens, frozen, tuple(states[row] for row in range(len(tokens))))
 
     def save(self, folder: Path) -> None:
-        """Writes the plain transformer (adapters merged before), tokenizer and pooling: safetensors and JSON."""
-        self.encoder.save_pretrained(str(folder))
+        """Writes the transformer (adapters merged, or beside it), tokenizer and pooling: safetensors and JSON."""
+        adapters.save(self.encoder, folder)
         self.tokenizer.save_pretrained(str(folder))
         write_pooling(folder, self.pooling, self.size)
 
@@ -182,60 +184,27 @@ def _by_length(tokens: Sequence[Sequence[int]]) -> list[int]:
 
 
 def first_tuned(tower: ItemTower, settings: Tower) -> int:
-    """Number of the first layer that tuning changes; those below stay as they are. 0 without tuning."""
-    if settings.tuning == "frozen":
-        return 0
-    return max(0, int(tower.encoder.config.num_hidden_layers) - settings.tuned_layers)
+    """Number of the first layer whose states tuning changes; those below stay as they are. 0 without tuning."""
+    return adapters.first_tuned_layer(tower.encoder, settings)
 
 
 def with_adapters(tower: ItemTower, settings: Tower) -> ItemTower:
-    """The tower ready for tuning: LoRA on the linear maps of the last layers, the last layers, or nothing.
+    """The tower ready for tuning: adapters, the weights of the last layers, or nothing take gradients.
 
     Raises:
-        SettingsError: the base model's layers cannot be told apart, and not all of them are to be tuned.
+        SettingsError: the settings and the base model do not go together.
     """
-    inside = _tuned_part(tower, settings)
-    if settings.tuning == "lora":
-        targets = [
-            (name, module)
-            for name, module in tower.encoder.named_modules()
-            if isinstance(module, nn.Linear | Conv1D) and name.startswith(inside)
-        ]
-        config = LoraConfig(
-            r=settings.lora_rank,
-            lora_alpha=2 * settings.lora_rank,
-            lora_dropout=0.05,
-            target_modules=[name for name, _ in targets],
-            fan_in_fan_out=any(isinstance(module, Conv1D) for _, module in targets),
-        )
-        tower.encoder = get_peft_model(tower.encoder, config)
-        return tower
-    for name, weight in tower.encoder.named_parameters():
-        weight.requires_grad = settings.tuning == "full" and name.startswith(inside)
+    tower.encoder = adapters.adapted(tower.encoder, settings)
     return tower
 
 
-def _tuned_part(tower: ItemTower, settings: Tower) -> tuple[str, ...]:
-    """How the names of the layers that tuning changes begin."""
-    layers = layer_list(tower.encoder)
-    first, count = first_tuned(tower, settings), int(tower.encoder.config.num_hidden_layers)
-    if layers:
-        return tuple(f"{layers[0]}.{layer}." for layer in range(first, count))
-    if first and settings.tuning != "frozen":
-        raise SettingsError(
-            f"training.tower.tuned_layers is {settings.tuned_layers}, but the {count} layers of a "
-            f"{tower.encoder.config.model_type} share their weights: set it to {count}."
-        )
-    return ("",)
-
-
 def merged(tower: ItemTower) -> ItemTower:
-    """The tower with its adapters merged into the weights, checked to give the same vectors.
+    """The tower with its adapters merged into the weights, where they can be, checked to give the same vectors.
 
     Raises:
         ModelError: merging changed the vectors by more than rounding.
     """
-    if not isinstance(tower.encoder, PeftModel):
+    if not isinstance(tower.encoder, PeftModel) or tower.encoder.active_peft_config.is_prompt_learning:
         return tower
     sample = ["fresh whole milk 1 gal", "", "national bread:italian/french pastry"]
     before = tower.encode(sample, 8)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from contracts.cli import timed
 from contracts.settings import Cooccurrence, Tower, Training
+from models import adapters
 from models.behaviours import Known
 from models.cooccurrence import neighbours_of
 from models.devices import autocast, training_device
@@ -75,6 +76,7 @@ def tune(
         return
     optimiser = torch.optim.AdamW(trainable.values(), lr=own.learning_rate, weight_decay=settings.weight_decay)
     schedule = linear_schedule(optimiser, own.steps, warm_up=max(1, own.steps // 10))
+    adapters.follow_steps(tower.encoder, optimiser)
     batches = _batches(pairs, own.batch, np.random.default_rng(settings.seed))
     every = max(1, own.steps // 4)
     stopping = EarlyStopping("tower", trainable, settings.patience, report)
@@ -82,6 +84,7 @@ def tune(
     for step in range(1, own.steps + 1):
         tower.train()
         loss = sum(_backward(tower, texts, *next(batches), own) for _ in range(own.accumulation))
+        adapters.add_penalty(tower.encoder)
         descend(optimiser, schedule)
         report("tower_loss", step, loss)
         if step % every == 0 or step == own.steps:
