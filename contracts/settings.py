@@ -226,6 +226,29 @@ class Splits(Section):
     max_history: int = Field(default=4000, ge=1, description="newest events kept of each user")
 
 
+class Descent(Section):
+    """How the weights of the item tower move while it is tuned."""
+
+    optimiser: Literal["adamw", "sgd"] = Field(default="adamw", description="rule by which a gradient moves weights")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="share of the last move that sgd keeps")
+    weight_decay: float | None = Field(default=None, ge=0, description="of the tower; unset: training.weight_decay")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        default="linear", description="how the learning rate falls to zero after the warm-up, or that it does not"
+    )
+    warm_up: float = Field(default=0.1, ge=0, le=1, description="share of the steps in which the learning rate rises")
+    averaging: Literal["none", "swa", "ema"] = Field(
+        default="none",
+        description="the tuned weights are the last ones, the mean of the last steps, or their decayed mean",
+    )
+    averaged: float = Field(
+        default=0.25, gt=0, le=1, description="share of the steps, the last ones, that are averaged"
+    )
+    ema_decay: float = Field(default=0.99, ge=0, lt=1, description="of ema: what the mean so far weighs at a step")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="of a step's arithmetic; auto: bfloat16 on a GPU that has it, float32 elsewhere"
+    )
+
+
 class Tower(Section):
     """Item tower: a pre-trained transformer that turns an item's text into a vector."""
 
@@ -257,6 +280,7 @@ class Tower(Section):
     pair_neighbours: int = Field(default=20, ge=1, description="neighbours of an item that its text is pulled towards")
     training_pairs: int = Field(default=200_000, ge=2, description="pairs of texts drawn for tuning")
     held_out_pairs: int = Field(default=400, ge=1, description="pairs of the validation window that judge the tuning")
+    descent: Descent = Descent()
 
 
 class Encoder(Section):

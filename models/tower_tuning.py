@@ -19,7 +19,7 @@ from models.cooccurrence import neighbours_of
 from models.devices import autocast, training_device
 from models.histories import Floats, Ints, Longs
 from models.item_tower import ItemTower, Texts, base_model_folder, first_tuned, merged, with_adapters
-from models.training import EarlyStopping, Report, descend, linear_schedule
+from models.training import Averaging, EarlyStopping, Report, descend, optimiser_of, schedule_of
 
 log = logging.getLogger("nightshift")
 
@@ -74,8 +74,10 @@ def tune(
     if not trainable or len(pairs.left) < 2:
         log.info("Item tower: nothing to tune (%s, %d pairs).", own.tuning, len(pairs.left))
         return
-    optimiser = torch.optim.AdamW(trainable.values(), lr=own.learning_rate, weight_decay=settings.weight_decay)
-    schedule = linear_schedule(optimiser, own.steps, warm_up=max(1, own.steps // 10))
+    rules = own.descent
+    optimiser = optimiser_of(trainable.values(), rules, own.learning_rate, settings.weight_decay)
+    schedule = schedule_of(optimiser, rules.schedule, own.steps, warm_up=max(1, int(rules.warm_up * own.steps)))
+    averaging = Averaging(trainable.values(), rules, own.steps)
     adapters.follow_steps(tower.encoder, optimiser)
     batches = _batches(pairs, own.batch, np.random.default_rng(settings.seed))
     every = max(1, own.steps // 4)
@@ -86,8 +88,11 @@ def tune(
         loss = sum(_backward(tower, texts, *next(batches), own) for _ in range(own.accumulation))
         adapters.add_penalty(tower.encoder)
         descend(optimiser, schedule)
+        averaging.take(step)
         report("tower_loss", step, loss)
-        if step % every == 0 or step == own.steps:
+        if step % every and step != own.steps:
+            continue
+        with averaging.in_place():
             metric = evaluate()
             log.info("Item tower: step %d of %d, loss %.3f, validation %.4f", step, own.steps, loss, metric)
             if stopping.stops_at(step, metric, loss):
@@ -98,7 +103,7 @@ def tune(
 def _backward(tower: ItemTower, texts: Texts, left: Longs, right: Longs, settings: Tower) -> float:
     """Adds the gradient of one batch of pairs, and gives its part of the step's loss."""
     distinct, row = np.unique(np.concatenate([left, right]), return_inverse=True)
-    with autocast(tower.device):
+    with autocast(tower.device, settings.descent.precision):
         vectors = tower(texts, distinct.tolist())
     same = torch.from_numpy((right[:, None] == right[None]) | (left[:, None] == left[None]))
     loss = contrastive_loss(
@@ -162,7 +167,7 @@ def tuned_tower(
         log.warning("Item tower: it is not tuned, no items go together in the validation window to judge it by.")
         return tower.cpu(), before, before
     tower = with_adapters(tower, own)
-    with timed(f"Tuning the item tower ({own.tuning}, last {own.tuned_layers} layers)"):
+    with timed(f"Tuning the item tower ({own.tuning}, from layer {first_tuned(tower, own)})"):
         tune(tower, known, pairs, settings, lambda: pair_rank(tower, known, held_out, own.text_batch), report)
         tower = merged(tower)
     with timed(f"Encoding {len(texts):,} texts with the tuned tower"):
