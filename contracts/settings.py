@@ -249,6 +249,29 @@ class Descent(Section):
     )
 
 
+class Regularisation(Section):
+    """What makes the item tower's tuning harder, so that it learns more than its pairs."""
+
+    dropout: float | None = Field(
+        default=None, ge=0, lt=1, description="of hidden states and attention while tuning; unset: the base model's own"
+    )
+    word_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of a text's words left out of a step. Frozen layers are computed then",
+    )
+    perturbation: Literal["none", "noise", "fgm"] = Field(
+        default="none",
+        description="word embeddings of a step get noise (NEFTune), or are also seen moved up the loss (fgm). Frozen "
+        "layers are computed then",
+    )
+    noise_alpha: float = Field(
+        default=5.0, gt=0, description="NEFTune's alpha: noise is at most alpha / sqrt(tokens * size)"
+    )
+    fgm_size: float = Field(default=0.5, gt=0, description="how far fgm moves the embeddings of a text")
+
+
 class Tower(Section):
     """Item tower: a pre-trained transformer that turns an item's text into a vector."""
 
@@ -281,6 +304,7 @@ class Tower(Section):
     training_pairs: int = Field(default=200_000, ge=2, description="pairs of texts drawn for tuning")
     held_out_pairs: int = Field(default=400, ge=1, description="pairs of the validation window that judge the tuning")
     descent: Descent = Descent()
+    regularisation: Regularisation = Regularisation()
 
 
 class Encoder(Section):

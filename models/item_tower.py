@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from peft import PeftModel
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from contracts.errors import ModelError, SettingsError
 from contracts.settings import Tower
@@ -53,6 +53,7 @@ KEPT_BYTES = 2 * 2**30
 class Texts:
     """Texts ready for the tower, and what its frozen layers make of them, where that was kept."""
 
+    texts: Sequence[str]
     tokens: list[list[int]]
     frozen: FrozenLayers | None = None
     states: tuple[Tensor, ...] = ()  # [length, size] of each text, on the CPU
@@ -75,7 +76,9 @@ class ItemTower(nn.Module):
         self.pooling: Pooling = pooling
 
     @classmethod
-    def load(cls, folder: Path, max_tokens: int, pooling: Pooling | Literal["auto"] = "auto") -> ItemTower:
+    def load(
+        cls, folder: Path, max_tokens: int, pooling: Pooling | Literal["auto"] = "auto", dropout: float | None = None
+    ) -> ItemTower:
         """Loads a tower from a folder in float32, without network and without code from the folder.
 
         Args:
@@ -83,15 +86,17 @@ class ItemTower(nn.Module):
             max_tokens: Where texts are cut.
             pooling: How a text's tokens become its vector; ``auto`` is what the folder says, and else the last token of
                 a decoder, the mean of others.
+            dropout: Of hidden states and attention in training; None leaves the model's own.
 
         Raises:
             ModelError: the folder holds no model that transformers can load, or one that reads and writes.
-            SettingsError: the folder says a pooling that is not known here.
+            SettingsError: the folder says a pooling that is not known here, or there is no dropout that can be set.
         """
         try:
+            config = _with_dropout(AutoConfig.from_pretrained(folder, local_files_only=True), dropout)
             # whatever a checkpoint is kept in: half a precision is too coarse to be tuned
             encoder = AutoModel.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+                folder, config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
@@ -121,6 +126,10 @@ class ItemTower(nn.Module):
         ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"]
         return [each or [int(self.tokenizer.pad_token_id)] for each in ids]
 
+    def ready(self, texts: Sequence[str]) -> Texts:
+        """Texts with their tokens, of which nothing is kept."""
+        return Texts(texts, self.tokens(texts))
+
     def forward(self, texts: Texts, rows: Sequence[int]) -> Tensor:
         """Unit vectors [rows, size] of some of the texts."""
         tokens = [texts.tokens[row] for row in rows]
@@ -143,7 +152,7 @@ class ItemTower(nn.Module):
 
     def encode(self, texts: Sequence[str], batch: int) -> Floats:
         """Unit vectors [texts, size], in the order given."""
-        return self.encode_rows(Texts(self.tokens(texts)), range(len(texts)), batch)
+        return self.encode_rows(self.ready(texts), range(len(texts)), batch)
 
     @torch.inference_mode()
     def encode_rows(self, texts: Texts, rows: Sequence[int], batch: int) -> Floats:
@@ -161,21 +170,44 @@ class ItemTower(nn.Module):
 
         For a tower whose lower layers stay as they are: with these texts they are not computed again.
         """
-        tokens = self.tokens(texts)
+        plain = self.ready(texts)
+        tokens = plain.tokens
         frozen = FrozenLayers.below(first_tuned, self.encoder)
         if not frozen or sum(map(len, tokens)) * self.size * 4 > KEPT_BYTES:
-            return self.encode_rows(Texts(tokens), range(len(texts)), batch), Texts(tokens)
+            return self.encode_rows(plain, range(len(texts)), batch), plain
         with frozen.recorded() as batches:
-            vectors = self.encode_rows(Texts(tokens), range(len(tokens)), batch)
+            vectors = self.encode_rows(plain, range(len(tokens)), batch)
         in_order = (state for states in batches for state in states)
         states = {row: next(in_order)[: len(tokens[row])] for row in _by_length(tokens)}
-        return vectors, Texts(tokens, frozen, tuple(states[row] for row in range(len(tokens))))
+        return vectors, Texts(texts, tokens, frozen, tuple(states[row] for row in range(len(tokens))))
 
     def save(self, folder: Path) -> None:
         """Writes the transformer (adapters merged, or beside it), tokenizer and pooling: safetensors and JSON."""
         adapters.save(self.encoder, folder)
         self.tokenizer.save_pretrained(str(folder))
         write_pooling(folder, self.pooling, self.size)
+
+
+DROPOUTS = (
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "hidden_dropout", "attention_dropout",
+    "resid_pdrop", "embd_pdrop", "attn_pdrop",
+)  # fmt: skip
+"""What transformers call the dropout of embeddings, hidden states and attention."""
+
+
+def _with_dropout(config: PreTrainedConfig, dropout: float | None) -> PreTrainedConfig:
+    """The configuration with another dropout, if there is one."""
+    if dropout is None:
+        return config
+    known = [name for name in DROPOUTS if hasattr(config, name)]
+    if not known:
+        raise SettingsError(
+            f"training.tower.regularisation.dropout is {dropout:g}, but a {config.model_type} has none that could be "
+            "set: leave it out."
+        )
+    for name in known:
+        setattr(config, name, dropout)
+    return config
 
 
 def _by_length(tokens: Sequence[Sequence[int]]) -> list[int]:

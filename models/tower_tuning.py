@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from contracts.cli import timed
-from contracts.settings import Cooccurrence, Tower, Training
-from models import adapters
+from contracts.settings import Cooccurrence, Regularisation, Tower, Training
+from models import adapters, perturbation
 from models.behaviours import Known
 from models.cooccurrence import neighbours_of
 from models.devices import autocast, training_device
@@ -80,12 +80,13 @@ def tune(
     averaging = Averaging(trainable.values(), rules, own.steps)
     adapters.follow_steps(tower.encoder, optimiser)
     batches = _batches(pairs, own.batch, np.random.default_rng(settings.seed))
+    words = np.random.default_rng([settings.seed, 1])  # of its own: the same pairs come with and without it
     every = max(1, own.steps // 4)
     stopping = EarlyStopping("tower", trainable, settings.patience, report)
     stopping.stops_at(0, evaluate())
     for step in range(1, own.steps + 1):
         tower.train()
-        loss = sum(_backward(tower, texts, *next(batches), own) for _ in range(own.accumulation))
+        loss = sum(_backward(tower, texts, *next(batches), own, words) for _ in range(own.accumulation))
         adapters.add_penalty(tower.encoder)
         descend(optimiser, schedule)
         averaging.take(step)
@@ -100,17 +101,42 @@ def tune(
     stopping.restore()
 
 
-def _backward(tower: ItemTower, texts: Texts, left: Longs, right: Longs, settings: Tower) -> float:
+def _backward(
+    tower: ItemTower, texts: Texts, left: Longs, right: Longs, settings: Tower, random: np.random.Generator
+) -> float:
     """Adds the gradient of one batch of pairs, and gives its part of the step's loss."""
     distinct, row = np.unique(np.concatenate([left, right]), return_inverse=True)
-    with autocast(tower.device, settings.descent.precision):
-        vectors = tower(texts, distinct.tolist())
-    same = torch.from_numpy((right[:, None] == right[None]) | (left[:, None] == left[None]))
-    loss = contrastive_loss(
-        vectors[row[: len(left)]], vectors[row[len(left) :]], same.to(tower.device), settings.temperature
-    )
-    (loss / settings.accumulation).backward()  # type: ignore[no-untyped-call]
-    return loss.item() / settings.accumulation
+    seen, rows = _seen(tower, texts, distinct.tolist(), settings.regularisation, random)
+    same = torch.from_numpy((right[:, None] == right[None]) | (left[:, None] == left[None])).to(tower.device)
+
+    def backward() -> float:
+        with autocast(tower.device, settings.descent.precision):
+            vectors = tower(seen, rows)
+        loss = contrastive_loss(vectors[row[: len(left)]], vectors[row[len(left) :]], same, settings.temperature)
+        (loss / settings.accumulation).backward()  # type: ignore[no-untyped-call]
+        return loss.item() / settings.accumulation
+
+    own, embeddings = settings.regularisation, tower.encoder.get_input_embeddings()
+    if own.perturbation == "noise":
+        with perturbation.noise(embeddings, own.noise_alpha):
+            return backward()
+    if own.perturbation == "fgm":
+        with perturbation.watched(embeddings) as states:
+            loss = backward()
+        with perturbation.moved(embeddings, states[0], own.fgm_size):
+            backward()
+        return loss
+    return backward()
+
+
+def _seen(
+    tower: ItemTower, texts: Texts, rows: Sequence[int], settings: Regularisation, random: np.random.Generator
+) -> tuple[Texts, Sequence[int]]:
+    """What a step sees of some texts, and their rows in it: what was kept is of whole texts as they are."""
+    if settings.word_dropout:
+        shorter = [perturbation.without_words(texts.texts[row], settings.word_dropout, random) for row in rows]
+        return tower.ready(shorter), range(len(rows))
+    return (texts if settings.perturbation == "none" else Texts(texts.texts, texts.tokens)), rows
 
 
 def pairs_of_texts(known: Known, text_of: Ints, count: int, settings: Cooccurrence, seed: int) -> TextPairs:
@@ -158,7 +184,8 @@ def tuned_tower(
     """The tuned tower on the CPU, and the texts' vectors before and after, [texts, size]."""
     own = settings.tower
     device = training_device()
-    tower = ItemTower.load(base_model_folder(own.base_model), own.max_tokens, own.pooling).to(device)
+    base, dropout = base_model_folder(own.base_model), own.regularisation.dropout
+    tower = ItemTower.load(base, own.max_tokens, own.pooling, dropout).to(device)
     with timed(f"Encoding {len(texts):,} texts with the pre-trained tower"):
         before, known = tower.encode_first(texts, own.text_batch, first_tuned(tower, own))
     if own.tuning == "frozen":
