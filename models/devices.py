@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,12 +21,15 @@ def training_device() -> torch.device:
     return torch.device("cpu")
 
 
-def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Mixed precision where the device is faster with it: bfloat16 or float16 on CUDA, float32 on a CPU."""
-    if device.type != "cuda":
-        return nullcontext()
+def autocast(
+    device: torch.device, precision: Literal["auto", "float32", "bfloat16"] = "auto"
+) -> AbstractContextManager[object]:
+    """Mixed precision: bfloat16, or by itself where the device is faster with it, which a CPU need not be."""
     # bfloat16 needs no loss scaling; older cards without it stay in float32
-    return torch.autocast("cuda", torch.bfloat16) if torch.cuda.is_bf16_supported() else nullcontext()
+    faster = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if precision == "float32" or (precision == "auto" and not faster):
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def seed_everything(seed: int) -> None:

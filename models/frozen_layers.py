@@ -12,6 +12,13 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 
+def layer_list(encoder: nn.Module) -> tuple[str, nn.ModuleList] | None:
+    """A transformer's layers and their name in it; None where it keeps them in another way than a list."""
+    count = int(encoder.config.num_hidden_layers)  # type: ignore[arg-type, union-attr]
+    lists = (each for each in encoder.named_modules() if isinstance(each[1], nn.ModuleList) and len(each[1]) == count)
+    return next(lists, None)
+
+
 class FrozenLayers:
     """The layers of a transformer below layer ``first``, which nothing changes."""
 
@@ -23,10 +30,8 @@ class FrozenLayers:
     @classmethod
     def below(cls, first: int, encoder: nn.Module) -> FrozenLayers | None:
         """Those of ``encoder``; None if there are none, or if it keeps its layers in another way than a list."""
-        count = int(encoder.config.num_hidden_layers)  # type: ignore[arg-type, union-attr]
-        lists = (each for each in encoder.modules() if isinstance(each, nn.ModuleList) and len(each) == count)
-        layers = next(lists, None)
-        return cls(layers, first) if layers and first else None
+        found = layer_list(encoder)
+        return cls(found[1], first) if found and first else None
 
     @contextmanager
     def recorded(self) -> Iterator[list[Tensor]]:
@@ -46,23 +51,13 @@ class FrozenLayers:
     @contextmanager
     def known(self, states: Tensor) -> Iterator[None]:
         """In the block, these layers are not computed: they give ``states`` [texts, longest, size]."""
-        computed = list(self._layers[: self._first])
-        for number in range(self._first):
-            self._layers[number] = _Known((states,) if self._in_tuple else states)
+        answer = (states,) if self._in_tuple else states
+        known = self._layers[: self._first]
+        for layer in known:
+            # the layer itself stays in its place: some transformers ask it for more than its states
+            layer.forward = lambda *_, **__: answer
         try:
             yield
         finally:
-            for number, layer in enumerate(computed):
-                self._layers[number] = layer
-
-
-class _Known(nn.Module):
-    """Stands in for a layer, and answers what is known."""
-
-    def __init__(self, states: Tensor | tuple[Tensor, ...]) -> None:
-        super().__init__()
-        self._states = states
-
-    def forward(self, *_: object, **__: object) -> Tensor | tuple[Tensor, ...]:
-        """What is known, whatever is asked."""
-        return self._states
+            for layer in known:
+                del layer.forward

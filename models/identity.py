@@ -18,6 +18,7 @@ from models.artifact import file_hash
 from models.catalogue import Catalogue
 from models.histories import Histories
 from models.metrics import Relevant
+from models.pooling import FILE as POOLING
 
 CODE = Path(__file__).parent
 """The package whose code fits a model."""
@@ -55,7 +56,7 @@ def made_from(
         "snapshot": _hash(
             digest_of(histories), digest_of(before), relevant.indptr, relevant.items,
         ),
-        "base model": _hash(*(file_hash(file) for file in sorted(base.iterdir()) if file.is_file())),
+        "base model": _hash(*(file_hash(file) for file in sorted([*base.iterdir(), base / POOLING]) if file.is_file())),
         "code": _hash(*(file_hash(file) for file in sorted(CODE.rglob("*.py")))),
     }  # fmt: skip
 

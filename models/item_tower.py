@@ -7,19 +7,23 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from contracts.errors import ModelError, SettingsError
 from contracts.settings import Tower
+from models import adapters
+from models.adapters import Encoder
 from models.frozen_layers import FrozenLayers
 from models.histories import Flags, Floats
+from models.pooling import Pooling, is_causal, pooled, pooling_of, write_pooling
 
 
 def base_model_folder(name: str) -> Path:
@@ -32,7 +36,7 @@ def base_model_folder(name: str) -> Path:
     if not folder.is_dir():
         spec = importlib.util.find_spec(name.replace("-", "_"))
         folder = Path(spec.origin).parent if spec and spec.origin else folder
-    for config in sorted(folder.rglob("config.json"), key=lambda path: len(path.parts)):
+    for config in sorted(folder.rglob("config.json"), key=lambda path: (len(path.parts), path)):
         if any(config.parent.glob("*.safetensors")):
             return config.parent
     raise SettingsError(
@@ -49,37 +53,61 @@ KEPT_BYTES = 2 * 2**30
 class Texts:
     """Texts ready for the tower, and what its frozen layers make of them, where that was kept."""
 
+    texts: Sequence[str]
     tokens: list[list[int]]
     frozen: FrozenLayers | None = None
     states: tuple[Tensor, ...] = ()  # [length, size] of each text, on the CPU
 
 
 class ItemTower(nn.Module):
-    """Texts in, unit vectors out: the transformer's mean-pooled last layer."""
+    """Texts in, unit vectors out: the transformer's last layer, pooled."""
 
     def __init__(
-        self, encoder: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+        self,
+        encoder: Encoder,
+        tokenizer: PreTrainedTokenizerBase,
+        max_tokens: int,
+        pooling: Pooling = "mean",
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
+        self.pooling: Pooling = pooling
 
     @classmethod
-    def load(cls, folder: Path, max_tokens: int) -> ItemTower:
-        """Loads a tower from a folder, without network and without code from the folder.
+    def load(
+        cls, folder: Path, max_tokens: int, pooling: Pooling | Literal["auto"] = "auto", dropout: float | None = None
+    ) -> ItemTower:
+        """Loads a tower from a folder in float32, without network and without code from the folder.
+
+        Args:
+            folder: Of a base model, or one that `save` wrote.
+            max_tokens: Where texts are cut.
+            pooling: How a text's tokens become its vector; ``auto`` is what the folder says, and else the last token of
+                a decoder, the mean of others.
+            dropout: Of hidden states and attention in training; None leaves the model's own.
 
         Raises:
-            ModelError: the folder holds no model that transformers can load.
+            ModelError: the folder holds no model that transformers can load, or one that reads and writes.
+            SettingsError: the folder says a pooling that is not known here, or there is no dropout that can be set.
         """
         try:
-            encoder = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+            config = _with_dropout(AutoConfig.from_pretrained(folder, local_files_only=True), dropout)
+            # whatever a checkpoint is kept in: half a precision is too coarse to be tuned
+            encoder = AutoModel.from_pretrained(
+                folder, config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            )
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise ModelError(f"{folder} does not hold a model that transformers can load: {error}") from error
-        if tokenizer.pad_token is None:  # decoders often have none
-            tokenizer.pad_token = tokenizer.eos_token
-        return cls(encoder, tokenizer, max_tokens)
+        if encoder.config.is_encoder_decoder:
+            raise ModelError(f"{folder} holds an encoder with a decoder; expected one of them alone.")
+        if tokenizer.pad_token is None:  # decoders often have none; which one it is does not matter, it is masked
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+        if pooling == "auto":
+            pooling = pooling_of(folder) or ("last" if is_causal(encoder) else "mean")
+        return cls(adapters.with_saved(encoder, folder), tokenizer, max_tokens, pooling)
 
     @property
     def size(self) -> int:
@@ -109,6 +137,10 @@ class ItemTower(nn.Module):
         ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=most)["input_ids"]
         return ids
 
+    def ready(self, texts: Sequence[str]) -> Texts:
+        """Texts with their tokens, of which nothing is kept."""
+        return Texts(texts, self.tokens(texts))
+
     def forward(self, texts: Texts, rows: Sequence[int]) -> Tensor:
         """Unit vectors [rows, size] of some of the texts."""
         tokens = [texts.tokens[row] for row in rows]
@@ -119,8 +151,8 @@ class ItemTower(nn.Module):
         mask = (torch.arange(longest, device=self.device) < lengths[:, None]).long()  # [texts, longest]
         with self._starting_from(texts, rows):
             states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [rows, longest, size]
-        weights = mask[:, :, None].to(states.dtype)
-        return F.normalize(((states * weights).sum(1) / weights.sum(1)).float(), dim=1)
+        states = states[:, -longest:]  # without those of a prompt
+        return F.normalize(pooled(states, mask, self.pooling).float(), dim=1)
 
     def _starting_from(self, texts: Texts, rows: Sequence[int]) -> AbstractContextManager[None]:
         """A block in which the layers whose states were kept are not computed."""
@@ -131,7 +163,7 @@ class ItemTower(nn.Module):
 
     def encode(self, texts: Sequence[str], batch: int) -> Floats:
         """Unit vectors [texts, size], in the order given."""
-        return self.encode_rows(Texts(self.tokens(texts)), range(len(texts)), batch)
+        return self.encode_rows(self.ready(texts), range(len(texts)), batch)
 
     @torch.inference_mode()
     def encode_rows(self, texts: Texts, rows: Sequence[int], batch: int) -> Floats:
@@ -149,20 +181,44 @@ class ItemTower(nn.Module):
 
         For a tower whose lower layers stay as they are: with these texts they are not computed again.
         """
-        tokens = self.tokens(texts)
+        plain = self.ready(texts)
+        tokens = plain.tokens
         frozen = FrozenLayers.below(first_tuned, self.encoder)
         if not frozen or sum(map(len, tokens)) * self.size * 4 > KEPT_BYTES:
-            return self.encode_rows(Texts(tokens), range(len(texts)), batch), Texts(tokens)
+            return self.encode_rows(plain, range(len(texts)), batch), plain
         with frozen.recorded() as batches:
-            vectors = self.encode_rows(Texts(tokens), range(len(tokens)), batch)
+            vectors = self.encode_rows(plain, range(len(tokens)), batch)
         in_order = (state for states in batches for state in states)
         states = {row: next(in_order)[: len(tokens[row])] for row in _by_length(tokens)}
-        return vectors, Texts(tokens, frozen, tuple(states[row] for row in range(len(tokens))))
+        return vectors, Texts(texts, tokens, frozen, tuple(states[row] for row in range(len(tokens))))
 
     def save(self, folder: Path) -> None:
-        """Writes the plain transformer (adapters merged before) and its tokenizer: safetensors and JSON."""
-        self.encoder.save_pretrained(str(folder))
+        """Writes the transformer (adapters merged, or beside it), tokenizer and pooling: safetensors and JSON."""
+        adapters.save(self.encoder, folder)
         self.tokenizer.save_pretrained(str(folder))
+        write_pooling(folder, self.pooling, self.size)
+
+
+DROPOUTS = (
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "hidden_dropout", "attention_dropout",
+    "resid_pdrop", "embd_pdrop", "attn_pdrop",
+)  # fmt: skip
+"""What transformers call the dropout of embeddings, hidden states and attention."""
+
+
+def _with_dropout(config: PreTrainedConfig, dropout: float | None) -> PreTrainedConfig:
+    """The configuration with another dropout, if there is one."""
+    if dropout is None:
+        return config
+    known = [name for name in DROPOUTS if hasattr(config, name)]
+    if not known:
+        raise SettingsError(
+            f"training.tower.regularisation.dropout is {dropout:g}, but a {config.model_type} has none that could be "
+            "set: leave it out."
+        )
+    for name in known:
+        setattr(config, name, dropout)
+    return config
 
 
 def _by_length(tokens: Sequence[Sequence[int]]) -> list[int]:
@@ -171,41 +227,27 @@ def _by_length(tokens: Sequence[Sequence[int]]) -> list[int]:
 
 
 def first_tuned(tower: ItemTower, settings: Tower) -> int:
-    """Number of the first layer that tuning changes; those below stay as they are. 0 without tuning."""
-    if settings.tuning == "frozen":
-        return 0
-    return max(0, int(tower.encoder.config.num_hidden_layers) - settings.tuned_layers)
+    """Number of the first layer whose states tuning changes; those below stay as they are. 0 without tuning."""
+    return adapters.first_tuned_layer(tower.encoder, settings)
 
 
 def with_adapters(tower: ItemTower, settings: Tower) -> ItemTower:
-    """The tower ready for tuning: LoRA on the linear maps of the last layers, the last layers, or nothing."""
-    layers = int(tower.encoder.config.num_hidden_layers)
-    inside = tuple(f".{layer}." for layer in range(first_tuned(tower, settings), layers))
-    if settings.tuning == "lora":
-        config = LoraConfig(
-            r=settings.lora_rank,
-            lora_alpha=2 * settings.lora_rank,
-            lora_dropout=0.05,
-            target_modules=[
-                name
-                for name, module in tower.encoder.named_modules()
-                if isinstance(module, nn.Linear) and any(layer in name for layer in inside)
-            ],
-        )
-        tower.encoder = get_peft_model(tower.encoder, config)
-        return tower
-    for name, weight in tower.encoder.named_parameters():
-        weight.requires_grad = settings.tuning == "full" and any(layer in name for layer in inside)
+    """The tower ready for tuning: adapters, the weights of the last layers, or nothing take gradients.
+
+    Raises:
+        SettingsError: the settings and the base model do not go together.
+    """
+    tower.encoder = adapters.adapted(tower.encoder, settings)
     return tower
 
 
 def merged(tower: ItemTower) -> ItemTower:
-    """The tower with its adapters merged into the weights, checked to give the same vectors.
+    """The tower with its adapters merged into the weights, where they can be, checked to give the same vectors.
 
     Raises:
         ModelError: merging changed the vectors by more than rounding.
     """
-    if not isinstance(tower.encoder, PeftModel):
+    if not isinstance(tower.encoder, PeftModel) or tower.encoder.active_peft_config.is_prompt_learning:
         return tower
     sample = ["fresh whole milk 1 gal", "", "national bread:italian/french pastry"]
     before = tower.encode(sample, 8)

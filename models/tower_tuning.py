@@ -12,13 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from contracts.cli import timed
-from contracts.settings import Cooccurrence, Tower, Training
+from contracts.settings import Cooccurrence, Regularisation, Tower, Training
+from models import adapters, perturbation
 from models.behaviours import Known
 from models.cooccurrence import neighbours_of
 from models.devices import autocast, training_device
 from models.histories import Floats, Ints, Longs
+from models.int8 import inference_vectors
 from models.item_tower import ItemTower, Texts, base_model_folder, first_tuned, merged, with_adapters
-from models.training import EarlyStopping, Report, descend, linear_schedule
+from models.training import Averaging, EarlyStopping, Report, descend, optimiser_of, schedule_of
 
 log = logging.getLogger("nightshift")
 
@@ -73,18 +75,26 @@ def tune(
     if not trainable or len(pairs.left) < 2:
         log.info("Item tower: nothing to tune (%s, %d pairs).", own.tuning, len(pairs.left))
         return
-    optimiser = torch.optim.AdamW(trainable.values(), lr=own.learning_rate, weight_decay=settings.weight_decay)
-    schedule = linear_schedule(optimiser, own.steps, warm_up=max(1, own.steps // 10))
+    rules = own.descent
+    optimiser = optimiser_of(trainable.values(), rules, own.learning_rate, settings.weight_decay)
+    schedule = schedule_of(optimiser, rules.schedule, own.steps, warm_up=max(1, int(rules.warm_up * own.steps)))
+    averaging = Averaging(trainable.values(), rules, own.steps)
+    adapters.follow_steps(tower.encoder, optimiser)
     batches = _batches(pairs, own.batch, np.random.default_rng(settings.seed))
+    words = np.random.default_rng([settings.seed, 1])  # of its own: the same pairs come with and without it
     every = max(1, own.steps // 4)
     stopping = EarlyStopping("tower", trainable, settings.patience, report)
     stopping.stops_at(0, evaluate())
     for step in range(1, own.steps + 1):
         tower.train()
-        loss = sum(_backward(tower, texts, *next(batches), own) for _ in range(own.accumulation))
+        loss = sum(_backward(tower, texts, *next(batches), own, words) for _ in range(own.accumulation))
+        adapters.add_penalty(tower.encoder)
         descend(optimiser, schedule)
+        averaging.take(step)
         report("tower_loss", step, loss)
-        if step % every == 0 or step == own.steps:
+        if step % every and step != own.steps:
+            continue
+        with averaging.in_place():
             metric = evaluate()
             log.info("Item tower: step %d of %d, loss %.3f, validation %.4f", step, own.steps, loss, metric)
             if stopping.stops_at(step, metric, loss):
@@ -92,17 +102,42 @@ def tune(
     stopping.restore()
 
 
-def _backward(tower: ItemTower, texts: Texts, left: Longs, right: Longs, settings: Tower) -> float:
+def _backward(
+    tower: ItemTower, texts: Texts, left: Longs, right: Longs, settings: Tower, random: np.random.Generator
+) -> float:
     """Adds the gradient of one batch of pairs, and gives its part of the step's loss."""
     distinct, row = np.unique(np.concatenate([left, right]), return_inverse=True)
-    with autocast(tower.device):
-        vectors = tower(texts, distinct.tolist())
-    same = torch.from_numpy((right[:, None] == right[None]) | (left[:, None] == left[None]))
-    loss = contrastive_loss(
-        vectors[row[: len(left)]], vectors[row[len(left) :]], same.to(tower.device), settings.temperature
-    )
-    (loss / settings.accumulation).backward()  # type: ignore[no-untyped-call]
-    return loss.item() / settings.accumulation
+    seen, rows = _seen(tower, texts, distinct.tolist(), settings.regularisation, random)
+    same = torch.from_numpy((right[:, None] == right[None]) | (left[:, None] == left[None])).to(tower.device)
+
+    def backward() -> float:
+        with autocast(tower.device, settings.descent.precision):
+            vectors = tower(seen, rows)
+        loss = contrastive_loss(vectors[row[: len(left)]], vectors[row[len(left) :]], same, settings.temperature)
+        (loss / settings.accumulation).backward()  # type: ignore[no-untyped-call]
+        return loss.item() / settings.accumulation
+
+    own, embeddings = settings.regularisation, tower.encoder.get_input_embeddings()
+    if own.perturbation == "noise":
+        with perturbation.noise(embeddings, own.noise_alpha):
+            return backward()
+    if own.perturbation == "fgm":
+        with perturbation.watched(embeddings) as states:
+            loss = backward()
+        with perturbation.moved(embeddings, states[0], own.fgm_size):
+            backward()
+        return loss
+    return backward()
+
+
+def _seen(
+    tower: ItemTower, texts: Texts, rows: Sequence[int], settings: Regularisation, random: np.random.Generator
+) -> tuple[Texts, Sequence[int]]:
+    """What a step sees of some texts, and their rows in it: what was kept is of whole texts as they are."""
+    if settings.word_dropout:
+        shorter = [perturbation.without_words(texts.texts[row], settings.word_dropout, random) for row in rows]
+        return tower.ready(shorter), range(len(rows))
+    return (texts if settings.perturbation == "none" else Texts(texts.texts, texts.tokens)), rows
 
 
 def pairs_of_texts(known: Known, text_of: Ints, count: int, settings: Cooccurrence, seed: int) -> TextPairs:
@@ -147,21 +182,23 @@ def pair_rank(tower: ItemTower, texts: Texts, pairs: TextPairs, batch: int) -> f
 def tuned_tower(
     settings: Training, texts: Sequence[str], pairs: TextPairs, held_out: TextPairs, report: Report
 ) -> tuple[ItemTower, Floats, Floats]:
-    """The tuned tower on the CPU, and the texts' vectors before and after, [texts, size]."""
+    """The tuned tower on the CPU, and the texts' vectors before and, as it will encode others, after, [texts, size]."""
     own = settings.tower
     device = training_device()
-    tower = ItemTower.load(base_model_folder(own.base_model), own.max_tokens).to(device)
+    base, dropout = base_model_folder(own.base_model), own.regularisation.dropout
+    tower = ItemTower.load(base, own.max_tokens, own.pooling, dropout).to(device)
     with timed(f"Encoding {len(texts):,} texts with the pre-trained tower"):
         before, known = tower.encode_first(texts, own.text_batch, first_tuned(tower, own))
-    if own.tuning == "frozen":
-        return tower.cpu(), before, before
-    if not len(held_out.left):
-        log.warning("Item tower: it is not tuned, no items go together in the validation window to judge it by.")
-        return tower.cpu(), before, before
+    if own.tuning == "frozen" or not len(held_out.left):
+        if own.tuning != "frozen":
+            log.warning("Item tower: it is not tuned, no items go together in the validation window to judge it by.")
+        tower = tower.cpu()
+        return tower, before, inference_vectors(tower, texts, before, own)
     tower = with_adapters(tower, own)
-    with timed(f"Tuning the item tower ({own.tuning}, last {own.tuned_layers} layers)"):
+    with timed(f"Tuning the item tower ({own.tuning}, from layer {first_tuned(tower, own)})"):
         tune(tower, known, pairs, settings, lambda: pair_rank(tower, known, held_out, own.text_batch), report)
         tower = merged(tower)
     with timed(f"Encoding {len(texts):,} texts with the tuned tower"):
         after = tower.encode_rows(known, range(len(texts)), own.text_batch)
-    return tower.cpu(), before, after
+        tower = tower.cpu()
+        return tower, before, inference_vectors(tower, texts, after, own)
