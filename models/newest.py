@@ -68,7 +68,8 @@ class BeforeNewest:
             catalogue: Numbers the items as ``warm`` does.
             training: Of the encoder.
         """
-        warm = WarmItems.of(histories, catalogue, self.at_least)
+        # histories are cut at their newest events: of an item that was warm, too few may be left
+        warm = WarmItems.of(histories, catalogue, self.at_least, self.warm)
         encoder = training.refitted(self.weights, self.passes, histories, warm.items, self.warm)
         return encoder, knowledge(known, catalogue, warm, training.settings)
 

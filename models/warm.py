@@ -25,9 +25,11 @@ class WarmItems:
     text_of: Ints  # [items of the catalogue], index into the texts; 0 for an item that is not warm
 
     @classmethod
-    def of(cls, histories: Histories, catalogue: Catalogue, at_least: int) -> WarmItems:
-        """The items with ``at_least`` events."""
-        warm = np.flatnonzero(np.bincount(histories.items, minlength=len(catalogue)) >= at_least)
+    def of(cls, histories: Histories, catalogue: Catalogue, at_least: int, also: Longs | tuple[()] = ()) -> WarmItems:
+        """The items with ``at_least`` events, and some others in any case."""
+        has_enough = np.bincount(histories.items, minlength=len(catalogue)) >= at_least
+        has_enough[np.asarray(also, dtype=np.int64)] = True
+        warm = np.flatnonzero(has_enough)
         texts, text_of_warm = np.unique(catalogue.texts[warm].astype(str), return_inverse=True)
         is_warm = np.zeros(len(catalogue), dtype=np.bool_)
         is_warm[warm] = True

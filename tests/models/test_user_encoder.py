@@ -8,10 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from contracts.settings import Training
-from models.encoder_training import Items, next_events, sampled_losses, train
+from models.behaviours import Behaviours, Known
+from models.encoder_training import EncoderTraining, Items, next_events, sampled_losses, train
 from models.histories import DAY, Histories
+from models.newest import BeforeNewest
 from models.user_encoder import NO_ID, UserEncoder, cuts_of, encode_users
-from tests.factories import SHOP_ITEMS, TINY, shop_histories
+from models.warm import WarmItems
+from tests.factories import NOW, SHOP_ITEMS, TINY, shop_catalogue, shop_histories
 
 VECTORS = F.normalize(torch.randn(SHOP_ITEMS, 8, generator=torch.manual_seed(0)), dim=1)
 
@@ -146,3 +149,33 @@ def test_training_learns_who_takes_what_and_gives_the_same_twice(full_softmax: f
     assert curve[-1] < curve[0] - 0.3
     again, _ = trained()
     torch.testing.assert_close(model.id_embedding.weight, again.id_embedding.weight)
+
+
+@pytest.mark.parametrize("refit", [0.0, 0.5])
+def test_the_newest_events_bring_items_in_and_leave_those_that_have_an_id(refit: float) -> None:
+    catalogue, all_events = shop_catalogue(), shop_histories(5)
+    # two items came later; of one that was known no event is left
+    gone, new = 3, (7, 8)
+    older = all_events.select(~np.isin(all_events.items, new))
+    newest = all_events.select(all_events.items != gone)
+    own = TINY.encoder.model_copy(update={"refit": refit, "dropout": 0.0})
+    settings = TINY.model_copy(update={"encoder": own})
+    behaviours = Behaviours(("purchase", "view"), (1.0, 0.1), (0,))
+    training = EncoderTraining(settings, VECTORS.numpy(), behaviours, 7 * DAY, lambda *_: None)
+    before = WarmItems.of(older, catalogue, 1)
+    torch.manual_seed(1)
+    encoder = UserEncoder(8, len(before.items), 2, own)
+    start = BeforeNewest.of(encoder, before, 2, 1)
+    after, items = start.up_to(newest, Known.of(newest, behaviours, NOW), catalogue, training)
+    assert set(np.flatnonzero(items.id_rows)) == set(before.items) | set(new)
+    assert after.id_embedding.num_embeddings == len(before.items) + len(new) + 1
+    was = encoder.id_embedding.weight[before.id_rows[before.items]]
+    now = after.id_embedding.weight[items.id_rows[before.items]]
+    moved = (was - now).abs().sum(1)
+    if not refit:
+        assert not moved.any()
+        assert not after.id_embedding.weight[items.id_rows[list(new)]].any()
+    else:
+        assert after.id_embedding.weight[items.id_rows[list(new)]].any()
+        # what nobody took any more is pushed away as a negative, if at all; it keeps its own row
+        assert moved[list(before.items).index(gone)] < was.norm(dim=1).mean()
