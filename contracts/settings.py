@@ -286,6 +286,12 @@ class Tower(Section):
     )
     max_tokens: int = Field(default=32, ge=1, description="an item's text is cut here")
     text_batch: int = Field(default=128, ge=1, description="texts encoded at once")
+    inference: Literal["float32", "int8"] = Field(
+        default="float32", description="weights of the tuned tower's linear maps when it encodes, on the CPU"
+    )
+    int8_min_cosine: float = Field(
+        default=0.9, ge=-1, le=1, description="of each text's vector in int8 to that in float32, or training fails"
+    )
     tuning: Literal["lora", "adalora", "ia3", "prefix", "prompt", "full", "frozen"] = Field(
         default="lora",
         description="what is tuned: of the last layers low-rank adapters (lora; adalora shares out their ranks by "

@@ -18,6 +18,7 @@ from models.behaviours import Known
 from models.cooccurrence import neighbours_of
 from models.devices import autocast, training_device
 from models.histories import Floats, Ints, Longs
+from models.int8 import inference_vectors
 from models.item_tower import ItemTower, Texts, base_model_folder, first_tuned, merged, with_adapters
 from models.training import Averaging, EarlyStopping, Report, descend, optimiser_of, schedule_of
 
@@ -181,22 +182,23 @@ def pair_rank(tower: ItemTower, texts: Texts, pairs: TextPairs, batch: int) -> f
 def tuned_tower(
     settings: Training, texts: Sequence[str], pairs: TextPairs, held_out: TextPairs, report: Report
 ) -> tuple[ItemTower, Floats, Floats]:
-    """The tuned tower on the CPU, and the texts' vectors before and after, [texts, size]."""
+    """The tuned tower on the CPU, and the texts' vectors before and, as it will encode others, after, [texts, size]."""
     own = settings.tower
     device = training_device()
     base, dropout = base_model_folder(own.base_model), own.regularisation.dropout
     tower = ItemTower.load(base, own.max_tokens, own.pooling, dropout).to(device)
     with timed(f"Encoding {len(texts):,} texts with the pre-trained tower"):
         before, known = tower.encode_first(texts, own.text_batch, first_tuned(tower, own))
-    if own.tuning == "frozen":
-        return tower.cpu(), before, before
-    if not len(held_out.left):
-        log.warning("Item tower: it is not tuned, no items go together in the validation window to judge it by.")
-        return tower.cpu(), before, before
+    if own.tuning == "frozen" or not len(held_out.left):
+        if own.tuning != "frozen":
+            log.warning("Item tower: it is not tuned, no items go together in the validation window to judge it by.")
+        tower = tower.cpu()
+        return tower, before, inference_vectors(tower, texts, before, own)
     tower = with_adapters(tower, own)
     with timed(f"Tuning the item tower ({own.tuning}, from layer {first_tuned(tower, own)})"):
         tune(tower, known, pairs, settings, lambda: pair_rank(tower, known, held_out, own.text_batch), report)
         tower = merged(tower)
     with timed(f"Encoding {len(texts):,} texts with the tuned tower"):
         after = tower.encode_rows(known, range(len(texts)), own.text_batch)
-    return tower.cpu(), before, after
+        tower = tower.cpu()
+        return tower, before, inference_vectors(tower, texts, after, own)

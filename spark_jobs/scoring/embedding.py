@@ -82,6 +82,7 @@ def encoded(texts: DataFrame, shipment: Shipment, model_id: str) -> DataFrame:
     def load(folder: Path) -> tuple[ItemTower, TextVectors, PublishedModel]:
         import torch
 
+        from models.int8 import for_inference
         from models.item_tower import ItemTower
         from models.published import TOWER, PublishedModel
         from models.text_vectors import TextVectors
@@ -89,7 +90,9 @@ def encoded(texts: DataFrame, shipment: Shipment, model_id: str) -> DataFrame:
         torch.set_num_threads(1)  # Spark runs a worker on every core
         model = PublishedModel.load(folder)
         # the model's own cut, not today's: its other vectors were made with it
-        return ItemTower.load(folder / TOWER, model.settings.tower.max_tokens), TextVectors.load(folder), model
+        own = model.settings.tower
+        tower = for_inference(ItemTower.load(folder / TOWER, own.max_tokens), own)
+        return tower, TextVectors.load(folder), model
 
     def vectors(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         tower, known, model = shipment.open(load)
