@@ -17,6 +17,8 @@ from transformers import (
     GPT2Model,
     LlamaConfig,
     LlamaModel,
+    MPNetConfig,
+    MPNetModel,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     XLMRobertaConfig,
@@ -39,6 +41,9 @@ KINDS: Mapping[str, Callable[[], PreTrainedModel]] = {
     "xlm-roberta": lambda: XLMRobertaModel(
         XLMRobertaConfig(**COMMON, num_attention_heads=2, max_position_embeddings=40, pad_token_id=1)
     ),
+    "mpnet": lambda: MPNetModel(
+        MPNetConfig(**COMMON, num_attention_heads=2, max_position_embeddings=40, pad_token_id=1)
+    ),
     "gpt2": lambda: GPT2Model(
         GPT2Config(vocab_size=WORDS, n_embd=32, n_layer=3, n_head=2, n_positions=40, bos_token_id=0, eos_token_id=2)
     ),
@@ -54,6 +59,7 @@ LAYERS = {
     "bert": "encoder.layer",
     "distilbert": "transformer.layer",
     "xlm-roberta": "encoder.layer",
+    "mpnet": "encoder.layer",
     "gpt2": "h",
     "llama": "layers",
 }

@@ -12,7 +12,7 @@ from contracts.settings import Tower, Training
 from models.int8 import for_inference, inference_vectors
 from models.item_tower import ItemTower, base_model_folder
 from models.tower_tuning import TextPairs, tuned_tower
-from tests.bases import TEXTS, base_model
+from tests.bases import KINDS, TEXTS, base_model
 
 INT8 = Tower(inference="int8")
 PAIRS = TextPairs(np.array([0, 2, 3, 4]), np.array([4, 3, 2, 0]))
@@ -49,6 +49,14 @@ def test_vectors_too_far_from_float32_are_refused(tower: ItemTower) -> None:
 def test_a_transformer_without_linear_maps_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="a gpt2 has no linear maps"):
         for_inference(ItemTower.load(base_model(tmp_path, "gpt2"), 16), INT8)
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"gpt2"}))
+def test_other_transformers_encode_in_int8_too(kind: str, tmp_path: Path) -> None:
+    tower = ItemTower.load(base_model(tmp_path, kind), 16)
+    plain = tower.encode(TEXTS, 8)
+    loose = INT8.model_copy(update={"int8_min_cosine": 0.5})
+    assert 0 < np.abs(inference_vectors(tower, TEXTS, plain, loose) - plain).max() < 1
 
 
 @pytest.mark.parametrize("tuning", ["lora", "prefix", "frozen"])
