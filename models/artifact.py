@@ -26,6 +26,12 @@ def file_hash(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def told_of_training(folder: Path) -> dict[str, Any]:
+    """What stands in `CURVES` of the model in ``folder``; nothing where the folder is gone, or has none."""
+    file = folder / CURVES
+    return dict(json.loads(file.read_text())) if file.is_file() else {}
+
+
 def known_run(folder: Path) -> str | None:
     """MLflow's run of the model in ``folder``; None where there is none, or a damaged one, which is made anew."""
     if not folder.exists():

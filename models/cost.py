@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from models.artifact import CURVES
+from models.artifact import told_of_training
 
 COST = "cost"
 """Its place in the file of the curves."""
@@ -42,8 +41,7 @@ class Cost:
     @classmethod
     def of_model(cls, folder: Path) -> Cost | None:
         """What the model in ``folder`` cost; None where its folder is gone, or was made when nobody wrote it down."""
-        file = folder / CURVES
-        told = json.loads(file.read_text()).get(COST) if file.is_file() else None
+        told = told_of_training(folder).get(COST)
         return cls(**told) if told else None
 
     def __str__(self) -> str:

@@ -119,7 +119,7 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
     seconds: dict[str, float] = {}
     with timed("Item tower", seconds):
         tower, texts = fit_tower(data, warm, first_window, settings, report)
-    of_items = texts.after[texts.rows(list(data.catalogue.texts))]
+    of_items = texts.tuned(list(data.catalogue.texts))
     space = TextSpace.of(of_items, settings.features.text_size)
     training = EncoderTraining(settings, of_items, data.behaviours, data.horizon, report)
     with timed("User encoder", seconds):

@@ -31,7 +31,7 @@ class InMemory:
     @classmethod
     def of(cls, fitted: Fitted, catalogue: Catalogue, everyone: Known, settings: Training) -> InMemory:
         """As of the moment before which ``everyone`` is known; the catalogue is the one that the model is fitted on."""
-        text = fitted.texts.after[fitted.texts.rows(list(catalogue.texts))]
+        text = fitted.texts.tuned(list(catalogue.texts))
         items = fitted.items
         state = item_state(
             catalogue,

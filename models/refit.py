@@ -69,8 +69,7 @@ def run(settings: Settings, arguments: Arguments) -> str | None:
         tags = {"snapshot_id": windows.snapshot_id, "model_id": name, "refitted_from": folder.name}
         run_id = registry.start_run(mlflow, name, model.settings, tags)
         tracker = registry.Tracker(mlflow, run_id)
-        texts = TextVectors.load(folder)
-        of_items = texts.after[texts.rows(list(catalogue.texts))]
+        of_items = TextVectors.load(folder).tuned(list(catalogue.texts))
         now = midnight_seconds(windows.end)
         horizon = now - windows.test_start
         training = EncoderTraining(model.settings, of_items, model.behaviours, horizon, tracker.report)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.prompt import budgets_of, is_longer
-from models.artifact import CURVES
+from models.artifact import told_of_training
 
 if TYPE_CHECKING:
     from models.item_tower import ItemTower
@@ -57,8 +56,7 @@ class TextLosses:
     @classmethod
     def of_model(cls, folder: Path) -> TextLosses | None:
         """Of the model in ``folder``; None where its folder is gone, or was made when nobody counted."""
-        file = folder / CURVES
-        told = json.loads(file.read_text()).get(TEXTS) if file.is_file() else None
+        told = told_of_training(folder).get(TEXTS)
         return cls(**told) if told else None
 
     def __str__(self) -> str:

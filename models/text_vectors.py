@@ -52,6 +52,10 @@ class TextVectors:
         """Row of each text; -1 where it is not known."""
         return np.array([self._place.get(_hash(text), -1) for text in texts], dtype=np.int32)
 
+    def tuned(self, texts: Sequence[str]) -> Floats:
+        """Tuned vectors [texts, size] of texts that training encoded: all of its catalogue are."""
+        return self.after[self.rows(texts)]
+
     def encode(self, tower: ItemTower, texts: Sequence[str], batch: int) -> Floats:
         """Tuned vectors [texts, size]: known ones as they are, the others by the tower."""
         rows = self.rows(texts)

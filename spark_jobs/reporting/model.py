@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from contracts.columns import Columns as C
 from contracts.settings import Settings
 from contracts.states import Row
 from contracts.tables import GAIN_OVER, MODEL_EVALUATIONS
-from models.artifact import CURVES
+from models.artifact import told_of_training
 from models.text_losses import TextLosses
 from spark_jobs.reporting import plots
 from spark_jobs.reporting.night import NightTables
@@ -58,7 +57,7 @@ def model(settings: Settings, night: NightTables) -> Model | None:
         {name: _table([row for row in tested if row[C.SEGMENT] == name], model_id, metrics) for name in segments},
         metrics,
         _drawn([row for row in tested if row[C.SEGMENT] == ALL], model_id),
-        curves(settings.models / own_id / CURVES),
+        curves(settings.models / own_id),
         TextLosses.of_model(settings.models / own_id),
     )
 
@@ -97,11 +96,9 @@ def _value(row: Row) -> str:
     return f"{row[C.VALUE]:.4f} ± {(row[C.CI_HIGH] - row[C.CI_LOW]) / 2:.4f}"
 
 
-def curves(file: Path) -> list[Markup]:
+def curves(folder: Path) -> list[Markup]:
     """Loss and metric curves of a training, one small plot each; none where the model came without them."""
-    if not file.is_file():
-        return []
-    by_name: dict[str, list[list[float]]] = json.loads(file.read_text()).get("curves", {})
+    by_name: dict[str, list[list[float]]] = told_of_training(folder).get("curves", {})
     drawn = []
     for name, points in sorted(by_name.items()):
         line = [(float(x), float(y)) for x, y in points if y is not None]
