@@ -14,5 +14,7 @@ SPARE = 1_000
 
 def allowed_matches(users: Floats, vectors: Floats, allowed: Flags, k: int, excluded: Excluded) -> Ints:
     """`best_matches` without what is ``excluded`` for each user, [users, k]; ``-1`` pads."""
+    if not k:
+        return np.empty((len(users), 0), dtype=np.int32)
     spare = min(int(np.diff(excluded.indptr).max(initial=0)), SPARE)
     return excluded.removed_from(best_matches(users, vectors, allowed, k + spare), k, len(vectors))
