@@ -122,6 +122,7 @@ class Weeks:
     beginning: Beginning
     second: Fitted
     losses: list[float]
+    validated: list[int]  # passes after which it was
 
 
 def later_catalogue() -> Catalogue:
@@ -138,10 +139,10 @@ def later_catalogue() -> Catalogue:
 
 def two_weeks(histories: Histories) -> Weeks:
     """As of NOW and a week before; ``histories`` are of the tiny shop's items."""
-    told: list[tuple[str, float]] = []
+    told: list[tuple[str, int, float]] = []
 
-    def report(name: str, _step: int, value: float) -> None:
-        told.append((name, value))
+    def report(name: str, step: int, value: float) -> None:
+        told.append((name, step, value))
 
     catalogue, later = shop_catalogue(), later_catalogue()
     users = [f"u{number}" for number in range(len(histories))]
@@ -153,8 +154,10 @@ def two_weeks(histories: Histories) -> Weeks:
     assert beginning.misfit(SETTINGS, first.behaviours, week.data.first_window(SETTINGS)) is None
     second = fit(week.data, SETTINGS, report, beginning)
     # after the last validation it learns the newest events too
-    until = max(number for number, (name, _) in enumerate(told) if name == "encoder_validation")
-    return Weeks(first, beginning, second, [value for name, value in told[:until] if name == "encoder_loss"])
+    until = max(number for number, (name, _, _) in enumerate(told) if name == "encoder_validation")
+    losses = [value for name, _, value in told[:until] if name == "encoder_loss"]
+    validated = [step for name, step, _ in told if name == "encoder_validation"]
+    return Weeks(first, beginning, second, losses, validated)
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +186,7 @@ def test_a_training_that_goes_on_keeps_the_tower_and_grows_with_the_catalogue(we
     assert (first.before.until, second.before.until) == (FIRST_WINDOW - WEEK, FIRST_WINDOW)
     assert second.before.passes == first.before.passes
     assert second.tower is first.tower
+    assert weeks.validated == [0, 1] == [0, SETTINGS.warm_start.passes]
     known = list(shop_catalogue().texts)
     np.testing.assert_array_equal(second.texts.tuned(known), first.texts.tuned(known))
     assert not (second.texts.tuned(["fresh milk"]) == second.texts.tuned(known)).all(axis=1).any()
