@@ -455,6 +455,26 @@ class Ranker(Section):
     weight_decay: float = Field(default=1e-4, ge=0, description="of AdamW")
 
 
+class WarmStart(Section):
+    """Whether a weekly training goes on from the champion, and with what."""
+
+    enabled: bool = Field(
+        default=False, description="begin from the champion of the nights before, where it fits; else from scratch"
+    )
+    passes: int = Field(
+        default=3, ge=1, description="passes of the user encoder over the new events and those replayed, at most"
+    )
+    replay: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="share of the users, drawn anew each time, whose older events are gone through again",
+    )
+    in_a_row: int = Field(
+        default=3, ge=1, description="so many trainings begin from the one before; the next is from scratch again"
+    )
+
+
 class Training(Section):
     """All that decides what a model is, besides the data. It travels with the model: a night uses the model's own."""
 
@@ -463,6 +483,7 @@ class Training(Section):
     patience: int = Field(default=3, ge=1, description="evaluations without a better validation metric before stop")
     tower: Tower = Tower()
     encoder: Encoder = Encoder()
+    warm_start: WarmStart = WarmStart()
     cooccurrence: Cooccurrence = Cooccurrence()
     candidates: Candidates = Candidates()
     features: Features = Features()

@@ -19,6 +19,9 @@ BEFORE_NEWEST = "before_newest.safetensors"
 CURVES = "training.json"
 """Beside the model: the training's curves, the weight of the ranker's features, its cost, what was cut of the texts."""
 
+STARTED_FROM, IN_A_ROW = "started_from", "warm_starts_in_a_row"
+"""What a model says, there too, of the one that its training went on from, and the how-manieth such training it was."""
+
 
 def file_hash(file: Path) -> str:
     """SHA-256 of a file, hexadecimal."""

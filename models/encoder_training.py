@@ -25,6 +25,8 @@ from models.user_encoder import NO_ID, Cuts, UserEncoder, cuts_of, encode_users,
 
 log = logging.getLogger("nightshift")
 
+ID_EMBEDDING = "id_embedding.weight"
+
 
 @dataclass(frozen=True)
 class NextEvents:
@@ -56,7 +58,7 @@ class Items:
 
     text: Tensor  # [items, text size], the tower's vectors
     id_rows: Tensor  # [items], row of each one's id embedding
-    counts: Longs  # [items], events in the training histories
+    counts: Longs  # [items], events: how popular each one is as a negative
 
 
 def sampled_losses(
@@ -187,7 +189,7 @@ def train(
     says = None if model.ratings is None else shares(histories.ratings[is_target], model.ratings)
     draw = log_q = None
     taken = np.flatnonzero(items.counts)
-    if len(histories.items) * len(taken) > own.full_softmax:
+    if items.counts.sum() * len(taken) > own.full_softmax:
         share = items.counts / items.counts.sum()
         draw = 0.5 * (items.counts > 0) / len(taken) + 0.5 * share  # half uniform, half by popularity
         log_q = torch.from_numpy(np.log(np.maximum(own.negatives * draw, 1e-12))).float().to(items.text.device)
@@ -210,6 +212,39 @@ def train(
                 report("encoder_loss", step, last)
         if after_epoch(epoch, last):
             break
+
+
+def grown(weights: Mapping[str, Tensor], warm_before: Longs, warm: Longs) -> dict[str, Tensor]:
+    """An encoder's weights with a row of the id embedding for each item of ``warm``, all of ``warm_before`` among them.
+
+    Both ascend. An item that had none begins as at night: by its text alone.
+    """
+    known = weights[ID_EMBEDDING]
+    rows = torch.zeros(len(warm) + 1, known.shape[1])
+    rows[torch.from_numpy(np.searchsorted(warm, warm_before)) + 1] = known[1:]
+    return {**weights, ID_EMBEDDING: rows}
+
+
+def new_and_replayed(histories: Histories, since: int, context: int, replay: float, seed: int) -> Histories:
+    """What a training learns that goes on: what is new, and a sample of what is not, against forgetting.
+
+    Of each user their newest ``context`` events, or all new ones where they are more, if any is new: the encoder learns
+    an event from those before it. Of a sample of the users, all events (experience replay: Rolnick et al., 2019, of
+    users instead of events, because a history is what is learnt).
+
+    Args:
+        histories: Old and new events.
+        since: Those at or after it are new, seconds.
+        context: Events that the encoder reads.
+        replay: Share of the users with events whose whole histories are taken.
+        seed: Of the sample; each ``since`` has another one.
+    """
+    there = np.flatnonzero(histories.lengths)
+    sampled = np.random.default_rng([seed, since]).choice(there, round(replay * len(there)), replace=False)
+    new = np.bincount(histories.users[histories.times >= since], minlength=len(histories))
+    taken = np.where(new > 0, np.maximum(new, context), 0)
+    taken[sampled] = histories.lengths[sampled]
+    return histories.select(histories.from_end <= taken[histories.users])
 
 
 def steps_of_epoch(histories: Histories, settings: Encoder) -> int:
@@ -265,19 +300,65 @@ class EncoderTraining:
         model = self._encoder(len(warm)).to(training_device())
         model.centre(self.text[warm])
         newest = self._newest(histories)
-        items = self._items(newest, warm, model)
-        evaluate = _validation(model, items, Judge(self._saying(judge.histories), judge.relevant), excluded, own)
-        stopping = EarlyStopping("encoder", model.state_dict(), self.settings.patience, self.report)
         # a small shop has few steps in an epoch, and needs as many of them
         epochs = max(own.epochs, -(-own.min_steps // steps_of_epoch(newest, own)))
+        return self._chosen(model, self._items(newest, warm, model), newest, epochs, judge, excluded)
+
+    def continued(
+        self,
+        weights: Mapping[str, Tensor],
+        warm_before: Longs,
+        since: int,
+        histories: Histories,
+        warm: Longs,
+        judge: Judge,
+        excluded: Excluded,
+    ) -> UserEncoder:
+        """An encoder, trained further on what is new and on a sample of what is not (`new_and_replayed`).
+
+        Args:
+            weights: Of an encoder that was fitted on events before ``since``.
+            warm_before: Items that have an id embedding in it, ascending.
+            since: Events at or after it are new, seconds.
+            histories: Training events, old and new.
+            warm: Items that have an id embedding now, all of ``warm_before`` among them.
+            judge: Users and what they took; the epoch with the best NDCG@10 is kept, or the weights as they were.
+            excluded: What these users must not get.
+        """
+        own = self.settings.warm_start
+        model = self._encoder(len(warm))
+        model.load_state_dict(grown(weights, warm_before, warm))
+        model.to(training_device())
+        newest = self._newest(histories)
+        items = self._items(newest, warm, model)
+        learnt = new_and_replayed(newest, since, self.settings.encoder.length, own.replay, self.settings.seed)
+        return self._chosen(model, items, learnt, own.passes, judge, excluded, with_first=True)[0]
+
+    def _chosen(
+        self,
+        model: UserEncoder,
+        items: Items,
+        histories: Histories,
+        epochs: int,
+        judge: Judge,
+        excluded: Excluded,
+        *,
+        with_first: bool = False,
+    ) -> tuple[UserEncoder, int]:
+        """The model after the epoch that is best for the validation window, and its number; 0 is as it came."""
+        saying = Judge(self._saying(judge.histories), judge.relevant)
+        evaluate = _validation(model, items, saying, excluded, self.settings.encoder)
+        stopping = EarlyStopping("encoder", model.state_dict(), self.settings.patience, self.report)
 
         def stops(epoch: int, loss: float) -> bool:
             metric = evaluate()
             log.info("User encoder: epoch %d of %d, loss %.3f, validation NDCG@10 %.4f", epoch, epochs, loss, metric)
             return stopping.stops_at(epoch, metric, loss)
 
-        with timed(f"Training the user encoder on {len(newest.items):,} events"):
-            self._train(model, items, newest, epochs, stops)
+        if with_first:
+            stops(0, 0.0)
+        with timed(f"Training the user encoder on {len(histories.items):,} events"):
+            self._train(model, items, histories, epochs, stops)
         stopping.restore()
         return model.cpu(), stopping.best_step
 
@@ -296,10 +377,7 @@ class EncoderTraining:
             warm_before: Items that had one, ascending.
         """
         own = self.settings.encoder
-        known = weights["id_embedding.weight"]
-        rows = torch.zeros(len(warm) + 1, known.shape[1])
-        rows[torch.from_numpy(np.searchsorted(warm, warm_before)) + 1] = known[1:]
-        as_fitted = {**weights, "id_embedding.weight": rows}
+        as_fitted = grown(weights, warm_before, warm)
         model = self._encoder(len(warm))
         model.load_state_dict(as_fitted)
         if not own.refit:

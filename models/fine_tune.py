@@ -3,8 +3,9 @@
     python -m models.fine_tune --as-of 2017-12-23
 
 Reads `sequences` and `items`, the latter as they were when the snapshot was made, writes a model folder, and
-registers it. The test window is not read. The same data, settings, base model and code are not fitted twice. The
-model's id goes to whoever started the step, so that `evaluate` judges this one.
+registers it. The test window is not read. The same data, settings, base model and code are not fitted twice. With
+`training.warm_start.enabled` it goes on from the champion of the nights before, where that fits. The model's id goes
+to whoever started the step, so that `evaluate` judges this one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from models.item_tower import base_model_folder
 from models.profile import Profile
 from models.published import TOWER, PublishedModel
 from models.store import registry
+from models.store.beginning import beginning_of
 from models.store.snapshot import edition_of, read_attributes, read_catalogue, read_split, windows_of
 from models.text_losses import TEXTS, TextLosses
 
@@ -46,23 +48,28 @@ def run(settings: Settings, arguments: AsOf) -> str:
     windows = windows_of(settings, arguments.as_of)
     data = read(settings, windows)
     origin = origin_of(settings, data)
+    beginning = beginning_of(settings, data, windows.end, origin["base model"])
+    started = beginning.about if beginning else {}
+    if beginning:
+        origin[artifact.STARTED_FROM] = beginning.name
     name = model_id(windows.end, origin)
     folder = settings.models / name
     mlflow = registry.client(settings)
     run_id = artifact.known_run(folder)
     if run_id is None:
         tags = {"snapshot_id": windows.snapshot_id, "model_id": name}
+        tags |= {key: str(value) for key, value in started.items()}
         run_id = registry.start_run(mlflow, name, settings.training, tags)
         tracker = registry.Tracker(mlflow, run_id)
-        fitted = fit(data, settings.training, tracker.report)
-        about = {"model_id": name, "snapshot_id": windows.snapshot_id, "made_from": origin}
+        fitted = fit(data, settings.training, tracker.report, beginning)
+        about = {"model_id": name, "snapshot_id": windows.snapshot_id, "made_from": origin, **started}
         profile = Profile.of(data.histories, data.catalogue, data.user_ids, data.behaviours.names, data.test_start)
         cost = Cost.so_far(time.monotonic() - begun, fitted.seconds)
         log.info("Fine-tuning took %s.", cost)
         losses = text_losses(settings, windows, data, fitted)
         log.info("Texts: %s.", losses)
         training = {"curves": tracker.curves, "importance": fitted.importance}
-        training |= {COST: cost.to_json(), TEXTS: losses.to_json()}
+        training |= {COST: cost.to_json(), TEXTS: losses.to_json(), **started}
         with timed("Saving"):
             write(folder, fitted, about, settings, profile, training, run_id)
         tracker.end()

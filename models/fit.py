@@ -37,6 +37,7 @@ from models.tower_tuning import TextPairs, held_out_texts, pairs_of_texts, tuned
 from models.training import Report
 from models.user_encoder import NO_ID, UserEncoder, vectors_of_items
 from models.warm import WarmItems, events_of_warm
+from models.warm_start import Beginning
 
 log = logging.getLogger("nightshift")
 
@@ -64,6 +65,15 @@ class TrainingData:
         """How far ahead the model predicts, seconds: the length of every window."""
         return self.test_start - self.validation_start
 
+    def windows(self, settings: Training) -> int:
+        """How many windows the ranker is fitted on: those of the settings, fewer where the history is short."""
+        target_times = self.histories.times[self.behaviours.are_targets(self.histories)]
+        return windows_that_fit(target_times, self.test_start, self.horizon, settings.ranker.windows)
+
+    def first_window(self, settings: Training) -> int:
+        """Where they begin, seconds: tower and encoder learn nothing at or after it."""
+        return self.test_start - self.windows(settings) * self.horizon
+
     def known(self, now: int) -> Known:
         """What is known of everyone before ``now`` (seconds)."""
         return Known.of(self.histories, self.behaviours, now)
@@ -88,9 +98,22 @@ class Fitted:
     behaviours: Behaviours
     seconds: dict[str, float]  # how long each part took
 
+    def to_go_on_from(self, catalogue: Catalogue, settings: Training, beginning: Beginning | None) -> Beginning:
+        """What the next training goes on from; it was itself fitted on ``catalogue`` with the other two."""
+        in_a_row = beginning.in_a_row + 1 if beginning else 0
+        item_ids = list(catalogue.item_ids)
+        name = "the model before"
+        return Beginning(name, settings, self.behaviours, in_a_row, self.tower, self.texts, self.before, item_ids)
 
-def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
-    """Fits everything. The same data, settings and machine give the same model.
+
+def fit(data: TrainingData, settings: Training, report: Report, beginning: Beginning | None = None) -> Fitted:
+    """Fits everything. The same data, settings, beginning and machine give the same model.
+
+    Args:
+        data: What is learnt.
+        settings: How.
+        report: Told of curves.
+        beginning: An earlier model that fits (`Beginning.misfit`), to go on from; None: from scratch.
 
     Raises:
         InputError: there is too little to learn from.
@@ -98,16 +121,15 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
     """
     seed_everything(settings.seed)
     data = replace(data, behaviours=data.behaviours.seen_in(data.histories))
-    wanted = settings.ranker.windows
-    target_times = data.histories.times[data.behaviours.are_targets(data.histories)]
-    windows = windows_that_fit(target_times, data.test_start, data.horizon, wanted)
+    windows, wanted = data.windows(settings), settings.ranker.windows
     if windows < wanted:
         log.warning("The history is short: the ranker is fitted on %d windows, not %d.", windows, wanted)
         settings = settings.model_copy(update={"ranker": settings.ranker.model_copy(update={"windows": windows})})
-    first_window = data.test_start - windows * data.horizon
+    first_window = data.first_window(settings)
     older = data.histories.between(0, first_window)
     at_least = events_of_warm(older, settings.encoder.min_item_events)
-    warm = WarmItems.of(older, data.catalogue, at_least)
+    begin = beginning.before.on(beginning.item_ids, data.catalogue) if beginning else None
+    warm = WarmItems.of(older, data.catalogue, at_least, begin.warm if begin else ())
     log.info("%d users, %s events, %s warm items", len(older), f"{len(older.items):,}", f"{len(warm.items):,}")
     if not data.behaviours.are_targets(older).any():
         names = ", ".join(data.behaviours.names[each] for each in data.behaviours.targets)
@@ -118,16 +140,25 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
         )
     seconds: dict[str, float] = {}
     with timed("Item tower", seconds):
-        tower, texts = fit_tower(data, warm, first_window, settings, report)
+        if beginning:
+            tower, texts = beginning.tower, beginning.texts_of(data.catalogue.texts.astype(str).tolist())
+        else:
+            tower, texts = fit_tower(data, warm, first_window, settings, report)
     of_items = texts.tuned(list(data.catalogue.texts))
     space = TextSpace.of(of_items, settings.features.text_size)
     training = EncoderTraining(settings, of_items, data.behaviours, data.horizon, report)
     with timed("User encoder", seconds):
-        encoder, epochs = training.fitted(older, warm.items, data.judge, data.excluded(data.validation_start))
+        judged = data.judge, data.excluded(data.validation_start)
+        if begin:
+            # the passes that were best for all events: it learns all of them again with the newest ones
+            passes = begin.passes
+            encoder = training.continued(begin.weights, begin.warm, begin.until, older, warm.items, *judged)
+        else:
+            encoder, passes = training.fitted(older, warm.items, *judged)
     with timed("Ranker", seconds):
         vectors = vectors_of_items(encoder, of_items, warm.id_rows)
         fitted, importance = fit_ranker(data, vectors, space.of_texts(of_items), warm.id_rows, encoder, settings)
-    before = BeforeNewest.of(encoder, warm, epochs, at_least)
+    before = BeforeNewest.of(encoder, warm, passes, at_least, first_window)
     with timed("Newest events", seconds):
         encoder, items = before.up_to(data.histories, data.known(data.test_start), data.catalogue, training)
     return Fitted(tower, texts, space, encoder, before, fitted, items, importance, data.behaviours, seconds)

@@ -64,8 +64,12 @@ class Histories:
 
     def last(self, count: int) -> Histories:
         """Only each user's newest ``count`` events."""
-        from_end = np.repeat(self.indptr[1:], self.lengths) - np.arange(len(self.items))
-        return self.select(from_end <= count)
+        return self.select(self.from_end <= count)
+
+    @property
+    def from_end(self) -> Longs:
+        """How many of its user's events lie from each event to the last one, both counted, [events]."""
+        return np.repeat(self.indptr[1:], self.lengths) - np.arange(len(self.items))
 
     def are_of(self, behaviours: Sequence[int]) -> Flags:
         """Which events are of one of these behaviours, [events]."""

@@ -6,10 +6,11 @@ too (`models.refit`), by the same code from the same beginning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -18,13 +19,13 @@ from models.artifact import BEFORE_NEWEST
 from models.behaviours import Known
 from models.catalogue import Catalogue
 from models.cooccurrence import neighbours_of
-from models.encoder_training import EncoderTraining
+from models.encoder_training import ID_EMBEDDING, EncoderTraining
 from models.histories import Histories, Longs
-from models.published import ItemKnowledge, TypedHabits
+from models.published import ItemKnowledge, TypedHabits, earlier_version
 from models.user_encoder import UserEncoder
 from models.warm import WarmItems
 
-WARM, PASSES, AT_LEAST = "warm", "passes", "at_least"
+WARM, PASSES, AT_LEAST, UNTIL = "warm", "passes", "at_least", "until"
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class BeforeNewest:
     warm: Longs  # [warm], items of the catalogue that have an id embedding in it
     passes: int  # over the events, that were best for it
     at_least: int  # events that make an item warm
+    until: int  # seconds: it has learnt nothing at or after it
 
     @classmethod
-    def of(cls, encoder: UserEncoder, warm: WarmItems, passes: int, at_least: int) -> BeforeNewest:
+    def of(cls, encoder: UserEncoder, warm: WarmItems, passes: int, at_least: int, until: int) -> BeforeNewest:
         """From an encoder that was fitted with so many passes."""
-        return cls({name: value.clone() for name, value in encoder.state_dict().items()}, warm.items, passes, at_least)
+        weights = {name: value.clone() for name, value in encoder.state_dict().items()}
+        return cls(weights, warm.items, passes, at_least, until)
 
     def save(self, folder: Path) -> None:
         """Writes one safetensors file beside the model."""
@@ -47,15 +50,35 @@ class BeforeNewest:
             WARM: torch.from_numpy(self.warm),
             PASSES: torch.tensor(self.passes),
             AT_LEAST: torch.tensor(self.at_least),
+            UNTIL: torch.tensor(self.until),
         }
         save_file({**{name: value.contiguous() for name, value in self.weights.items()}, **own}, folder / BEFORE_NEWEST)
 
     @classmethod
     def load(cls, folder: Path) -> BeforeNewest:
-        """Reads what `save` wrote. Check the folder with `models.artifact.verify` first."""
+        """Reads what `save` wrote. Check the folder with `models.artifact.verify` first.
+
+        Raises:
+            ModelError: the model was made by a version that did not keep all of it.
+        """
         tensors = load_file(folder / BEFORE_NEWEST)
-        warm, passes, at_least = (tensors.pop(name) for name in (WARM, PASSES, AT_LEAST))
-        return cls(tensors, warm.numpy(), int(passes), int(at_least))
+        try:
+            warm, passes, at_least, until = (tensors.pop(name) for name in (WARM, PASSES, AT_LEAST, UNTIL))
+        except KeyError as error:
+            raise earlier_version(folder.name) from error
+        return cls(tensors, warm.numpy(), int(passes), int(at_least), int(until))
+
+    def on(self, item_ids: Sequence[str], catalogue: Catalogue) -> BeforeNewest:
+        """The same in the order of another ``catalogue``, of which it has read ``item_ids`` in their order.
+
+        What is not in the catalogue any more is forgotten.
+        """
+        items = catalogue.positions(np.asarray(item_ids, dtype=object)[self.warm])
+        rows = np.argsort(items, kind="stable")
+        rows = rows[items[rows] >= 0]
+        known = self.weights[ID_EMBEDDING]
+        kept = torch.cat([known[:1], known[1:][torch.from_numpy(rows)]])
+        return replace(self, weights={**self.weights, ID_EMBEDDING: kept}, warm=items[rows].astype(np.int64))
 
     def up_to(
         self, histories: Histories, known: Known, catalogue: Catalogue, training: EncoderTraining

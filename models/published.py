@@ -156,7 +156,7 @@ class PublishedModel:
         try:
             settings = Training.model_validate(about["settings"])
         except ValidationError as error:
-            raise _earlier(about) from error
+            raise earlier_version(about["model_id"]) from error
         behaviours = behaviours_of(about)
         arrays = load_arrays(folder / ITEM_ARRAYS)
         names = json.loads((folder / ITEM_NAMES).read_text())
@@ -173,7 +173,7 @@ class PublishedModel:
         try:
             encoder.load_state_dict(load_file(folder / ENCODER))
         except RuntimeError as error:
-            raise _earlier(about) from error
+            raise earlier_version(about["model_id"]) from error
         items = ItemKnowledge(
             names["item_ids"],
             arrays["id_rows"],
@@ -195,14 +195,15 @@ def behaviours_of(about: Mapping[str, Any]) -> Behaviours:
         ModelError: it was written by a version that said it in another way.
     """
     if not isinstance(about["behaviours"], dict):
-        raise _earlier(about)
+        raise earlier_version(about["model_id"])
     told = dict(about["behaviours"])
     scale = told.pop("scale", None)
     return Behaviours(**{name: tuple(values) for name, values in told.items()}, scale=scale and Scale(**scale))
 
 
-def _earlier(about: Mapping[str, Any]) -> ModelError:
+def earlier_version(model_id: str) -> ModelError:
+    """What is said of a model that this version cannot read."""
     return ModelError(
-        f"Model {about['model_id']} was made by an earlier version of the code, which this one cannot read. "
+        f"Model {model_id} was made by an earlier version of the code, which this one cannot read. "
         "Fine-tune a model anew."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,17 +15,19 @@ from contracts.settings import Training
 from models.baselines.base import Baseline
 from models.behaviours import Known
 from models.evaluation import N
-from models.fit import TrainingData, fit
+from models.fit import Fitted, TrainingData, fit
 from models.histories import Ints
 from models.in_memory import InMemory
 from models.matches import allowed_matches
 from models.recommend import Rules
 from models.user_encoder import encode_users
+from models.warm_start import Beginning
 from nightshift.bench_model.protocols import Case
 
 MODEL, NO_RANKER, ID_ONLY = "our model", "· no ranker", "· id only"
 FROZEN, TEXT_ONLY, NO_TEXT = "· frozen text", "· text only", "· no language model"
-PARTS = (NO_RANKER, FROZEN, TEXT_ONLY, NO_TEXT, ID_ONLY)
+WARM_START = "· warm start"
+PARTS = (NO_RANKER, FROZEN, TEXT_ONLY, NO_TEXT, ID_ONLY, WARM_START)
 """Variants of the model, as the table names them."""
 
 
@@ -37,6 +39,25 @@ class Entry:
     lists: Ints  # [users, N]
     fit_seconds: float
     score_seconds: float
+
+
+@dataclass
+class WeekBefore:
+    """The model of the week before, from which that of the next week goes on."""
+
+    model: Beginning | None = None
+
+    def next(self, data: TrainingData, training: Training) -> Fitted:
+        """Fits the model of the next week; from scratch where there is none to go on from, or it does not fit."""
+        beginning = self.model
+        if beginning is None:
+            log.info("%s: the first week is from scratch", WARM_START)
+        elif why := beginning.misfit(training, data.behaviours.seen_in(data.histories), data.first_window(training)):
+            log.info("%s: this week is from scratch, %s", WARM_START, why)
+            beginning = None
+        fitted = fit(data, training, lambda *_: None, beginning)
+        self.model = fitted.to_go_on_from(data.catalogue, training, beginning)
+        return fitted
 
 
 @dataclass(frozen=True)
@@ -57,9 +78,24 @@ def for_sequences(training: Training) -> Training:
 
 
 def entries(
-    case: Case, training: Training, baselines: Sequence[Baseline], parts: Collection[str], *, with_model: bool
+    case: Case,
+    training: Training,
+    baselines: Sequence[Baseline],
+    parts: Collection[str],
+    week_before: WeekBefore | None,
+    *,
+    with_model: bool,
 ) -> Iterator[Entry | Absent]:
-    """Everyone's lists, one after the other; of who cannot take part, the reason."""
+    """Everyone's lists, one after the other; of who cannot take part, the reason.
+
+    Args:
+        case: One of several weeks, oldest first, or the only split.
+        training: Settings.
+        baselines: Those that take part.
+        parts: Names of the model's parts that do.
+        week_before: Kept from week to week; None for the only split.
+        with_model: Whether the model does.
+    """
     for baseline in baselines:
         yield from told(baseline.name, _baseline(case, baseline))
     if with_model:
@@ -78,6 +114,10 @@ def entries(
         frozen = training.model_copy(update={"tower": training.tower.model_copy(update={"tuning": "frozen"})})
         made = _variant(data, case, frozen, NO_TEXT, ID_ONLY if ID_ONLY in parts else None)
         yield from told(NO_TEXT, made)
+    if WARM_START in parts and week_before:
+        yield from told(WARM_START, _variant(case.data, case, training, WARM_START, fitted_by=week_before.next))
+    elif WARM_START in parts:
+        yield Absent(WARM_START, "it goes on from the week before, and there is one split: give --weeks 2 or more.")
 
 
 def told(name: str, made: Iterator[Entry]) -> Iterator[Entry | Absent]:
@@ -103,13 +143,22 @@ def _baseline(case: Case, baseline: Baseline) -> Iterator[Entry]:
     yield Entry(baseline.name.removeprefix("baseline/"), lists, fitted - begun, time.monotonic() - fitted)
 
 
+def _from_scratch(data: TrainingData, training: Training) -> Fitted:
+    return fit(data, training, lambda *_: None)
+
+
 def _variant(
-    data: TrainingData, case: Case, training: Training, name: str, matches_as: str | None = None
+    data: TrainingData,
+    case: Case,
+    training: Training,
+    name: str,
+    matches_as: str | None = None,
+    fitted_by: Callable[[TrainingData, Training], Fitted] = _from_scratch,
 ) -> Iterator[Entry]:
     """A fitted model's lists, and those of its encoder alone under another name."""
     users, _, excluded = case.judged
     begun = time.monotonic()
-    fitted = fit(data, training, lambda *_: None)
+    fitted = fitted_by(data, training)
     took = time.monotonic() - begun
     known = Known.of(data.histories, fitted.behaviours, case.now)
     model = InMemory.of(fitted, data.catalogue, known, training)

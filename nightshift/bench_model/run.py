@@ -26,7 +26,7 @@ from models.baselines.base import Baseline
 from models.devices import seed_everything
 from models.evaluation import ALL, GATE
 from nightshift.bench_model import files, protocols
-from nightshift.bench_model.contest import MODEL, PARTS, Absent, Entry, entries, for_sequences, told
+from nightshift.bench_model.contest import MODEL, PARTS, Absent, Entry, WeekBefore, entries, for_sequences, told
 from nightshift.bench_model.page import page
 from nightshift.bench_model.peers.environment import python_of_peers
 from nightshift.bench_model.peers.exchange import NAMES, Peers, lists_of, title
@@ -72,6 +72,7 @@ def run(wanted: Wanted) -> Outcome:
         settings = settings.model_copy(update={"training": for_sequences(settings.training)})
     parts = [name for name in PARTS if wanted.parts and wanted.takes_part(name)]
     made, absent = [], []
+    week_before = WeekBefore() if len(cases) > 1 else None
     peers = _peers(wanted, settings)
     with _baselines(settings, wanted) as rivals:
         for case in cases:
@@ -81,7 +82,7 @@ def run(wanted: Wanted) -> Outcome:
                 case.name, f"{len(users):,}", f"{len(case.catalogue):,}", f"{len(case.data.histories.items):,}",
             )  # fmt: skip
             seed_everything(settings.training.seed)
-            ours = entries(case, settings.training, rivals, parts, with_model=wanted.takes_part(MODEL))
+            ours = entries(case, settings.training, rivals, parts, week_before, with_model=wanted.takes_part(MODEL))
             for entry in chain(ours, _of_peers(case, peers)):
                 if isinstance(entry, Absent):
                     absent.append(entry if len(cases) == 1 else Absent(f"{entry.name}, {case.name}", entry.why))

@@ -59,6 +59,7 @@ def bench_model(
 
     Examples:
       nightshift bench-model --weeks 8 --until 2017-12-18 --no-parts
+      nightshift bench-model --weeks 3 --only "our model,warm start"
       nightshift bench-model --last-basket
       nightshift bench-model --sequences user_sequence.txt --texts item_text.txt --json beauty.json
       nightshift bench-model --sequences Office.inter.json --texts Office.item.json --only model,knn,popular
@@ -77,6 +78,8 @@ def bench_model(
 
 def draw(console: Console, outcome: Outcome, wanted: Any) -> None:
     """The table of all users, then segments, then who takes no part, and where the files are."""
+    from nightshift.bench_model.contest import WARM_START
+
     results = outcome.results
     columns = ["", *METRICS, "gain", "fit", "score"]
     rows = [
@@ -104,6 +107,8 @@ def draw(console: Console, outcome: Outcome, wanted: Any) -> None:
         f"{results[0].users:,} users. gain: of our model over this one in NDCG@10, with the 95% interval of a paired "
         "bootstrap; fit and score: wall time.",
     )
+    if any(each.name == WARM_START for each in results):
+        line(console, f"{WARM_START}: the first week is from scratch, each later one goes on from the week before.")
     for each in outcome.absent:
         line(console, f"{each.name} takes no part: {each.why}", "yellow")
     for file in (wanted.as_json, wanted.html):

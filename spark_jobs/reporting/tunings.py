@@ -11,6 +11,7 @@ from contracts.columns import Columns as C
 from contracts.settings import Settings
 from contracts.states import Row
 from contracts.tables import GAIN_OVER, MODEL_EVALUATIONS
+from models.artifact import STARTED_FROM, told_of_training
 from models.cost import Cost
 from models.metrics import Estimate
 from spark_jobs.reporting.decisions import won
@@ -33,6 +34,7 @@ class Tuning:
     rival: str
     gain: str  # NDCG@10 on the same users, with its interval
     won: bool
+    started_from: str | None  # the model that it went on from; None: from scratch
     cost: str
     hindsight: str  # of its nights: mean gain over own repeats
 
@@ -57,12 +59,14 @@ def _tuning(
     gain = f"{row[C.VALUE]:+.4f}"
     if low is not None and high is not None:
         gain = with_interval(Estimate(row[C.VALUE], low, high, row[C.USERS]), "+.4f")
-    cost = Cost.of_model(settings.models / row[C.MODEL_ID])
+    folder = settings.models / row[C.MODEL_ID]
+    cost = Cost.of_model(folder)
     return Tuning(
         row[C.MODEL_ID],
         row[C.SEGMENT].removeprefix(GAIN_OVER),
         gain,
         promoted.get((row[C.SNAPSHOT_ID], row[C.MODEL_ID]), row[C.VALUE] > 0),
+        told_of_training(folder).get(STARTED_FROM),
         str(cost) if cost else UNKNOWN,
         _in_hindsight(row[C.MODEL_ID], judged, settings),
     )

@@ -165,7 +165,7 @@ def test_the_newest_events_bring_items_in_and_leave_those_that_have_an_id(refit:
     before = WarmItems.of(older, catalogue, 1)
     torch.manual_seed(1)
     encoder = UserEncoder(8, len(before.items), 2, own)
-    start = BeforeNewest.of(encoder, before, 2, 1)
+    start = BeforeNewest.of(encoder, before, 2, 1, 0)
     after, items = start.up_to(newest, Known.of(newest, behaviours, NOW), catalogue, training)
     assert set(np.flatnonzero(items.id_rows)) == set(before.items) | set(new)
     assert after.id_embedding.num_embeddings == len(before.items) + len(new) + 1

@@ -28,7 +28,7 @@ from contracts.errors import InputError, ModelError
 from contracts.fallback import FALLBACK_USER
 from contracts.model_ids import judged
 from contracts.prompt import budgets_of
-from contracts.settings import PROJECT, Candidates, Gate, Settings, Tower, Training, load_settings
+from contracts.settings import PROJECT, Candidates, Gate, Settings, Tower, Training, WarmStart, load_settings
 from contracts.tables import (
     EVENTS,
     GAIN_OVER,
@@ -45,6 +45,7 @@ from models.identity import model_id
 from models.profile import Profile
 from models.published import PublishedModel
 from models.store import registry
+from models.store.beginning import beginning_of
 from models.store.snapshot import windows_of
 from models.text_losses import TextLosses
 from nightshift.runtime.environment import environment
@@ -646,6 +647,56 @@ def test_a_promoted_model_learns_the_days_that_it_was_judged_by(tables: SparkLak
             refit.run(settings, refit.Arguments(as_of=END, model=name))
     finally:
         make_champion(settings, own.name)
+
+
+def test_a_weekly_run_goes_on_from_the_champion_as_it_was_judged(
+    tables: SparkLake, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "nightshift")
+    own = champion(tables.settings)
+    warm = WarmStart(enabled=True, passes=1)
+    settings = tables.settings.model_copy(
+        update={"training": tables.settings.training.model_copy(update={"warm_start": warm})}
+    )
+    next_day = AsOf(as_of=END + timedelta(days=1))
+    build_splits.run(tables.spark, settings, next_day)
+    assert refit.run(settings, refit.Arguments(as_of=END, model=own.name))
+    try:
+        name = fine_tune.run(settings, next_day)
+        folder = settings.models / name
+        about, told = PublishedModel.load(folder).about, artifact.told_of_training(folder)
+        for each in (about, told):
+            assert (each["started_from"], each["warm_starts_in_a_row"]) == (own.name, 1)
+        assert about["made_from"]["started_from"] == own.name
+        mlflow = registry.client(settings)
+        assert mlflow.get_run(artifact.verify(folder)["mlflow_run"]).data.tags["started_from"] == own.name
+        assert artifact.file_hash(folder / "tower/model.safetensors") == artifact.file_hash(
+            own / "tower/model.safetensors"
+        )
+        # from the same champion it is the same model; without one another
+        made_at = (folder / artifact.MANIFEST).stat().st_mtime_ns
+        assert fine_tune.run(settings, next_day) == name
+        assert (folder / artifact.MANIFEST).stat().st_mtime_ns == made_at
+        data = fine_tune.read(settings, windows_of(settings, next_day.as_of))
+        origin = about["made_from"]
+        assert model_id(next_day.as_of, {key: origin[key] for key in origin if key != "started_from"}) != name
+
+        def why(end: date, base: str) -> str:
+            caplog.clear()
+            assert beginning_of(settings, data, end, base) is None
+            (line,) = [each.message for each in caplog.records if each.message.startswith("Training from scratch")]
+            return line
+
+        base = origin["base model"]
+        assert why(END, base).endswith("no model was promoted before the snapshot of 2017-03-05.")
+        assert why(next_day.as_of, "another").endswith("the pre-trained model was another one.")
+        own.rename(own.with_suffix(".away"))
+        assert f"not from {own.name}: " in why(next_day.as_of, base)
+    finally:
+        if not own.exists():
+            own.with_suffix(".away").rename(own)
+        make_champion(tables.settings, own.name)
+        fine_tune.run(tables.settings, AS_OF)
 
 
 def test_a_model_that_was_kept_out_is_not_refitted(tables: SparkLake) -> None:

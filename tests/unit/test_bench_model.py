@@ -42,11 +42,15 @@ def test_files_become_one_table(files: tuple[Path, Path], tmp_path: Path, monkey
         app,
         [
             "bench-model", "--sequences", str(files[0]), "--texts", str(files[1]), "--json", str(written),
-            "--html", str(page), "--only", "our model,no ranker,popular,item_knn",
+            "--html", str(page), "--only", "our model,no ranker,popular,item_knn,warm start",
         ],
     )  # fmt: skip
     assert told.exit_code == 0, told.output
-    results = {each["name"]: each for each in json.loads(written.read_text())["results"]}
+    outcome = json.loads(written.read_text())
+    assert [(each["name"], each["why"][:35]) for each in outcome["absent"]] == [
+        ("· warm start", "it goes on from the week before, an")
+    ]
+    results = {each["name"]: each for each in outcome["results"]}
     assert set(results) == {"our model", "· no ranker", "popular_7_days", "item_knn"}
     ours, popular = results["our model"], results["popular_7_days"]
     assert ours["users"] == 160

@@ -314,14 +314,17 @@ def test_the_last_fine_tunings_say_what_they_gained_and_cost(shop: ArrowLake) ->
         ],
     )  # fmt: skip
     cost = Cost(125.4, {"Item tower": 60.0, "Ranker": 41.2}, "CPU, 2 threads", 2_100_000_000, None)
-    (shop.settings.models / "m2" / CURVES).write_text(json.dumps({"curves": {}, "cost": cost.to_json()}))
+    (shop.settings.models / "m2" / CURVES).write_text(json.dumps({"cost": cost.to_json(), "started_from": "m1"}))
     page = written(shop)
     found = re.findall(
         r'<tr[^>]*><td class="date">(\S+?)</td><td class="mark">.*?>([^<>]+)</span>(.*?</tr>\s.*?)</tr>', page
     )
     assert [(name, state) for name, state, _ in found] == [(lost, "did not win"), ("m2", "won")]
     assert "+0.1700 [+0.1500, +0.1900]" in found[1][2]
-    assert "took 2 min 5 s (item tower 1 min 0 s, ranker 41 s) on CPU, 2 threads, 2.1 GB of memory" in found[1][2]
+    assert (
+        "went on from m1, took 2 min 5 s (item tower 1 min 0 s, ranker 41 s) on CPU, 2 threads, 2.1 GB of memory"
+        in found[1][2]
+    )
     assert "took a time that is not known" in found[0][2]
     # the table of the metrics is not about rivals
     assert "<summary>gain over" not in page
