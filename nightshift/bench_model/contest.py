@@ -25,7 +25,8 @@ from nightshift.bench_model.protocols import Case
 
 MODEL, NO_RANKER, ID_ONLY = "our model", "· no ranker", "· id only"
 FROZEN, TEXT_ONLY, NO_TEXT = "· frozen text", "· text only", "· no language model"
-PARTS = (NO_RANKER, FROZEN, TEXT_ONLY, NO_TEXT, ID_ONLY)
+NO_PAIR = "· no pair model"
+PARTS = (NO_RANKER, NO_PAIR, FROZEN, TEXT_ONLY, NO_TEXT, ID_ONLY)
 """Variants of the model, as the table names them."""
 
 
@@ -63,7 +64,10 @@ def entries(
     for baseline in baselines:
         yield from told(baseline.name, _baseline(case, baseline))
     if with_model:
-        yield from told(MODEL, _variant(case.data, case, training, MODEL, NO_RANKER if NO_RANKER in parts else None))
+        matches_as = NO_RANKER if NO_RANKER in parts else None
+        yield from told(
+            MODEL, _variant(case.data, case, training, MODEL, matches_as, NO_PAIR if NO_PAIR in parts else None)
+        )
     if FROZEN in parts:
         frozen = training.model_copy(update={"tower": training.tower.model_copy(update={"tuning": "frozen"})})
         yield from told(FROZEN, _variant(case.data, case, frozen, FROZEN))
@@ -104,9 +108,14 @@ def _baseline(case: Case, baseline: Baseline) -> Iterator[Entry]:
 
 
 def _variant(
-    data: TrainingData, case: Case, training: Training, name: str, matches_as: str | None = None
+    data: TrainingData,
+    case: Case,
+    training: Training,
+    name: str,
+    matches_as: str | None = None,
+    ranked_as: str | None = None,
 ) -> Iterator[Entry]:
-    """A fitted model's lists, and those of its encoder alone under another name."""
+    """A fitted model's lists; under other names those of its encoder alone, and without a pair model."""
     users, _, excluded = case.judged
     begun = time.monotonic()
     fitted = fit(data, training, lambda *_: None)
@@ -117,6 +126,10 @@ def _variant(
     judged = known.take(users)
     lists = model.lists(judged, Rules(N), excluded)
     yield Entry(name, lists, took, time.monotonic() - begun)
+    if ranked_as and training.pair_model.use != "none":
+        begun = time.monotonic()
+        lists = replace(model, reordering=None).lists(judged, Rules(N), excluded)
+        yield Entry(ranked_as, lists, took, time.monotonic() - begun)
     if matches_as:
         begun = time.monotonic()
         vectors = encode_users(
