@@ -1,4 +1,4 @@
-r"""What the model reads of an item: its text, from its attributes by a template.
+r"""What the model reads of an item, and of a user: texts from attributes by templates.
 
 A template's parts stand between commas, attributes in braces: ``"{title:12}, {brand} brand"``. A number is a budget in
 words. A word is a run of letters and digits, or one character of a script that is written without spaces. Spark cuts by
@@ -7,9 +7,10 @@ the same pattern (`spark_jobs.ingest.items`); Java reads ``\p{IsHan}``, ``&&`` a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from string import Formatter
 
 import regex
@@ -18,6 +19,8 @@ from contracts.columns import Columns as C
 
 ATTRIBUTES = (C.TITLE, C.DESCRIPTION, C.DEPARTMENT, C.CATEGORY, C.PRODUCT_TYPE, C.BRAND, C.SIZE)
 """What a template can name of an item."""
+EVENT_ATTRIBUTES = (C.TEXT, C.BEHAVIOUR, C.DEPARTMENT, C.CATEGORY, C.PRODUCT_TYPE, C.BRAND)
+"""What a template can name of an event of a user: the item's own text, the behaviour, and attributes of the item."""
 
 _SPACELESS = r"\p{IsHan}\p{IsHiragana}\p{IsKatakana}\p{IsThai}\p{IsLao}\p{IsKhmer}\p{IsMyanmar}"
 _CHARACTER = rf"[[\p{{L}}\p{{N}}]&&[{_SPACELESS}]]\p{{M}}*+"
@@ -27,7 +30,7 @@ _GAP = r"[^\p{L}\p{N}]*+"
 
 @dataclass(frozen=True)
 class Attribute:
-    """An attribute of an item in a template."""
+    """An attribute in a template."""
 
     name: str
     words: int | None  # budget; None: all of it
@@ -37,19 +40,19 @@ Part = tuple[str | Attribute, ...]
 """What stands between two commas of a template: words as they are, and attributes."""
 
 
-def parts_of(template: str) -> list[Part]:
-    """The parts of an item's template.
+def parts_of(template: str, known: Sequence[str] = ATTRIBUTES) -> list[Part]:
+    """The parts of a template, which may name the ``known`` attributes: an item's, unless others are given.
 
     Raises:
         ValueError: says what is wrong with it, for a sentence that starts with its name.
     """
-    parts = [_part(part.strip()) for part in template.split(",") if part.strip()]
+    parts = [_part(part.strip(), known) for part in template.split(",") if part.strip()]
     if not any(isinstance(piece, Attribute) for part in parts for piece in part):
-        raise ValueError("names no attribute, such as {title}")
+        raise ValueError(f"names no attribute, such as {{{known[0]}}}")
     return parts
 
 
-def _part(part: str) -> Part:
+def _part(part: str, known: Sequence[str]) -> Part:
     try:
         pieces = list(Formatter().parse(part))
     except ValueError as error:
@@ -59,8 +62,9 @@ def _part(part: str) -> Part:
         made += [words] if words else []
         if name is None:
             continue
-        if name not in ATTRIBUTES or conversion:
-            raise ValueError(f"names {name + (f'!{conversion}' if conversion else '')!r}, expected {_NAMES}")
+        if name not in known or conversion:
+            found = name + (f"!{conversion}" if conversion else "")
+            raise ValueError(f"names {found!r}, expected one of {', '.join(known)}")
         if budget and not (budget.isdecimal() and 1 <= int(budget) <= MOST_WORDS):
             raise ValueError(f"gives {name} {budget!r} words, expected a whole number from 1 to {MOST_WORDS}")
         made.append(Attribute(name, int(budget) if budget else None))
@@ -73,7 +77,6 @@ def budgets_of(template: str) -> dict[str, int]:
     return {piece.name: piece.words for piece in pieces if isinstance(piece, Attribute) and piece.words is not None}
 
 
-_NAMES = f"one of {', '.join(ATTRIBUTES)}"
 MOST_WORDS = 1000
 """The highest budget: far more than a tower reads, and few enough for Java's stack."""
 
@@ -104,8 +107,32 @@ def item_text(template: str, attributes: Mapping[str, str | None]) -> str:
 
     ``"{title}, {brand} brand"`` with no brand gives the title alone.
     """
-    texts = (_text(part, attributes) for part in parts_of(template))
+    return filled(parts_of(template), attributes)
+
+
+def filled(parts: Sequence[Part], attributes: Mapping[str, str | None]) -> str:
+    """The same of a template's parts."""
+    texts = (_text(part, attributes) for part in parts)
     return ", ".join(dict.fromkeys(text for text in texts if text is not None))
+
+
+def history_text(events: Iterable[str], items: int) -> str:
+    """A user's history as text, for a model that reads it beside an item's: ``"rye bread; whole milk, 1 gal"``.
+
+    Args:
+        events: Text of each event, newest first; empty ones, and those that are there already, are passed over.
+        items: So many at most.
+    """
+    return "; ".join(islice(_distinct(events), items))
+
+
+def _distinct(texts: Iterable[str]) -> Iterable[str]:
+    """Each text once, empty ones never; no more of ``texts`` is made than is asked for."""
+    seen = {""}
+    for text in texts:
+        if text not in seen:
+            seen.add(text)
+            yield text
 
 
 def _text(part: Part, attributes: Mapping[str, str | None]) -> str | None:

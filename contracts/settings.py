@@ -28,7 +28,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from contracts.errors import SettingsError
-from contracts.prompt import parts_of
+from contracts.prompt import EVENT_ATTRIBUTES, parts_of
 from contracts.ratings import LIKED, Scale, TargetEvents
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -475,6 +475,55 @@ class WarmStart(Section):
     )
 
 
+class PairModel(Section):
+    """A transformer that reads a user's history and an item together, and reorders the best of the ranker's lists."""
+
+    use: Literal["none", "rerank", "distilled"] = Field(
+        default="none",
+        description="nothing; the night reads the best of each user's candidates with it (rerank: slow); or a small "
+        "student that learnt its logits from vectors (distilled: next to no time)",
+    )
+    user_text: str = Field(
+        default="{text:8}",
+        description="how each of a user's newest items is told, as ingest.item_text has it; attributes are text (the "
+        "item's own), behaviour, department, category, product_type and brand",
+    )
+    user_items: int = Field(default=5, ge=1, description="newest distinct items that a user's text tells of")
+    max_tokens: int = Field(default=64, ge=1, description="the two texts together are cut here, the longer one first")
+    best: int = Field(
+        default=100, ge=10, description="best candidates of a user that it learns from, and that distilled reorders"
+    )
+    reranked: int = Field(default=20, ge=10, description="best candidates of a user that rerank reads and reorders")
+    loss: Literal["cross_entropy", "squared", "listwise"] = Field(
+        default="cross_entropy",
+        description="of a logit: binary cross-entropy, squared error to 0 and 1, or a softmax over the user's items",
+    )
+    negatives: int = Field(default=7, ge=1, description="items drawn from the same list beside one that was taken")
+    users: int = Field(default=20_000, ge=1, description="lists of users that it is fitted and judged on at most")
+    held_out_share: float = Field(
+        default=0.3,
+        gt=0,
+        lt=1,
+        description="share of the users that it does not learn from: half of them choose its step and weight, the "
+        "others tell what it gains",
+    )
+    tuning: Literal["lora", "full", "frozen"] = Field(
+        default="lora", description="what of the base model is tuned beside the head, as of training.tower"
+    )
+    tuned_layers: int = Field(default=2, ge=1, description="how many of the last layers are tuned")
+    steps: int = Field(default=1000, ge=1, description="steps at most")
+    batch: int = Field(default=8, ge=1, description="lists in a step")
+    learning_rate: float = Field(default=5e-4, gt=0, description="highest learning rate, after the warm-up")
+    distilled_pairs: int = Field(default=20_000, ge=10, description="pairs whose logits the student learns")
+    student_size: int = Field(default=64, ge=1, description="width of the student")
+
+    @field_validator("user_text")
+    @classmethod
+    def _can_be_filled(cls, template: str) -> str:
+        parts_of(template, EVENT_ATTRIBUTES)
+        return template
+
+
 class Training(Section):
     """All that decides what a model is, besides the data. It travels with the model: a night uses the model's own."""
 
@@ -488,6 +537,7 @@ class Training(Section):
     candidates: Candidates = Candidates()
     features: Features = Features()
     ranker: Ranker = Ranker()
+    pair_model: PairModel = PairModel()
 
 
 class Baselines(Section):

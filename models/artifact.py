@@ -16,6 +16,9 @@ MANIFEST = "manifest.json"
 BEFORE_NEWEST = "before_newest.safetensors"
 """Beside a judged model: the encoder from which it is refitted. Nobody else reads it."""
 
+PAIR_MODEL = "pair_model"
+"""Folder beside a model whose nights read with a pair model: its transformer and its head."""
+
 CURVES = "training.json"
 """Beside the model: the training's curves, the weight of the ranker's features, its cost, what was cut of the texts."""
 

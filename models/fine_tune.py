@@ -28,6 +28,7 @@ from models.encoder_training import Judge
 from models.fit import Fitted, TrainingData, fit
 from models.identity import made_from, model_id
 from models.item_tower import base_model_folder
+from models.pair_model.told import PAIR_MODEL
 from models.profile import Profile
 from models.published import TOWER, PublishedModel
 from models.store import registry
@@ -68,8 +69,10 @@ def run(settings: Settings, arguments: AsOf) -> str:
         log.info("Fine-tuning took %s.", cost)
         losses = text_losses(settings, windows, data, fitted)
         log.info("Texts: %s.", losses)
-        training = {"curves": tracker.curves, "importance": fitted.importance}
+        training: dict[str, object] = {"curves": tracker.curves, "importance": fitted.importance}
         training |= {COST: cost.to_json(), TEXTS: losses.to_json(), **started}
+        if fitted.pair:
+            training[PAIR_MODEL] = fitted.pair.gains.to_json()
         with timed("Saving"):
             write(folder, fitted, about, settings, profile, training, run_id)
         tracker.end()
@@ -146,6 +149,8 @@ def write(
         fitted.tower.save(draft / TOWER)
         fitted.texts.save(draft)
         fitted.before.save(draft)
+        if fitted.pair and fitted.pair.usable:
+            fitted.pair.usable.save(draft)
         profile.save(draft)
         (draft / artifact.CURVES).write_text(json.dumps(training) + "\n")
         manifest = {"model_id": about["model_id"], "mlflow_run": run_id, "base": chosen.tower.base_model}

@@ -7,7 +7,7 @@ windows are as honest as on new data; the ranker is fitted on the weekly windows
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -29,6 +29,7 @@ from models.item_state import DailyCounts, habits_of, item_state
 from models.item_tower import ItemTower
 from models.metrics import Relevant
 from models.newest import BeforeNewest
+from models.pair_model.fit import FittedPair, Moment, fit_pair
 from models.published import ItemKnowledge
 from models.recommend import features_of, generated
 from models.text_space import TextSpace
@@ -93,6 +94,7 @@ class Fitted:
     encoder: UserEncoder
     before: BeforeNewest
     ranker: ranker.Ranker
+    pair: FittedPair | None  # where the settings want one, and there is enough to learn from
     items: ItemKnowledge
     importance: dict[str, float]  # how far each feature moves the ranker's score
     behaviours: Behaviours
@@ -157,11 +159,22 @@ def fit(data: TrainingData, settings: Training, report: Report, beginning: Begin
             encoder, passes = training.fitted(older, warm.items, *judged)
     with timed("Ranker", seconds):
         vectors = vectors_of_items(encoder, of_items, warm.id_rows)
-        fitted, importance = fit_ranker(data, vectors, space.of_texts(of_items), warm.id_rows, encoder, settings)
+        said = space.of_texts(of_items)
+        sold = Lifetimes.of(data)
+
+        def moment(ago: int) -> Moment:
+            return moment_of(data, vectors, said, warm.id_rows, sold, settings, ago)
+
+        fitted, importance = fit_ranker(data, moment, encoder, settings)
+    pair = None
+    if settings.pair_model.use != "none":
+        with timed("Pair model", seconds):
+            moments = map(moment, range(windows, 0, -1))
+            pair = fit_pair(moments, windows, data.catalogue, said, encoder, fitted, settings, report)
     before = BeforeNewest.of(encoder, warm, passes, at_least, first_window)
     with timed("Newest events", seconds):
         encoder, items = before.up_to(data.histories, data.known(data.test_start), data.catalogue, training)
-    return Fitted(tower, texts, space, encoder, before, fitted, items, importance, data.behaviours, seconds)
+    return Fitted(tower, texts, space, encoder, before, fitted, pair, items, importance, data.behaviours, seconds)
 
 
 def windows_that_fit(times: Longs, test_start: int, horizon: int, wanted: int) -> int:
@@ -203,15 +216,17 @@ def fit_tower(
 
 
 def fit_ranker(
-    data: TrainingData, vectors: Floats, texts: Floats, id_rows: Ints, encoder: UserEncoder, settings: Training
+    data: TrainingData, moment: Callable[[int], Moment], encoder: UserEncoder, settings: Training
 ) -> tuple[ranker.Ranker, dict[str, float]]:
-    """The ranker, fitted on the windows before the test window, and the weight of its features."""
+    """The ranker, fitted on the windows before the test window, and the weight of its features.
+
+    ``moment`` gives that of so many windows before the test window.
+    """
     count = settings.ranker.windows
-    sold = Lifetimes.of(data)
     with timed(f"Features of {count} windows"), ThreadPoolExecutor(2) as aside:
         # NumPy works on one core: two windows at once, and no more, for their memory
         made = aside.map(
-            lambda ago: ranker_window(data, vectors, texts, id_rows, sold, encoder, settings, ago), range(count, 0, -1)
+            lambda ago: ranker_window(moment(ago), encoder, settings, settings.seed + ago), range(count, 0, -1)
         )
         windows = [window for window in made if window.labels.any()]
     if not windows:
@@ -253,23 +268,14 @@ class Lifetimes:
         return (self.first < now + horizon) & (self.available | (self.last >= now))
 
 
-def ranker_window(
-    data: TrainingData,
-    vectors: Floats,
-    texts: Floats,
-    id_rows: Ints,
-    sold: Lifetimes,
-    encoder: UserEncoder,
-    settings: Training,
-    ago: int,
-) -> ranker.Window:
-    """Candidates as of so many windows before the test window, labelled by the window that followed."""
+def moment_of(
+    data: TrainingData, vectors: Floats, texts: Floats, id_rows: Ints, sold: Lifetimes, settings: Training, ago: int
+) -> Moment:
+    """What was known so many windows before the test window, and what came in the window that followed."""
     now = data.test_start - ago * data.horizon
     known, excluded, items = data.known(now), data.excluded(now), len(data.catalogue)
     future = data.histories.between(now, now + data.horizon)
     relevant = Relevant.from_histories(future.select(data.behaviours.are_targets(future)))
-    relevant = excluded.out_of(relevant, items)
-    users = np.flatnonzero((relevant.counts > 0) & (known.past.lengths > 0))
     state = item_state(
         data.catalogue,
         vectors,
@@ -281,11 +287,17 @@ def ranker_window(
         sold.at(now, data.horizon),
         now,
     )
-    known = known.take(users)
-    made = generated(known, state, encoder, settings, excluded.take(users))
-    labels = candidates.label(made.candidates, relevant.take(users), items)
+    return Moment(known, excluded, excluded.out_of(relevant, items), state)
+
+
+def ranker_window(moment: Moment, encoder: UserEncoder, settings: Training, seed: int) -> ranker.Window:
+    """Candidates as of a moment, labelled by the window that followed."""
+    users, state = moment.judged, moment.state
+    known = moment.known.take(users)
+    made = generated(known, state, encoder, settings, moment.excluded.take(users))
+    labels = candidates.label(made.candidates, moment.relevant.take(users), len(state.allowed))
     own = settings.ranker
     most = own.rows // own.windows
-    sampled = candidates.sample(made.candidates, labels, own.negatives, own.own_negatives, most, settings.seed + ago)
+    sampled = candidates.sample(made.candidates, labels, own.negatives, own.own_negatives, most, seed)
     rows = features_of(made, sampled.candidates, known, state, settings.features)
     return ranker.Window(rows, sampled.labels, sampled.shares, sampled.candidates.indptr)

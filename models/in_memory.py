@@ -13,7 +13,7 @@ from models.excluded import Excluded
 from models.fit import Fitted
 from models.histories import Ints
 from models.item_state import DailyCounts, ItemState, item_state
-from models.recommend import Rules, recommend
+from models.recommend import Reordering, Rules, recommend
 from models.user_encoder import NO_ID, vectors_of_items
 
 BATCH = 256
@@ -27,6 +27,7 @@ class InMemory:
     fitted: Fitted
     state: ItemState
     settings: Training
+    reordering: Reordering | None
 
     @classmethod
     def of(cls, fitted: Fitted, catalogue: Catalogue, everyone: Known, settings: Training) -> InMemory:
@@ -44,7 +45,8 @@ class InMemory:
             catalogue.available,
             everyone.now,
         )
-        return cls(fitted, state, settings)
+        pair = fitted.pair.usable.on(catalogue, settings) if fitted.pair and fitted.pair.usable else None
+        return cls(fitted, state, settings, pair)
 
     def lists(self, known: Known, rules: Rules, excluded: Excluded) -> Ints:
         """Everyone's top N, [users, n]; ``-1`` pads."""
@@ -60,6 +62,7 @@ class InMemory:
                     rules,
                     self.settings,
                     excluded.take(users),
+                    self.reordering,
                 ).items
             )
         return np.concatenate(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ from models.user_encoder import UserEncoder, encode_users
 
 FALLEN_BACK = LIST_SOURCES.index(FALLBACK)
 """Number of the source of lists that are nobody's own."""
+Reordering = Callable[[Known, ItemState, Candidates, Floats], Floats]
+"""New scores of candidates from what is known of their users, the items, and the ranker's scores, [candidates] both."""
 EXPLAINED_EVENTS = 100
 """Newest events among which the reason of a match is looked for."""
 
@@ -99,6 +102,21 @@ def features_of(
     return values(groups(known, candidates, state.facts, made.pairs, match, near, texts, settings))
 
 
+def scored(
+    known: Known,
+    state: ItemState,
+    encoder: UserEncoder,
+    ranker: Ranker,
+    settings: Training,
+    excluded: Excluded,
+    reordering: Reordering | None = None,
+) -> tuple[Generated, Floats]:
+    """Candidates from every source, and the score of each, [candidates]; the arguments are those of `recommend`."""
+    made = generated(known, state, encoder, settings, excluded)
+    scores = ranker.score(features_of(made, made.candidates, known, state, settings.features))
+    return made, reordering(known, state, made.candidates, scores) if reordering else scores
+
+
 def recommend(
     known: Known,
     state: ItemState,
@@ -107,11 +125,13 @@ def recommend(
     rules: Rules,
     settings: Training,
     excluded: Excluded,
+    reordering: Reordering | None = None,
 ) -> Lists:
     """Everyone's top N from what is known.
 
-    The ranker orders the candidates. Exclusions apply before the selection, so that everyone gets N. Who has no event
-    that says anything gets the most popular items under the same rules, and `FALLBACK` as their source.
+    The ranker orders the candidates, and a pair model the best of them. Exclusions apply before the selection, so that
+    everyone gets N. Who has no event that says anything gets the most popular items under the same rules, and
+    `FALLBACK` as their source.
 
     Args:
         known: Of the users to score, with items numbered as those of ``state``.
@@ -121,10 +141,10 @@ def recommend(
         rules: Length of the lists and what limits them.
         settings: The model's own.
         excluded: What each user does not get. The histories cannot tell: they are cut at their newest events.
+        reordering: Of a pair model (`models.pair_model`), if there is one.
     """
-    made = generated(known, state, encoder, settings, excluded)
+    made, scores = scored(known, state, encoder, ranker, settings, excluded, reordering)
     candidates = made.candidates
-    scores = ranker.score(features_of(made, candidates, known, state, settings.features))
     # without a history there is nothing to rank by: the popular list as it stands (0 - rank, for there is a -0.0)
     has_past = known.past.lengths > 0
     scores = np.where(has_past[candidates.users], scores, 0 - _popularity_rank(state)[candidates.items])

@@ -26,8 +26,8 @@ from nightshift.bench_model.protocols import Case
 
 MODEL, NO_RANKER, ID_ONLY = "our model", "· no ranker", "· id only"
 FROZEN, TEXT_ONLY, NO_TEXT = "· frozen text", "· text only", "· no language model"
-WARM_START = "· warm start"
-PARTS = (NO_RANKER, FROZEN, TEXT_ONLY, NO_TEXT, ID_ONLY, WARM_START)
+NO_PAIR, WARM_START = "· no pair model", "· warm start"
+PARTS = (NO_RANKER, NO_PAIR, FROZEN, TEXT_ONLY, NO_TEXT, ID_ONLY, WARM_START)
 """Variants of the model, as the table names them."""
 
 
@@ -99,7 +99,8 @@ def entries(
     for baseline in baselines:
         yield from told(baseline.name, _baseline(case, baseline))
     if with_model:
-        yield from told(MODEL, _variant(case.data, case, training, MODEL, NO_RANKER if NO_RANKER in parts else None))
+        matches_as, ranked_as = (name if name in parts else None for name in (NO_RANKER, NO_PAIR))
+        yield from told(MODEL, _variant(case.data, case, training, MODEL, matches_as, ranked_as))
     if FROZEN in parts:
         frozen = training.model_copy(update={"tower": training.tower.model_copy(update={"tuning": "frozen"})})
         yield from told(FROZEN, _variant(case.data, case, frozen, FROZEN))
@@ -153,9 +154,10 @@ def _variant(
     training: Training,
     name: str,
     matches_as: str | None = None,
+    ranked_as: str | None = None,
     fitted_by: Callable[[TrainingData, Training], Fitted] = _from_scratch,
 ) -> Iterator[Entry]:
-    """A fitted model's lists, and those of its encoder alone under another name."""
+    """A fitted model's lists; under other names those of its encoder alone, and without a pair model."""
     users, _, excluded = case.judged
     begun = time.monotonic()
     fitted = fitted_by(data, training)
@@ -166,6 +168,10 @@ def _variant(
     judged = known.take(users)
     lists = model.lists(judged, Rules(N), excluded)
     yield Entry(name, lists, took, time.monotonic() - begun)
+    if ranked_as and training.pair_model.use != "none":
+        begun = time.monotonic()
+        lists = replace(model, reordering=None).lists(judged, Rules(N), excluded)
+        yield Entry(ranked_as, lists, took, time.monotonic() - begun)
     if matches_as:
         begun = time.monotonic()
         vectors = encode_users(

@@ -28,6 +28,7 @@ from models.behaviours import Behaviours, shares
 from models.excluded import Excluded
 from models.histories import DAY, Floats
 from models.item_state import POPULARITY_DAYS
+from models.pair_model.told import PAIR_MODEL
 from models.ranker import Ranker
 from models.recommend import features_of, generated
 from models.store.registry import chosen_folder
@@ -63,7 +64,7 @@ class Rescored:
     rank: int | None
     score: float | None
     last_score: float | None  # of the N-th candidate
-    contributions: tuple[Contribution, ...]  # largest first; none for a user of whom no event says anything
+    contributions: tuple[Contribution, ...]  # largest first, behind a pair model's; none for a user without events
 
 
 def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Rescored:
@@ -174,6 +175,9 @@ def _placed(worker: Worker, users: pd.DataFrame, item: str, *, as_published: boo
         return Rescored(as_published, len(candidates.items), sources, None, None, None, ())
     features = features_of(made, candidates, known, state, settings.features)
     scores = model.ranker.score(features)
+    by_ranker = scores
+    if worker.reordering:
+        scores = worker.reordering(known, state, candidates, scores)
     last = float(np.sort(scores)[::-1][: worker.rules.n][-1]) if len(scores) else None
     if not len(place):
         return Rescored(as_published, len(scores), (), None, None, last, ())
@@ -185,8 +189,13 @@ def _placed(worker: Worker, users: pd.DataFrame, item: str, *, as_published: boo
         int((scores > scores[own]).sum()) + 1,
         float(scores[own]),
         last,
-        contributions(model.ranker, features[own]),
+        (*_of_pair_model(float(scores[own] - by_ranker[own])), *contributions(model.ranker, features[own])),
     )
+
+
+def _of_pair_model(raised: float) -> tuple[Contribution, ...]:
+    """What a pair model adds to the item's score, if it does."""
+    return (Contribution(PAIR_MODEL, raised, raised),) if raised else ()
 
 
 def _only(settings: Training, cap: str) -> Training:

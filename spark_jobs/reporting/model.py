@@ -14,6 +14,7 @@ from contracts.settings import Settings
 from contracts.states import Row
 from contracts.tables import GAIN_OVER, MODEL_EVALUATIONS
 from models.artifact import told_of_training
+from models.pair_model.told import Gains
 from models.text_losses import TextLosses
 from spark_jobs.reporting import plots
 from spark_jobs.reporting.night import NightTables
@@ -36,6 +37,7 @@ class Model:
     plots: list[Markup]
     curves: list[Markup]
     texts: TextLosses | None  # what its training did not read of them
+    pair: Gains | None  # what its pair model gained, if it has one
 
 
 def model(settings: Settings, night: NightTables) -> Model | None:
@@ -59,6 +61,7 @@ def model(settings: Settings, night: NightTables) -> Model | None:
         _drawn([row for row in tested if row[C.SEGMENT] == ALL], model_id),
         curves(settings.models / own_id),
         TextLosses.of_model(settings.models / own_id),
+        Gains.of_model(settings.models / own_id),
     )
 
 

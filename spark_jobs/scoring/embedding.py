@@ -52,7 +52,8 @@ def embed(spark: SparkSession, settings: Settings, folder: Path, stale: pa.Table
     id_rows = pd.Series(known.id_rows, index=list(known.item_ids))
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         shipped = Path(scratch) / f"tower-{model_id}"
-        shutil.copytree(folder, shipped, copy_function=shutil.copyfile)
+        not_read = shutil.ignore_patterns(artifact.PAIR_MODEL)
+        shutil.copytree(folder, shipped, copy_function=shutil.copyfile, ignore=not_read)
         (shipped / artifact.MANIFEST).unlink()
         slices = max(2 * spark.sparkContext.defaultParallelism, 1 + stale.num_rows // 10_000)
         made = encoded(distinct_texts(spark, stale, id_rows, slices), ship(spark, shipped), model_id)

@@ -39,6 +39,8 @@ def pack(settings: Settings, model_folder: Path, counts: pa.Table, edition: Edit
     for file in sorted(model_folder.iterdir()):
         if file.is_file() and file.name not in (artifact.MANIFEST, artifact.BEFORE_NEWEST, TEXT_VECTORS):
             shutil.copyfile(file, into / file.name)
+        elif file.name == artifact.PAIR_MODEL:
+            shutil.copytree(file, into / file.name, copy_function=shutil.copyfile)
     items = catalogue_rows(settings, edition, [*CATALOGUE_COLUMNS, C.TEXT_HASH]).sort_by(C.ITEM_ID)
     with pa.OSFile(str(into / CATALOGUE), "wb") as sink, pa.ipc.new_file(sink, items.schema) as writer:
         writer.write_table(items)

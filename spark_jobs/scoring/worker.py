@@ -20,8 +20,9 @@ from models.catalogue import Catalogue, histories_from_arrow, lists_from_arrow
 from models.excluded import Excluded
 from models.histories import Histories
 from models.item_state import DailyCounts, ItemState, item_state
+from models.pair_model.use import UsablePair
 from models.published import PublishedModel
-from models.recommend import Lists, Rules, recommend
+from models.recommend import Lists, Reordering, Rules, recommend
 from models.user_encoder import NO_ID
 from spark_jobs.scoring.histories import EXCLUDED
 from spark_jobs.scoring.package import CATALOGUE, DAYS, VECTORS
@@ -50,6 +51,7 @@ class Worker:
     settings: Training  # the model's own
     rules: Rules
     now: int  # seconds
+    reordering: Reordering | None  # of a pair model
 
     @classmethod
     def open(cls, folder: Path, scoring: Scoring, now: int) -> Worker:
@@ -72,7 +74,9 @@ class Worker:
             now,
         )
         rules = Rules(scoring.n, scoring.max_per_category, round(scoring.explore * scoring.n))
-        return cls(catalogue, state, model, model.settings, rules, now)
+        settings = model.settings
+        pair = UsablePair.load(folder, settings)
+        return cls(catalogue, state, model, settings, rules, now, pair.on(catalogue, settings) if pair else None)
 
     def known(self, rows: pa.Table) -> Known:
         """What is known of the users of ``rows`` of `HISTORIES`."""
@@ -84,8 +88,10 @@ class Worker:
 
     def top(self, known: Known, excluded: Excluded) -> Lists:
         """Top N of each user."""
-        model = self.model
-        return recommend(known, self.state, model.encoder, model.ranker, self.rules, self.settings, excluded)
+        model, rules = self.model, self.rules
+        return recommend(
+            known, self.state, model.encoder, model.ranker, rules, self.settings, excluded, self.reordering
+        )
 
     def lists_of(self, users: pd.DataFrame) -> pd.DataFrame:
         """Rows of (user_id, items) for rows of `spark_jobs.scoring.histories`."""

@@ -10,12 +10,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
@@ -26,9 +27,11 @@ from contracts.catalogue import Edition
 from contracts.cli import RESULT_FILE, AsOf, read_result
 from contracts.errors import InputError, ModelError
 from contracts.fallback import FALLBACK_USER
+from contracts.interval import midnight_seconds
 from contracts.model_ids import judged
 from contracts.prompt import budgets_of
 from contracts.settings import PROJECT, Candidates, Gate, Settings, Tower, Training, WarmStart, load_settings
+from contracts.settings import PairModel as PairSettings
 from contracts.tables import (
     EVENTS,
     GAIN_OVER,
@@ -42,16 +45,22 @@ from contracts.tables import (
 from models import artifact, fine_tune, refit
 from models.cost import Cost
 from models.identity import model_id
+from models.item_tower import ItemTower
+from models.pair_model.network import PairModel
+from models.pair_model.student import Student
+from models.pair_model.use import UsablePair
 from models.profile import Profile
 from models.published import PublishedModel
 from models.store import registry
 from models.store.beginning import beginning_of
 from models.store.snapshot import windows_of
 from models.text_losses import TextLosses
+from nightshift.lookups.rescoring import daily_counts, history
 from nightshift.runtime.environment import environment
 from spark_jobs import build_splits, embed_items, evaluate, score_users
 from spark_jobs.scoring.embedding import stale_items
 from spark_jobs.scoring.package import pack
+from spark_jobs.scoring.worker import Worker
 from tests.factories import event, item, noon
 from tests.lakes import TINY_SPARK, SparkLake
 
@@ -482,6 +491,38 @@ def test_a_changed_model_file_is_refused(tables: SparkLake, tmp_path: Path) -> N
             (broken / file.name).write_bytes(file.read_bytes())
     with pytest.raises(ModelError, match=r"tower/\S+ is missing"):
         pack(tables.settings, broken, pa.table({}), Edition(DS), tmp_path / "package")
+
+
+@pytest.mark.parametrize("use", ["rerank", "distilled"])
+def test_a_worker_reorders_by_the_pair_model_of_its_package(tables: SparkLake, tmp_path: Path, use: str) -> None:
+    plain, model = champion(tables.settings), PublishedModel.load(champion(tables.settings))
+    folder = tmp_path / plain.name
+    shutil.copytree(plain, folder)
+    own = PairSettings.model_validate({"use": use, "max_tokens": 24, "best": 10, "reranked": 10})
+    settings = model.settings.model_copy(update={"pair_model": own})
+    replace(model, about=model.about | {"settings": settings.model_dump()}).save(folder)
+    torch.manual_seed(0)
+    says = (
+        Student(settings.features.text_size, 8)
+        if use == "distilled"
+        else PairModel(ItemTower.load(folder / "tower", 24))
+    )
+    if isinstance(says, PairModel):
+        torch.nn.init.normal_(says.head.weight)
+    UsablePair(says, 3.0).save(folder)
+    artifact.write_manifest(folder, {"model_id": plain.name, "mlflow_run": "", "base": ""})
+    embed_items.run(tables.spark, tables.settings, embed_items.Arguments(ds=DS))
+    counts = daily_counts(tables.settings, END)
+    users = pd.DataFrame([history(tables.settings, f"u{user:02d}", END) for user in range(USERS)])
+    lists = []
+    for name, each in (("plain", plain), ("pair", folder)):
+        pack(tables.settings, each, counts, Edition(DS), tmp_path / name)
+        worker = Worker.open(tmp_path / name, tables.settings.scoring, midnight_seconds(END))
+        lists.append(worker.lists_of(users))
+    assert (tmp_path / "pair" / artifact.PAIR_MODEL).is_dir() == (use == "rerank")
+    ids = [[[item["item_id"] for item in row] for row in each["items"]] for each in lists]
+    assert ids[0] != ids[1]
+    assert all(len(set(row)) == 5 for row in ids[1])
 
 
 def test_an_unknown_snapshot_is_named(tables: SparkLake) -> None:

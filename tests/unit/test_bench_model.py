@@ -36,13 +36,15 @@ def test_files_become_one_table(files: tuple[Path, Path], tmp_path: Path, monkey
     monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path))
     (tmp_path / "nightshift.toml").write_text(
         "[training.tower]\nsteps = 2\n[training.encoder]\nmin_steps = 100\n[training.ranker]\nmin_steps = 100\n"
+        "[training.pair_model]\nuse = 'distilled'\nsteps = 1\nbatch = 1\nbest = 10\nreranked = 10\n"
+        "distilled_pairs = 10\n"
     )
     written, page = tmp_path / "bench.json", tmp_path / "bench.html"
     told = CliRunner().invoke(
         app,
         [
             "bench-model", "--sequences", str(files[0]), "--texts", str(files[1]), "--json", str(written),
-            "--html", str(page), "--only", "our model,no ranker,popular,item_knn,warm start",
+            "--html", str(page), "--only", "our model,no ranker,no pair,popular,item_knn,warm start",
         ],
     )  # fmt: skip
     assert told.exit_code == 0, told.output
@@ -51,13 +53,14 @@ def test_files_become_one_table(files: tuple[Path, Path], tmp_path: Path, monkey
         ("· warm start", "it goes on from the week before, an")
     ]
     results = {each["name"]: each for each in outcome["results"]}
-    assert set(results) == {"our model", "· no ranker", "popular_7_days", "item_knn"}
+    assert set(results) == {"our model", "· no ranker", "· no pair model", "popular_7_days", "item_knn"}
     ours, popular = results["our model"], results["popular_7_days"]
     assert ours["users"] == 160
     assert {"ndcg@10", "recall@20", "mrr@10", "hit_rate@20", "coverage@10", "novelty@10"} <= set(ours["metrics"])
     assert popular["gain"]["low"] > 0
     assert popular["gain"]["mean"] == pytest.approx(ours["metrics"]["ndcg@10"] - popular["metrics"]["ndcg@10"])
     assert ours["gain"] is None
+    assert results["· no pair model"]["users"] == 160
     assert {"all", "items: new to the user", "users: short history"} <= set(ours["segments"])
     assert "our model" in told.stdout
     assert "<svg" in page.read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import SettingsError
-from contracts.prompt import budgets_of, cut, is_longer, item_text
+from contracts.prompt import EVENT_ATTRIBUTES, budgets_of, cut, filled, history_text, is_longer, item_text, parts_of
 from contracts.settings import Ingest, load_settings
 
 
@@ -75,3 +75,29 @@ def test_a_wrong_template_is_refused_with_the_settings(tmp_path: Path, template:
     with pytest.raises(SettingsError) as error:
         load_settings({"NIGHTSHIFT_HOME": str(tmp_path)})
     assert f"ingest.item_text: value error, {told}" in str(error.value)
+
+
+def test_an_event_is_told_by_a_template_of_its_own() -> None:
+    parts = parts_of("{behaviour}: {text:2}, {brand}", EVENT_ATTRIBUTES)
+    assert filled(parts, {"behaviour": "view", "text": "Rye bread rolls", "brand": None}) == "view: rye bread"
+    with pytest.raises(ValueError, match="names 'title', expected one of text, behaviour, department"):
+        parts_of("{title}", EVENT_ATTRIBUTES)
+
+
+def test_a_history_is_told_newest_first_and_nothing_twice() -> None:
+    events = ["rye bread", "", "whole milk, 1 gal", "rye bread", "tea"]
+    assert history_text(events, 2) == "rye bread; whole milk, 1 gal"
+    assert history_text(events, 9) == "rye bread; whole milk, 1 gal; tea"
+    assert history_text([], 3) == ""
+
+
+def test_a_history_is_read_no_further_than_it_is_told() -> None:
+    events = iter(["tea", "tea", "milk", "bread"])
+    assert history_text(events, 2) == "tea; milk"
+    assert next(events) == "bread"
+
+
+def test_a_wrong_template_of_a_user_is_refused_with_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "nightshift.toml").write_text("[training.pair_model]\nuser_text = '{title}'\n")
+    with pytest.raises(SettingsError, match=r"training\.pair_model\.user_text: value error, names 'title'"):
+        load_settings({"NIGHTSHIFT_HOME": str(tmp_path)})

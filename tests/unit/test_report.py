@@ -28,6 +28,7 @@ from contracts.tables import (
 )
 from models.artifact import CURVES
 from models.cost import Cost
+from models.pair_model.told import Gain, Gains
 from models.text_losses import TextLosses
 from spark_jobs import report
 from spark_jobs.reporting.changes import Change, changes
@@ -338,6 +339,22 @@ def test_the_model_tells_what_was_cut_of_its_texts(shop: ArrowLake) -> None:
         "Texts of the items: 412 of 12,101 (3.4%) are longer than 32 tokens and were cut; description was cut to 16 "
         "words in 71.0%."
     ) in written(shop)
+
+
+def test_the_model_tells_what_its_pair_model_gained_and_costs(shop: ArrowLake) -> None:
+    assert "Pair model" not in written(shop)
+    ways = {
+        "rerank": Gain(20, 0.3, 700, 0.09, 0.092, -0.001, 0.005, 412.5),
+        "distilled": Gain(100, 0.25, 700, 0.09, 0.0912, 0.0002, 0.0022, 0.125),
+    }
+    training = {"curves": {}, "pair_model": Gains("distilled", ways).to_json()}
+    (shop.settings.models / "m2" / CURVES).write_text(json.dumps(training))
+    page = written(shop)
+    assert "Pair model: rerank: the 20 best reordered with weight 0.30: +0.0020 [-0.0010, +0.0050] NDCG@10" in page
+    assert (
+        "distilled (the night&#39;s): the 100 best reordered with weight 0.25: +0.0012 [+0.0002, +0.0022] NDCG@10 "
+        "(0.0912, without it 0.0900) of 700 users that it did not learn from, 0.12 ms a user."
+    ) in page
 
 
 def test_changes_compare_with_the_last_published_night(shop: ArrowLake) -> None:
