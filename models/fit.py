@@ -89,8 +89,51 @@ class Fitted:
     seconds: dict[str, float]  # how long each part took
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A model without its ranker: the tower and the encoder, trained on what is older than the ranker's windows."""
+
+    data: TrainingData
+    settings: Training  # with so many windows of the ranker as the history has
+    tower: ItemTower
+    texts: TextVectors
+    of_items: Floats  # [items of the catalogue, size], the tower's vectors
+    space: TextSpace
+    warm: WarmItems
+    encoder: UserEncoder
+    before: BeforeNewest
+    training: EncoderTraining
+    seconds: dict[str, float]  # how long each part took
+
+    def with_newest(self) -> tuple[UserEncoder, ItemKnowledge]:
+        """The encoder that has learnt the newest events too, and what is known of the items by then."""
+        data = self.data
+        with timed("Newest events", self.seconds):
+            return self.before.up_to(data.histories, data.known(data.test_start), data.catalogue, self.training)
+
+
 def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
     """Fits everything. The same data, settings and machine give the same model.
+
+    Raises:
+        InputError: there is too little to learn from.
+        ModelError: training diverged.
+    """
+    made = fit_encoder(data, settings, report)
+    with timed("Ranker", made.seconds):
+        vectors = vectors_of_items(made.encoder, made.of_items, made.warm.id_rows)
+        fitted, importance = fit_ranker(
+            made.data, vectors, made.space.of_texts(made.of_items), made.warm.id_rows, made.encoder, made.settings
+        )
+    encoder, items = made.with_newest()
+    behaviours, seconds = made.data.behaviours, made.seconds
+    return Fitted(
+        made.tower, made.texts, made.space, encoder, made.before, fitted, items, importance, behaviours, seconds
+    )
+
+
+def fit_encoder(data: TrainingData, settings: Training, report: Report) -> Encoded:
+    """Fits the tower and the user encoder, with as many passes as are best for the validation window.
 
     Raises:
         InputError: there is too little to learn from.
@@ -124,13 +167,8 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
     training = EncoderTraining(settings, of_items, data.behaviours, data.horizon, report)
     with timed("User encoder", seconds):
         encoder, epochs = training.fitted(older, warm.items, data.judge, data.excluded(data.validation_start))
-    with timed("Ranker", seconds):
-        vectors = vectors_of_items(encoder, of_items, warm.id_rows)
-        fitted, importance = fit_ranker(data, vectors, space.of_texts(of_items), warm.id_rows, encoder, settings)
     before = BeforeNewest.of(encoder, warm, epochs, at_least)
-    with timed("Newest events", seconds):
-        encoder, items = before.up_to(data.histories, data.known(data.test_start), data.catalogue, training)
-    return Fitted(tower, texts, space, encoder, before, fitted, items, importance, data.behaviours, seconds)
+    return Encoded(data, settings, tower, texts, of_items, space, warm, encoder, before, training, seconds)
 
 
 def windows_that_fit(times: Longs, test_start: int, horizon: int, wanted: int) -> int:
