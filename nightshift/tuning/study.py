@@ -138,7 +138,8 @@ def search(study: optuna.Study, plan: Plan, objective: Objective, mlflow: Mlflow
     parent = _parent(study, plan, mlflow)
     _retry_interrupted(study, mlflow)
     while (done := len(finished(study))) < plan.trials:
-        if plan.minutes is not None and time.monotonic() - begun > 60 * plan.minutes:
+        # the defaults are tried in any case: without them there is nothing to tell
+        if done and plan.minutes is not None and time.monotonic() - begun > 60 * plan.minutes:
             log.info("%d of %d trials are done after %.0f minutes.", done, plan.trials, plan.minutes)
             break
         study.sampler = optuna.samplers.TPESampler(seed=plan.training.seed + done, n_startup_trials=STARTUP)

@@ -229,10 +229,9 @@ def test_defaults_that_diverge_end_the_study(home: Path) -> None:
     assert params(home) == [plan_of(settings_of(home), 1).defaults]
 
 
-def test_no_trial_begins_after_the_minutes(home: Path) -> None:
+def test_no_trial_but_the_defaults_begins_after_the_minutes(home: Path) -> None:
     settings = settings_of(home)
     plan = replace(plan_of(settings, 5), minutes=0.0)
-    start(home, 1)
     with opened(plan) as study:
         search(study, plan, worth, registry.client(settings))
         assert len(finished(study)) == 1
