@@ -12,8 +12,9 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date, time
 from difflib import get_close_matches
+from functools import reduce
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -39,6 +40,17 @@ class Section(BaseModel):
     """A part of the settings: frozen, and an unknown name is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def having(self, values: Mapping[str, Any]) -> Self:
+        """The same with some values in place of its own, by names below this section, such as ``encoder.dropout``.
+
+        They are checked as those of a file are.
+        """
+        made = self.model_dump()
+        for name, value in values.items():
+            *sections, last = name.split(".")
+            reduce(lambda section, each: section[each], sections, made)[last] = value
+        return self.model_validate(made)
 
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]

@@ -108,6 +108,29 @@ class Fitted:
         return Beginning(name, settings, self.behaviours, in_a_row, self.tower, self.texts, self.before, item_ids)
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A model without its ranker: the tower and the encoder, trained on what is older than the ranker's windows."""
+
+    data: TrainingData
+    settings: Training  # with so many windows of the ranker as the history has
+    tower: ItemTower
+    texts: TextVectors
+    of_items: Floats  # [items of the catalogue, size], the tower's vectors
+    space: TextSpace
+    warm: WarmItems
+    encoder: UserEncoder
+    before: BeforeNewest
+    training: EncoderTraining
+    seconds: dict[str, float]  # how long each part took
+
+    def with_newest(self) -> tuple[UserEncoder, ItemKnowledge]:
+        """The encoder that has learnt the newest events too, and what is known of the items by then."""
+        data = self.data
+        with timed("Newest events", self.seconds):
+            return self.before.up_to(data.histories, data.known(data.test_start), data.catalogue, self.training)
+
+
 def fit(data: TrainingData, settings: Training, report: Report, beginning: Beginning | None = None) -> Fitted:
     """Fits everything. The same data, settings, beginning and machine give the same model.
 
@@ -116,6 +139,39 @@ def fit(data: TrainingData, settings: Training, report: Report, beginning: Begin
         settings: How.
         report: Told of curves.
         beginning: An earlier model that fits (`Beginning.misfit`), to go on from; None: from scratch.
+
+    Raises:
+        InputError: there is too little to learn from.
+        ModelError: training diverged.
+    """
+    made = fit_encoder(data, settings, report, beginning)
+    data, settings, encoder = made.data, made.settings, made.encoder
+    with timed("Ranker", made.seconds):
+        vectors = vectors_of_items(encoder, made.of_items, made.warm.id_rows)
+        said = made.space.of_texts(made.of_items)
+        sold = Lifetimes.of(data)
+
+        def moment(ago: int) -> Moment:
+            return moment_of(data, vectors, said, made.warm.id_rows, sold, settings, ago)
+
+        fitted, importance = fit_ranker(data, moment, encoder, settings)
+    pair = None
+    if settings.pair_model.use != "none":
+        with timed("Pair model", made.seconds):
+            windows = settings.ranker.windows
+            moments = map(moment, range(windows, 0, -1))
+            pair = fit_pair(moments, windows, data.catalogue, said, encoder, fitted, settings, report)
+    encoder, items = made.with_newest()
+    return Fitted(
+        made.tower, made.texts, made.space, encoder, made.before, fitted, pair, items, importance, data.behaviours,
+        made.seconds,
+    )  # fmt: skip
+
+
+def fit_encoder(data: TrainingData, settings: Training, report: Report, beginning: Beginning | None = None) -> Encoded:
+    """Fits the tower and the user encoder, with as many passes as are best for the validation window.
+
+    The arguments are those of `fit`.
 
     Raises:
         InputError: there is too little to learn from.
@@ -157,24 +213,8 @@ def fit(data: TrainingData, settings: Training, report: Report, beginning: Begin
             encoder = training.continued(begin.weights, begin.warm, begin.until, older, warm.items, *judged)
         else:
             encoder, passes = training.fitted(older, warm.items, *judged)
-    with timed("Ranker", seconds):
-        vectors = vectors_of_items(encoder, of_items, warm.id_rows)
-        said = space.of_texts(of_items)
-        sold = Lifetimes.of(data)
-
-        def moment(ago: int) -> Moment:
-            return moment_of(data, vectors, said, warm.id_rows, sold, settings, ago)
-
-        fitted, importance = fit_ranker(data, moment, encoder, settings)
-    pair = None
-    if settings.pair_model.use != "none":
-        with timed("Pair model", seconds):
-            moments = map(moment, range(windows, 0, -1))
-            pair = fit_pair(moments, windows, data.catalogue, said, encoder, fitted, settings, report)
     before = BeforeNewest.of(encoder, warm, passes, at_least, first_window)
-    with timed("Newest events", seconds):
-        encoder, items = before.up_to(data.histories, data.known(data.test_start), data.catalogue, training)
-    return Fitted(tower, texts, space, encoder, before, fitted, pair, items, importance, data.behaviours, seconds)
+    return Encoded(data, settings, tower, texts, of_items, space, warm, encoder, before, training, seconds)
 
 
 def windows_that_fit(times: Longs, test_start: int, horizon: int, wanted: int) -> int:

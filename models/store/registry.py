@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from contracts import model_ids
 from contracts.cli import log
@@ -28,6 +28,9 @@ GATE = "gate"
 """Tag with what the gate decided."""
 MOST_OF_A_TAG = 1000
 FLUSH_SECONDS = 5.0
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+"""How a run ended, as MLflow has it."""
 
 
 def database_file(settings: Settings) -> Path | None:
@@ -94,20 +97,22 @@ class Tracker:
                 self._mlflow.log_batch(self._run_id, metrics=self._unsent)
         self._unsent, self._sent_at = [], time.monotonic()
 
-    def end(self) -> None:
+    def end(self, status: Status = "FINISHED") -> None:
         """Sends the rest and ends the run."""
         self.flush()
         with reached():
-            self._mlflow.set_terminated(self._run_id)
+            self._mlflow.set_terminated(self._run_id, status)
 
 
-def start_run(mlflow: MlflowClient, name: str, settings: Training, tags: Mapping[str, str]) -> str:
+def start_run(
+    mlflow: MlflowClient, name: str, settings: Training, tags: Mapping[str, str], experiment_name: str = NAME
+) -> str:
     """Starts a run with its parameters and gives its id."""
     from mlflow.entities import Param
 
     with reached():
-        experiment = mlflow.get_experiment_by_name(NAME)
-        experiment_id = experiment.experiment_id if experiment else mlflow.create_experiment(NAME)
+        experiment = mlflow.get_experiment_by_name(experiment_name)
+        experiment_id = experiment.experiment_id if experiment else mlflow.create_experiment(experiment_name)
         run_id = mlflow.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id
         mlflow.log_batch(run_id, params=[Param(key, str(value)) for key, value in flat(settings.model_dump()).items()])
     return str(run_id)

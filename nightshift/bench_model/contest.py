@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,12 +15,13 @@ from contracts.settings import Training
 from models.baselines.base import Baseline
 from models.behaviours import Known
 from models.evaluation import N
-from models.fit import Fitted, TrainingData, fit
-from models.histories import Ints
+from models.fit import Fitted, TrainingData, fit, fit_encoder
+from models.histories import Floats, Ints
 from models.in_memory import InMemory
 from models.matches import allowed_matches
 from models.recommend import Rules
-from models.user_encoder import encode_users
+from models.training import Report
+from models.user_encoder import UserEncoder, encode_users, vectors_of_items
 from models.warm_start import Beginning
 from nightshift.bench_model.protocols import Case
 
@@ -47,7 +48,7 @@ class WeekBefore:
 
     model: Beginning | None = None
 
-    def next(self, data: TrainingData, training: Training) -> Fitted:
+    def next(self, data: TrainingData, training: Training, report: Report) -> Fitted:
         """Fits the model of the next week; from scratch where there is none to go on from, or it does not fit."""
         beginning = self.model
         if beginning is None:
@@ -55,7 +56,7 @@ class WeekBefore:
         elif why := beginning.misfit(training, data.behaviours.seen_in(data.histories), data.first_window(training)):
             log.info("%s: this week is from scratch, %s", WARM_START, why)
             beginning = None
-        fitted = fit(data, training, lambda *_: None, beginning)
+        fitted = fit(data, training, report, beginning)
         self.model = fitted.to_go_on_from(data.catalogue, training, beginning)
         return fitted
 
@@ -68,13 +69,16 @@ class Absent:
     why: str
 
 
-def for_sequences(training: Training) -> Training:
-    """The settings for files without times: users have few events, all of which count."""
-    encoder = training.encoder.model_copy(update={"min_item_events": 1, "length": 50, "epochs": 30, "batch": 1000})
-    ranker = training.ranker.model_copy(update={"windows": 1})
+OF_SEQUENCES: Mapping[str, object] = {
+    "encoder.min_item_events": 1,
+    "encoder.length": 50,
+    "encoder.epochs": 30,
+    "encoder.batch": 1000,
+    "ranker.windows": 1,
     # no days that passed tell how old an item of the user is: the items after it do
-    cooccurrence = training.cooccurrence.model_copy(update={"recent_step_decay": 0.7})
-    return training.model_copy(update={"encoder": encoder, "ranker": ranker, "cooccurrence": cooccurrence})
+    "cooccurrence.recent_step_decay": 0.7,
+}
+"""The settings of training for files without times: users have few events, all of which count."""
 
 
 def entries(
@@ -100,23 +104,23 @@ def entries(
         yield from told(baseline.name, _baseline(case, baseline))
     if with_model:
         matches_as, ranked_as = (name if name in parts else None for name in (NO_RANKER, NO_PAIR))
-        yield from told(MODEL, _variant(case.data, case, training, MODEL, matches_as, ranked_as))
+        yield from told(MODEL, variant(case.data, case, training, MODEL, matches_as, ranked_as))
     if FROZEN in parts:
         frozen = training.model_copy(update={"tower": training.tower.model_copy(update={"tuning": "frozen"})})
-        yield from told(FROZEN, _variant(case.data, case, frozen, FROZEN))
+        yield from told(FROZEN, variant(case.data, case, frozen, FROZEN))
     if TEXT_ONLY in parts:
         # an id that is always left out of training stays at zero
         encoder = training.encoder.model_copy(update={"id_dropout": 1.0})
         text_only = training.model_copy(update={"encoder": encoder})
-        yield from told(TEXT_ONLY, _variant(case.data, case, text_only, TEXT_ONLY))
+        yield from told(TEXT_ONLY, variant(case.data, case, text_only, TEXT_ONLY))
     if {NO_TEXT, ID_ONLY} & set(parts):
         silent = replace(case.catalogue, texts=np.full(len(case.catalogue), "", dtype=object))
         data = replace(case.data, catalogue=silent)
         frozen = training.model_copy(update={"tower": training.tower.model_copy(update={"tuning": "frozen"})})
-        made = _variant(data, case, frozen, NO_TEXT, ID_ONLY if ID_ONLY in parts else None)
+        made = variant(data, case, frozen, NO_TEXT, ID_ONLY if ID_ONLY in parts else None)
         yield from told(NO_TEXT, made)
     if WARM_START in parts and week_before:
-        yield from told(WARM_START, _variant(case.data, case, training, WARM_START, fitted_by=week_before.next))
+        yield from told(WARM_START, variant(case.data, case, training, WARM_START, fitted_by=week_before.next))
     elif WARM_START in parts:
         yield Absent(WARM_START, "it goes on from the week before, and there is one split: give --weeks 2 or more.")
 
@@ -144,23 +148,20 @@ def _baseline(case: Case, baseline: Baseline) -> Iterator[Entry]:
     yield Entry(baseline.name.removeprefix("baseline/"), lists, fitted - begun, time.monotonic() - fitted)
 
 
-def _from_scratch(data: TrainingData, training: Training) -> Fitted:
-    return fit(data, training, lambda *_: None)
-
-
-def _variant(
+def variant(
     data: TrainingData,
     case: Case,
     training: Training,
     name: str,
     matches_as: str | None = None,
     ranked_as: str | None = None,
-    fitted_by: Callable[[TrainingData, Training], Fitted] = _from_scratch,
+    fitted_by: Callable[[TrainingData, Training, Report], Fitted] = fit,
+    report: Report = lambda *_: None,
 ) -> Iterator[Entry]:
     """A fitted model's lists; under other names those of its encoder alone, and without a pair model."""
     users, _, excluded = case.judged
     begun = time.monotonic()
-    fitted = fitted_by(data, training)
+    fitted = fitted_by(data, training, report)
     took = time.monotonic() - begun
     known = Known.of(data.histories, fitted.behaviours, case.now)
     model = InMemory.of(fitted, data.catalogue, known, training)
@@ -173,9 +174,25 @@ def _variant(
         lists = replace(model, reordering=None).lists(judged, Rules(N), excluded)
         yield Entry(ranked_as, lists, took, time.monotonic() - begun)
     if matches_as:
-        begun = time.monotonic()
-        vectors = encode_users(
-            fitted.encoder, torch.from_numpy(model.state.vectors), judged.past, training.encoder.length, batch=256
-        )
-        shown = allowed_matches(vectors, model.state.vectors, model.state.allowed, N, excluded)
-        yield Entry(matches_as, shown, took, time.monotonic() - begun)
+        yield _matches(case, known, fitted.encoder, model.state.vectors, training.encoder.length, matches_as, took)
+
+
+def encoder_alone(case: Case, training: Training, report: Report) -> Entry:
+    """The matches of a user encoder for which no ranker is fitted."""
+    begun = time.monotonic()
+    made = fit_encoder(case.data, training, report)
+    encoder, items = made.with_newest()
+    took = time.monotonic() - begun
+    known = Known.of(case.data.histories, made.data.behaviours, case.now)
+    vectors = vectors_of_items(encoder, made.of_items, items.id_rows)
+    return _matches(case, known, encoder, vectors, training.encoder.length, NO_RANKER, took)
+
+
+def _matches(
+    case: Case, known: Known, encoder: UserEncoder, vectors: Floats, length: int, name: str, took: float
+) -> Entry:
+    users, _, excluded = case.judged
+    begun = time.monotonic()
+    of_users = encode_users(encoder, torch.from_numpy(vectors), known.take(users).past, length, batch=256)
+    lists = allowed_matches(of_users, vectors, case.catalogue.available, N, excluded)
+    return Entry(name, lists, took, time.monotonic() - begun)

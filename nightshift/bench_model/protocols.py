@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +16,12 @@ import pyarrow.dataset as pads
 from contracts import catalogue as catalogues
 from contracts import lake
 from contracts.catalogue import Edition
+from contracts.cli import timed
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.interval import clock_seconds, midnight_seconds
 from contracts.settings import Settings
-from contracts.tables import EVENTS
+from contracts.tables import EVENTS, INGEST_COUNTS
 from models.behaviours import Behaviours, Known
 from models.catalogue import CATALOGUE_COLUMNS, Catalogue
 from models.encoder_training import Judge
@@ -29,7 +31,7 @@ from models.fit import TrainingData
 from models.histories import DAY, Histories, basket_ids
 from models.item_state import DailyCounts
 from models.metrics import Relevant
-from nightshift.bench_model.files import Sequences
+from nightshift.bench_model.files import Sequences, read
 
 STEP = 7 * DAY
 """Time from one event of a sequence to the next, where the file has no times: the length of a window."""
@@ -123,6 +125,22 @@ def leave_one_out(name: str, sequences: Sequences) -> Case:
     return Case(name, sequences.catalogue, sequences.users, histories, _taken(), LAST, STEP, {0: ever})
 
 
+def leave_one_out_of(sequences: Path, texts: Path, settings: Settings) -> Case:
+    """`leave_one_out` of files.
+
+    Raises:
+        InputError: they cannot be read.
+    """
+    with timed(f"Reading {sequences.name} and {texts.name}"):
+        return leave_one_out(f"leave-one-out of {sequences.name}", read(sequences, texts, settings.ingest.item_text))
+
+
+def validation_of(case: Case) -> Case:
+    """The same split a window earlier: its validation window is what is judged, and its test window is gone."""
+    name = f"validation of {case.name}"
+    return replace(case, name=name, histories=case.histories.before(case.now), now=case.now - case.horizon)
+
+
 def _taken() -> Behaviours:
     return Behaviours(("taken",), (1.0,), (0,))
 
@@ -137,6 +155,28 @@ class Shop:
     behaviours: Behaviours
     exclude_seen_days: Mapping[int, int]
     horizon: int  # seconds
+
+
+def last_window(settings: Settings, until: date | None) -> tuple[date, int]:
+    """Where the last window begins, and its days. Without ``until``, the last one that the lake has in full.
+
+    Raises:
+        InputError: the window is not over, or nothing was taken in.
+    """
+    days = settings.splits.window_days or 7
+    taken_in = [row[C.DS] for row in lake.rows(settings, INGEST_COUNTS)] if lake.exists(settings, INGEST_COUNTS) else []
+    if not taken_in:
+        raise InputError(
+            f"{settings.home} has taken in no logs: nothing to learn from. Take in some first (nightshift history), or "
+            "give --sequences and --texts."
+        )
+    last: date = max(taken_in) + timedelta(days=1 - days)
+    if until and until > last:
+        raise InputError(
+            f"The window of {days} days from {until} is not over in {settings.home}: logs are taken in up to "
+            f"{max(taken_in)}, so the last one that can be predicted begins on {last}."
+        )
+    return until or last, days
 
 
 def read_shop(settings: Settings, until: date, horizon_days: int) -> Shop:

@@ -73,7 +73,7 @@ def together(made: Iterable[tuple[str, Values, Entry]]) -> list[Result]:
         whole = values[ALL, GATE]
         of_segment = {segment: each for (segment, metric), each in values.items() if metric == GATE}
         gains = {
-            segment: _gain(ours[segment, GATE], each)
+            segment: gain_of(ours[segment, GATE], each)
             for segment, each in of_segment.items()
             if ours is not None and name != MODEL and not np.isnan(each).all()
         }
@@ -97,7 +97,8 @@ def _joined(values: Sequence[Values]) -> Values:
     return {key: np.concatenate([each[key] for each in values]) for key in values[0]}
 
 
-def _gain(ours: Doubles, theirs: Doubles) -> Gain:
+def gain_of(ours: Doubles, theirs: Doubles) -> Gain:
+    """How much more ``ours`` has than ``theirs``, values of the same users, [users]."""
     gains = ours - theirs
     return Gain(float(np.nanmean(gains)), *bootstrap(gains, RESAMPLES, SEED))
 

@@ -14,19 +14,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from contracts import lake
 from contracts.cli import log, start_log, timed
-from contracts.columns import Columns as C
 from contracts.errors import InputError, NightshiftError
 from contracts.settings import Settings, load_settings
-from contracts.tables import INGEST_COUNTS
 from models.baselines import chosen
 from models.baselines.als import Als, Factors
 from models.baselines.base import Baseline
 from models.devices import seed_everything
 from models.evaluation import ALL, GATE
-from nightshift.bench_model import files, protocols
-from nightshift.bench_model.contest import MODEL, PARTS, Absent, Entry, WeekBefore, entries, for_sequences, told
+from nightshift.bench_model import protocols
+from nightshift.bench_model.contest import MODEL, OF_SEQUENCES, PARTS, Absent, Entry, WeekBefore, entries, told
 from nightshift.bench_model.page import page
 from nightshift.bench_model.peers.environment import python_of_peers
 from nightshift.bench_model.peers.exchange import NAMES, Peers, lists_of, title
@@ -69,7 +66,7 @@ def run(wanted: Wanted) -> Outcome:
     from_files = wanted.sequences is not None
     cases = list(_cases(wanted, settings))
     if from_files:
-        settings = settings.model_copy(update={"training": for_sequences(settings.training)})
+        settings = settings.model_copy(update={"training": settings.training.having(OF_SEQUENCES)})
     parts = [name for name in PARTS if wanted.parts and wanted.takes_part(name)]
     made, absent = [], []
     week_before = WeekBefore() if len(cases) > 1 else None
@@ -125,36 +122,15 @@ def _of_peers(case: Case, peers: Peers | Absent | None) -> Iterator[Entry | Abse
 
 def _cases(wanted: Wanted, settings: Settings) -> Iterator[Case]:
     if wanted.sequences and wanted.texts:
-        with timed(f"Reading {wanted.sequences.name} and {wanted.texts.name}"):
-            read = files.read(wanted.sequences, wanted.texts, settings.ingest.item_text)
-        yield protocols.leave_one_out(f"leave-one-out of {wanted.sequences.name}", read)
+        yield protocols.leave_one_out_of(wanted.sequences, wanted.texts, settings)
         return
-    days = settings.splits.window_days or 7
-    last = _last_possible(settings, days)
-    until = wanted.until or last
-    if until > last:
-        raise InputError(
-            f"The window of {days} days from {until} is not over in {settings.home}: logs are taken in up to "
-            f"{last + timedelta(days=days - 1)}, so the last one that can be predicted begins on {last}."
-        )
+    until, days = protocols.last_window(settings, wanted.until)
     with timed("Reading the lake"):
         shop = protocols.read_shop(settings, until + timedelta(days=days), days)
     if wanted.last_basket:
         yield protocols.last_basket(shop)
     else:
         yield from protocols.next_days(shop, until, wanted.weeks)
-
-
-def _last_possible(settings: Settings, days: int) -> date:
-    """The last day from which on a whole window was taken in."""
-    taken_in = [row[C.DS] for row in lake.rows(settings, INGEST_COUNTS)] if lake.exists(settings, INGEST_COUNTS) else []
-    if not taken_in:
-        raise InputError(
-            f"{settings.home} has taken in no logs: nothing to learn from. Take in some first (nightshift history), or "
-            "give --sequences and --texts."
-        )
-    newest: date = max(taken_in)
-    return newest + timedelta(days=1 - days)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nightshift.command.options import DAY, day
+from nightshift.command.options import DAY, Sequences, Texts, both_or_none, day, file, words
 from nightshift.command.terminal import line, screen, table
 
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ METRICS = (
 )  # fmt: skip
 
 
-def _file(name: str, told: str) -> Any:
-    return typer.Option(name, metavar="FILE", help=told, show_default=False)
-
-
 UNTIL = typer.Option(
     parser=day, metavar=DAY, help="Where the last window begins (default: the last possible day).", show_default=False
 )
@@ -36,10 +32,8 @@ ONLY = typer.Option(
 
 def bench_model(
     *,
-    sequences: Annotated[
-        Path | None, _file("--sequences", "Lines of USER ITEM ITEM …, or JSON {user: [item, …]}.")
-    ] = None,
-    texts: Annotated[Path | None, _file("--texts", "Lines of ITEM text, or JSON {item: {title, …}}.")] = None,
+    sequences: Sequences = None,
+    texts: Texts = None,
     weeks: Annotated[int, typer.Option(min=1, help="Windows to predict; the model is refitted for each.")] = 1,
     until: Annotated[date | None, UNTIL] = None,
     basket: Annotated[bool, typer.Option("--last-basket", help="Predict each user's last basket, not days.")] = False,
@@ -49,8 +43,8 @@ def bench_model(
         bool, typer.Option("--peers", help="Also models of RecTools, in an environment of their own (5 GB, made once).")
     ] = False,
     peer_minutes: Annotated[float, typer.Option(min=0.1, help="How long each peer may take.")] = 60,
-    as_json: Annotated[Path | None, _file("--json", "Write everything there, for machines.")] = None,
-    html: Annotated[Path | None, _file("--html", "Write a page with a plot there.")] = None,
+    as_json: Annotated[Path | None, file("--json", "Write everything there, for machines.")] = None,
+    html: Annotated[Path | None, file("--html", "Write a page with a plot there.")] = None,
 ) -> None:
     """How good the model is: it, its parts and the baselines on one split, by the code that trains and scores at night.
 
@@ -67,11 +61,9 @@ def bench_model(
     """
     from nightshift.bench_model.run import Wanted, run
 
-    if (sequences is None) != (texts is None):
-        raise typer.BadParameter("--sequences and --texts belong together: give both files, or none for the lake.")
-    words = tuple(word.strip() for word in only.split(",") if word.strip()) if only else ()
+    both_or_none(sequences, texts)
     wanted = Wanted(
-        sequences, texts, weeks, until, basket, parts, words, peers, peer_minutes, as_json, html
+        sequences, texts, weeks, until, basket, parts, words(only), peers, peer_minutes, as_json, html
     )  # fmt: skip
     draw(screen(), run(wanted), wanted)
 
@@ -111,6 +103,6 @@ def draw(console: Console, outcome: Outcome, wanted: Any) -> None:
         line(console, f"{WARM_START}: the first week is from scratch, each later one goes on from the week before.")
     for each in outcome.absent:
         line(console, f"{each.name} takes no part: {each.why}", "yellow")
-    for file in (wanted.as_json, wanted.html):
-        if file:
-            line(console, f"Written: {file}")
+    for written in (wanted.as_json, wanted.html):
+        if written:
+            line(console, f"Written: {written}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -25,7 +26,26 @@ def nights_there(incomplete: str) -> list[str]:
     return sorted((folder.name.removeprefix("ds=") for folder in folders), reverse=True)
 
 
+def file(name: str, told: str) -> Any:
+    """An option that names a file."""
+    return typer.Option(name, metavar="FILE", help=told, show_default=False)
+
+
+def words(text: str | None) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def both_or_none(sequences: Path | None, texts: Path | None) -> None:
+    """Refuses one of the two files without the other."""
+    if (sequences is None) != (texts is None):
+        raise typer.BadParameter("--sequences and --texts belong together: give both files, or none for the lake.")
+
+
 DAY = "YYYY-MM-DD"
+
+Sequences = Annotated[Path | None, file("--sequences", "Lines of USER ITEM ITEM …, or JSON {user: \\[item, …]}.")]
+Texts = Annotated[Path | None, file("--texts", "Lines of ITEM text, or JSON {item: {title, …}}.")]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Ds = Annotated[

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -14,25 +13,10 @@ from nightshift.command.app import app
 from tests.factories import NIGHT, counted
 from tests.lakes import ArrowLake
 
-KINDS = ("tea", "soap", "pens", "lamps")
 
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Users who walk through the items of one kind, from another start each."""
-    folder = tmp_path_factory.mktemp("bench")
-    random = np.random.default_rng(0)
-    lines = []
-    for user in range(160):
-        kind, start = user % 4, random.integers(0, 8)
-        walk = [f"{KINDS[kind]}{(start + step) % 8}" for step in range(random.integers(4, 8))]
-        lines.append(" ".join([f"u{user}", *walk]))
-    (folder / "sequences.txt").write_text("\n".join(lines))
-    (folder / "texts.txt").write_text("\n".join(f"{kind}{n} {kind} number {n}" for kind in KINDS for n in range(8)))
-    return folder / "sequences.txt", folder / "texts.txt"
-
-
-def test_files_become_one_table(files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_become_one_table(
+    sequence_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path))
     (tmp_path / "nightshift.toml").write_text(
         "[training.tower]\nsteps = 2\n[training.encoder]\nmin_steps = 100\n[training.ranker]\nmin_steps = 100\n"
@@ -40,10 +24,11 @@ def test_files_become_one_table(files: tuple[Path, Path], tmp_path: Path, monkey
         "distilled_pairs = 10\n"
     )
     written, page = tmp_path / "bench.json", tmp_path / "bench.html"
+    sequences, texts = map(str, sequence_files)
     told = CliRunner().invoke(
         app,
         [
-            "bench-model", "--sequences", str(files[0]), "--texts", str(files[1]), "--json", str(written),
+            "bench-model", "--sequences", sequences, "--texts", texts, "--json", str(written),
             "--html", str(page), "--only", "our model,no ranker,no pair,popular,item_knn,warm start",
         ],
     )  # fmt: skip
