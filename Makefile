@@ -83,6 +83,10 @@ bench-quality: setup  ## what validation costs over one aggregate pass of the sa
 bench-model: setup  ## the model and the baselines on the lake's next days: make bench-model [WEEKS=8] [UNTIL=2017-12-18]
 	@$(RUN) nightshift bench-model --no-parts $(if $(WEEKS),--weeks $(WEEKS)) $(if $(UNTIL),--until $(UNTIL))
 
+.PHONY: bench-techniques
+bench-techniques: setup  ## what each technique of the item tower does: make bench-techniques [UNTIL=2017-10-29] [DOCS=docs/techniques.md]
+	@$(RUN) nightshift bench-techniques $(if $(UNTIL),--until $(UNTIL)) $(if $(DOCS),--docs "$(DOCS)")
+
 .PHONY: chaos-data
 chaos-data: setup  ## nights that go wrong, on generated logs through Airflow, and what came of each (20 minutes)
 	@$(RUN) python -m nightshift.chaos $(if $(DOCS),--docs "$(DOCS)")

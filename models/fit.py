@@ -33,7 +33,7 @@ from models.published import ItemKnowledge
 from models.recommend import features_of, generated
 from models.text_space import TextSpace
 from models.text_vectors import TextVectors
-from models.tower_tuning import TextPairs, pairs_of_texts, tuned_tower
+from models.tower_tuning import TextPairs, Untune, Untuned, pairs_of_texts, tuned_tower
 from models.training import Report
 from models.user_encoder import NO_ID, UserEncoder, vectors_of_items
 from models.warm import WarmItems, events_of_warm
@@ -63,6 +63,15 @@ class TrainingData:
     def horizon(self) -> int:
         """How far ahead the model predicts, seconds: the length of every window."""
         return self.test_start - self.validation_start
+
+    def windows(self, settings: Training) -> int:
+        """How many windows the ranker is fitted on: those of the settings, fewer where the history is short."""
+        target_times = self.histories.times[self.behaviours.are_targets(self.histories)]
+        return windows_that_fit(target_times, self.test_start, self.horizon, settings.ranker.windows)
+
+    def first_window(self, settings: Training) -> int:
+        """Where they begin, seconds: tower and encoder learn nothing at or after it."""
+        return self.test_start - self.windows(settings) * self.horizon
 
     def known(self, now: int) -> Known:
         """What is known of everyone before ``now`` (seconds)."""
@@ -98,13 +107,11 @@ def fit(data: TrainingData, settings: Training, report: Report) -> Fitted:
     """
     seed_everything(settings.seed)
     data = replace(data, behaviours=data.behaviours.seen_in(data.histories))
-    wanted = settings.ranker.windows
-    target_times = data.histories.times[data.behaviours.are_targets(data.histories)]
-    windows = windows_that_fit(target_times, data.test_start, data.horizon, wanted)
+    windows, wanted = data.windows(settings), settings.ranker.windows
     if windows < wanted:
         log.warning("The history is short: the ranker is fitted on %d windows, not %d.", windows, wanted)
         settings = settings.model_copy(update={"ranker": settings.ranker.model_copy(update={"windows": windows})})
-    first_window = data.test_start - windows * data.horizon
+    first_window = data.first_window(settings)
     older = data.histories.between(0, first_window)
     at_least = events_of_warm(older, settings.encoder.min_item_events)
     warm = WarmItems.of(older, data.catalogue, at_least)
@@ -148,7 +155,12 @@ def windows_that_fit(times: Longs, test_start: int, horizon: int, wanted: int) -
 
 
 def fit_tower(
-    data: TrainingData, warm: WarmItems, first_window: int, settings: Training, report: Report
+    data: TrainingData,
+    warm: WarmItems,
+    first_window: int,
+    settings: Training,
+    report: Report,
+    untuned: Untune = Untuned.of,
 ) -> tuple[ItemTower, TextVectors]:
     """The tower, tuned on co-occurring texts of what is older, judged by those of the validation window.
 
@@ -165,7 +177,7 @@ def fit_tower(
     held_out = pairs(data.validation_start, data.test_start, own.held_out_pairs)
     others = sorted(set(data.catalogue.texts.astype(str)) - set(warm.texts))
     texts = [*warm.texts, *others]
-    tower, before, after = tuned_tower(settings, texts, training, held_out, report)
+    tower, before, after = tuned_tower(settings, texts, training, held_out, report, untuned)
     return tower, TextVectors.of(texts, before, after)
 
 

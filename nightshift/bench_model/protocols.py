@@ -19,7 +19,7 @@ from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.interval import clock_seconds, midnight_seconds
 from contracts.settings import Settings
-from contracts.tables import EVENTS
+from contracts.tables import EVENTS, INGEST_COUNTS
 from models.behaviours import Behaviours, Known
 from models.catalogue import CATALOGUE_COLUMNS, Catalogue
 from models.encoder_training import Judge
@@ -137,6 +137,35 @@ class Shop:
     behaviours: Behaviours
     exclude_seen_days: Mapping[int, int]
     horizon: int  # seconds
+
+
+def read_shop_and_window(settings: Settings, until: date | None, back: int = 0) -> tuple[Shop, date]:
+    """The shop up to the end of a window, and where that begins: ``until``, or so many windows before the last one.
+
+    Raises:
+        InputError: no logs were taken in, or the window is not over.
+    """
+    days = settings.splits.window_days or 7
+    last = _last_possible(settings, days)
+    until = until or last - timedelta(days=back * days)
+    if until > last:
+        raise InputError(
+            f"The window of {days} days from {until} is not over in {settings.home}: logs are taken in up to "
+            f"{last + timedelta(days=days - 1)}, so the last one that can be predicted begins on {last}."
+        )
+    return read_shop(settings, until + timedelta(days=days), days), until
+
+
+def _last_possible(settings: Settings, days: int) -> date:
+    """The last day from which on a whole window was taken in."""
+    taken_in = [row[C.DS] for row in lake.rows(settings, INGEST_COUNTS)] if lake.exists(settings, INGEST_COUNTS) else []
+    if not taken_in:
+        raise InputError(
+            f"{settings.home} has taken in no logs: nothing to learn from. Take in some first (nightshift history), or "
+            "give --sequences and --texts."
+        )
+    newest: date = max(taken_in)
+    return newest + timedelta(days=1 - days)
 
 
 def read_shop(settings: Settings, until: date, horizon_days: int) -> Shop:

@@ -73,7 +73,7 @@ def together(made: Iterable[tuple[str, Values, Entry]]) -> list[Result]:
         whole = values[ALL, GATE]
         of_segment = {segment: each for (segment, metric), each in values.items() if metric == GATE}
         gains = {
-            segment: _gain(ours[segment, GATE], each)
+            segment: gain(ours[segment, GATE], each)
             for segment, each in of_segment.items()
             if ours is not None and name != MODEL and not np.isnan(each).all()
         }
@@ -97,7 +97,8 @@ def _joined(values: Sequence[Values]) -> Values:
     return {key: np.concatenate([each[key] for each in values]) for key in values[0]}
 
 
-def _gain(ours: Doubles, theirs: Doubles) -> Gain:
+def gain(ours: Doubles, theirs: Doubles) -> Gain:
+    """By how much ours are higher than theirs, on the same users, [users] each."""
     gains = ours - theirs
     return Gain(float(np.nanmean(gains)), *bootstrap(gains, RESAMPLES, SEED))
 

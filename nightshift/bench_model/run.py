@@ -7,19 +7,16 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from contracts import lake
 from contracts.cli import log, start_log, timed
-from contracts.columns import Columns as C
 from contracts.errors import InputError, NightshiftError
 from contracts.settings import Settings, load_settings
-from contracts.tables import INGEST_COUNTS
 from models.baselines import chosen
 from models.baselines.als import Als, Factors
 from models.baselines.base import Baseline
@@ -128,32 +125,12 @@ def _cases(wanted: Wanted, settings: Settings) -> Iterator[Case]:
             read = files.read(wanted.sequences, wanted.texts, settings.ingest.item_text)
         yield protocols.leave_one_out(f"leave-one-out of {wanted.sequences.name}", read)
         return
-    days = settings.splits.window_days or 7
-    last = _last_possible(settings, days)
-    until = wanted.until or last
-    if until > last:
-        raise InputError(
-            f"The window of {days} days from {until} is not over in {settings.home}: logs are taken in up to "
-            f"{last + timedelta(days=days - 1)}, so the last one that can be predicted begins on {last}."
-        )
     with timed("Reading the lake"):
-        shop = protocols.read_shop(settings, until + timedelta(days=days), days)
+        shop, until = protocols.read_shop_and_window(settings, wanted.until)
     if wanted.last_basket:
         yield protocols.last_basket(shop)
     else:
         yield from protocols.next_days(shop, until, wanted.weeks)
-
-
-def _last_possible(settings: Settings, days: int) -> date:
-    """The last day from which on a whole window was taken in."""
-    taken_in = [row[C.DS] for row in lake.rows(settings, INGEST_COUNTS)] if lake.exists(settings, INGEST_COUNTS) else []
-    if not taken_in:
-        raise InputError(
-            f"{settings.home} has taken in no logs: nothing to learn from. Take in some first (nightshift history), or "
-            "give --sequences and --texts."
-        )
-    newest: date = max(taken_in)
-    return newest + timedelta(days=1 - days)
 
 
 @contextmanager

@@ -10,7 +10,19 @@ import typer
 from typer.core import TyperGroup
 
 from contracts.errors import ERROR_PREFIX, InputError, NightshiftError
-from nightshift.command import bench_model, check, diff, doctor, init, nights, rejects, runs, show, why
+from nightshift.command import (
+    bench_model,
+    bench_techniques,
+    check,
+    diff,
+    doctor,
+    init,
+    nights,
+    rejects,
+    runs,
+    show,
+    why,
+)
 from nightshift.command.terminal import printable
 
 
@@ -78,6 +90,7 @@ app.command(rich_help_panel=LOOK)(diff.diff)
 app.command(rich_help_panel=LOOK)(rejects.rejects)
 app.command(rich_help_panel=LOOK)(why.why)
 app.command("bench-model", rich_help_panel=MEND)(bench_model.bench_model)
+app.command("bench-techniques", rich_help_panel=MEND)(bench_techniques.bench_techniques)
 app.command(rich_help_panel=MEND)(doctor.doctor)
 
 

@@ -22,8 +22,13 @@ METRICS = (
 )  # fmt: skip
 
 
-def _file(name: str, told: str) -> Any:
+def option_of_a_file(name: str, told: str) -> Any:
+    """An option that names a file."""
     return typer.Option(name, metavar="FILE", help=told, show_default=False)
+
+
+SEQUENCES = option_of_a_file("--sequences", "Lines of USER ITEM ITEM …, or JSON {user: [item, …]}.")
+TEXTS = option_of_a_file("--texts", "Lines of ITEM text, or JSON {item: {title, …}}.")
 
 
 UNTIL = typer.Option(
@@ -36,10 +41,8 @@ ONLY = typer.Option(
 
 def bench_model(
     *,
-    sequences: Annotated[
-        Path | None, _file("--sequences", "Lines of USER ITEM ITEM …, or JSON {user: [item, …]}.")
-    ] = None,
-    texts: Annotated[Path | None, _file("--texts", "Lines of ITEM text, or JSON {item: {title, …}}.")] = None,
+    sequences: Annotated[Path | None, SEQUENCES] = None,
+    texts: Annotated[Path | None, TEXTS] = None,
     weeks: Annotated[int, typer.Option(min=1, help="Windows to predict; the model is refitted for each.")] = 1,
     until: Annotated[date | None, UNTIL] = None,
     basket: Annotated[bool, typer.Option("--last-basket", help="Predict each user's last basket, not days.")] = False,
@@ -49,8 +52,8 @@ def bench_model(
         bool, typer.Option("--peers", help="Also models of RecTools, in an environment of their own (5 GB, made once).")
     ] = False,
     peer_minutes: Annotated[float, typer.Option(min=0.1, help="How long each peer may take.")] = 60,
-    as_json: Annotated[Path | None, _file("--json", "Write everything there, for machines.")] = None,
-    html: Annotated[Path | None, _file("--html", "Write a page with a plot there.")] = None,
+    as_json: Annotated[Path | None, option_of_a_file("--json", "Write everything there, for machines.")] = None,
+    html: Annotated[Path | None, option_of_a_file("--html", "Write a page with a plot there.")] = None,
 ) -> None:
     """How good the model is: it, its parts and the baselines on one split, by the code that trains and scores at night.
 
@@ -68,11 +71,15 @@ def bench_model(
 
     if (sequences is None) != (texts is None):
         raise typer.BadParameter("--sequences and --texts belong together: give both files, or none for the lake.")
-    words = tuple(word.strip() for word in only.split(",") if word.strip()) if only else ()
     wanted = Wanted(
-        sequences, texts, weeks, until, basket, parts, words, peers, peer_minutes, as_json, html
+        sequences, texts, weeks, until, basket, parts, words_of(only), peers, peer_minutes, as_json, html
     )  # fmt: skip
     draw(screen(), run(wanted), wanted)
+
+
+def words_of(only: str | None) -> tuple[str, ...]:
+    """The words of --only."""
+    return tuple(word.strip() for word in only.split(",") if word.strip()) if only else ()
 
 
 def draw(console: Console, outcome: Outcome, wanted: Any) -> None:
