@@ -319,7 +319,10 @@ class Tower(Section):
     temperature: float = Field(default=0.05, gt=0, description="divides the cosines of the contrastive loss")
     pair_neighbours: int = Field(default=20, ge=1, description="neighbours of an item that its text is pulled towards")
     training_pairs: int = Field(default=200_000, ge=2, description="pairs of texts drawn for tuning")
-    held_out_pairs: int = Field(default=400, ge=1, description="pairs of the validation window that judge the tuning")
+    held_out_share: float = Field(
+        default=0.2, gt=0, lt=1, description="share of the texts that judge the tuning and take no part in it"
+    )
+    held_out_pairs: int = Field(default=1_000, ge=1, description="pairs of them that judge it")
     descent: Descent = Descent()
     regularisation: Regularisation = Regularisation()
 
@@ -393,6 +396,9 @@ class Candidates(Section):
         default=100, ge=0, description="items that the user viewed, carted or rated without a target event"
     )
     match: int = Field(default=150, ge=0, description="items closest to the user's vector")
+    text: int = Field(
+        default=50, ge=0, description="items whose texts are closest to those of the user's newest events"
+    )
     popular: int = Field(default=100, ge=0, description="popular items")
     half_life_days: float = Field(default=60.0, gt=0, description="by which a user's own items are ordered")
     interest_half_life_days: float = Field(default=7.0, gt=0, description="the same, of items without a target event")

@@ -70,8 +70,9 @@ class Table:
             )
 
 
-SOURCES = ("repeat", "interest", "together", "match", "popular")
-"""Where a candidate can come from: own target events, own other ones, co-occurrence, closeness, popularity."""
+SOURCES = ("repeat", "interest", "together", "match", "text", "popular")
+"""Where a candidate can come from: own target events, own other ones, co-occurrence, closeness to the user's vector, to
+the texts of their newest events, popularity."""
 
 FALLBACK = "fallback"
 """Source of every item of a list that is nobody's own: of the row to fall back on, and of a user of whom no event

@@ -1,4 +1,4 @@
-"""Candidate generation: the items that are ranked for each user, from five sources, and their labels."""
+"""Candidate generation: the items that are ranked for each user, from six sources, and their labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.metrics import Relevant
 from models.ragged import find, indptr_of, kept, rank_in_group, row_of_each
 
-REPEAT, INTEREST, COOCCURRENCE, MATCH, POPULAR = range(len(SOURCES))
+REPEAT, INTEREST, COOCCURRENCE, MATCH, TEXT, POPULAR = range(len(SOURCES))
 """Numbers of the sources, in the order of `contracts.tables.SOURCES`: a candidate of several has the first."""
 OWN = (REPEAT, INTEREST)
 """Those that bring what the user had."""
@@ -46,7 +46,14 @@ class Candidates:
 
 
 def generate(
-    known: Known, pairs: Cooccurrences, matches: Ints, popular: Ints, items: int, caps: Caps, excluded: Excluded
+    known: Known,
+    pairs: Cooccurrences,
+    matches: Ints,
+    by_text: Ints,
+    popular: Ints,
+    items: int,
+    caps: Caps,
+    excluded: Excluded,
 ) -> Candidates:
     """The union of what each source brings, without what is excluded.
 
@@ -54,6 +61,7 @@ def generate(
         known: Of the users.
         pairs: What goes with their recent items.
         matches: Items closest to each user's vector, [users, k], best first; ``-1`` pads.
+        by_text: The same of items closest to the texts of each user's newest events.
         popular: Popular items, best first.
         items: Size of the catalogue.
         caps: The most that each source brings.
@@ -67,11 +75,12 @@ def generate(
         INTEREST: _own(known.past, known.strengths, known.now, items, caps.interest_half_life_days),
         COOCCURRENCE: (row_of_each(pairs.indptr), pairs.items, -pairs.scores),
         MATCH: _flat(users, matches),
+        TEXT: _flat(users, by_text),
         POPULAR: _flat(users, np.tile(popular, (len(users), 1))),
     }
     if not known.behaviours.others:
         del in_order[INTEREST]
-    most = (caps.repeat, caps.interest, caps.cooccurrence, caps.match, caps.popular)
+    most = (caps.repeat, caps.interest, caps.cooccurrence, caps.match, caps.text, caps.popular)
     keys, sources = [], []
     for source, (user, item, order) in in_order.items():
         key = (user * items + item)[item >= 0]

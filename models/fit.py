@@ -33,7 +33,7 @@ from models.published import ItemKnowledge
 from models.recommend import features_of, generated
 from models.text_space import TextSpace
 from models.text_vectors import TextVectors
-from models.tower_tuning import TextPairs, Untune, Untuned, pairs_of_texts, tuned_tower
+from models.tower_tuning import TextPairs, Untune, Untuned, held_out_texts, pairs_of_texts, tuned_tower
 from models.training import Report
 from models.user_encoder import NO_ID, UserEncoder, vectors_of_items
 from models.warm import WarmItems, events_of_warm
@@ -162,19 +162,21 @@ def fit_tower(
     report: Report,
     untuned: Untune = Untuned.of,
 ) -> tuple[ItemTower, TextVectors]:
-    """The tower, tuned on co-occurring texts of what is older, judged by those of the validation window.
+    """The tower, tuned on co-occurring texts of what is older, judged by texts that it did not learn from.
 
-    Every text of the catalogue gets its vectors: in the ranker's windows an item that is new is met as at night.
+    What is told apart in it is what nobody took yet: so the texts that judge are of items that no pair of the tuning
+    holds. Every text of the catalogue gets its vectors: in the ranker's windows an item that is new is met as at night.
     """
     own = settings.tower
     counted = settings.cooccurrence.model_copy(update={"neighbours": own.pair_neighbours, **BY_LIFT})
+    judges = held_out_texts(len(warm.texts), own.held_out_share, settings.seed)
 
-    def pairs(start: int, end: int, count: int) -> TextPairs:
-        known = Known.of(warm.only(data.histories.between(start, end)), data.behaviours, end)
-        return pairs_of_texts(known, warm.text_of, count, counted, settings.seed)
+    def pairs(end: int, among: Flags, count: int) -> TextPairs:
+        known = Known.of(warm.only(data.histories.before(end)), data.behaviours, end)
+        return pairs_of_texts(known, warm.text_of, among, count, counted, settings.seed)
 
-    training = pairs(0, first_window, own.training_pairs)
-    held_out = pairs(data.validation_start, data.test_start, own.held_out_pairs)
+    training = pairs(first_window, ~judges, own.training_pairs)
+    held_out = pairs(data.test_start, judges, own.held_out_pairs)
     others = sorted(set(data.catalogue.texts.astype(str)) - set(warm.texts))
     texts = [*warm.texts, *others]
     tower, before, after = tuned_tower(settings, texts, training, held_out, report, untuned)

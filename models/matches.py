@@ -14,6 +14,8 @@ SPARE = 1_000
 
 def allowed_matches(users: Floats, vectors: Floats, allowed: Flags, k: int, excluded: Excluded) -> Ints:
     """`best_matches` without what is ``excluded`` for each user, [users, k]; ``-1`` pads."""
+    if not k:
+        return np.empty((len(users), 0), dtype=np.int32)
     return excluded.removed_from(best_matches(users, vectors, allowed, with_spare(k, excluded)), k, len(vectors))
 
 

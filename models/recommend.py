@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from contracts.settings import Features, Training
 from contracts.tables import FALLBACK, LIST_SOURCES
 from models.behaviours import Known
-from models.candidates import COOCCURRENCE, INTEREST, MATCH, POPULAR, REPEAT, Candidates, generate
+from models.candidates import COOCCURRENCE, INTEREST, MATCH, POPULAR, REPEAT, TEXT, Candidates, generate
 from models.cooccurrence import Cooccurrences, cooccurrences
 from models.excluded import Excluded
 from models.features.rows import groups, values
@@ -72,8 +72,11 @@ def generated(
     items = len(state.allowed)
     users = encode_users(encoder, torch.from_numpy(state.vectors), known.past, settings.encoder.length, batch=128)
     matches = allowed_matches(users, state.vectors, state.allowed, settings.candidates.match, excluded)
+    newest = known.past.last(settings.features.recent_texts)
+    tastes = _mean_vectors(newest, known.behaviours.strengths(newest), state.texts)
+    by_text = allowed_matches(tastes, state.texts, state.allowed, settings.candidates.text, excluded)
     pairs = cooccurrences(known, state.neighbours, settings.cooccurrence)
-    made = generate(known, pairs, matches, state.by_popularity, items, settings.candidates, excluded)
+    made = generate(known, pairs, matches, by_text, state.by_popularity, items, settings.candidates, excluded)
     return Generated(made.select(state.allowed[made.items]), pairs, users)
 
 
@@ -207,9 +210,10 @@ def _explained(lists: Lists, past: Histories, pairs: Cooccurrences, state: ItemS
     pair = find(row_of_each(pairs.indptr) * items + pairs.items, user.astype(np.int64) * items + item)
     because = np.where(source == COOCCURRENCE, np.append(pairs.because, -1)[pair], because)
     recent = past.last(EXPLAINED_EVENTS)
-    for row in np.flatnonzero(source == MATCH):
+    for row in np.flatnonzero((source == MATCH) | (source == TEXT)):
+        vectors = state.texts if source[row] == TEXT else state.directions
         seen = recent.items[recent.indptr[user[row]] : recent.indptr[user[row] + 1]]
         if len(seen):
-            because[row] = seen[int(np.argmax(state.directions[seen] @ state.directions[item[row]]))]
+            because[row] = seen[int(np.argmax(vectors[seen] @ vectors[item[row]]))]
     lists.because[user, rank] = because
     return lists

@@ -18,7 +18,7 @@ from models import adapters, perturbation
 from models.behaviours import Known
 from models.cooccurrence import neighbours_of
 from models.devices import autocast, training_device
-from models.histories import Floats, Ints, Longs
+from models.histories import Flags, Floats, Ints, Longs
 from models.int8 import inference_vectors
 from models.item_tower import ItemTower, Texts, base_model_folder, first_tuned, merged, with_adapters
 from models.training import Averaging, EarlyStopping, Report, descend, optimiser_of, schedule_of
@@ -40,7 +40,7 @@ def contrastive_loss(left: Tensor, right: Tensor, same: Tensor, temperature: flo
     Args:
         left: Unit vectors [pairs, size].
         right: Unit vectors [pairs, size], row by row the positives of ``left``.
-        same: [pairs, pairs], true where ``right[j]`` is as good as ``right[i]``: no negative of i.
+        same: [pairs, pairs], true where ``right[j]`` is no negative of i: as good as ``right[i]``, or i's own left.
         temperature: Divides the cosines.
     """
     logits = left @ right.T / temperature
@@ -109,12 +109,13 @@ def _backward(
     """Adds the gradient of one batch of pairs, and gives its part of the step's loss."""
     distinct, row = np.unique(np.concatenate([left, right]), return_inverse=True)
     seen, rows = _seen(tower, texts, distinct.tolist(), settings.regularisation, random)
-    same = torch.from_numpy((right[:, None] == right[None]) | (left[:, None] == left[None])).to(tower.device)
+    same = (right[:, None] == right[None]) | (left[:, None] == left[None]) | (left[:, None] == right[None])
+    no_negative = torch.from_numpy(same).to(tower.device)
 
     def backward() -> float:
         with autocast(tower.device, settings.descent.precision):
             vectors = tower(seen, rows)
-        loss = contrastive_loss(vectors[row[: len(left)]], vectors[row[len(left) :]], same, settings.temperature)
+        loss = contrastive_loss(vectors[row[: len(left)]], vectors[row[len(left) :]], no_negative, settings.temperature)
         (loss / settings.accumulation).backward()  # type: ignore[no-untyped-call]
         return loss.item() / settings.accumulation
 
@@ -141,7 +142,14 @@ def _seen(
     return (texts if settings.perturbation == "none" else Texts(texts.texts, texts.tokens)), rows
 
 
-def pairs_of_texts(known: Known, text_of: Ints, count: int, settings: Cooccurrence, seed: int) -> TextPairs:
+def held_out_texts(texts: int, share: float, seed: int) -> Flags:
+    """The texts that judge the tuning and take no part in it, [texts]: a random ``share`` of them."""
+    return np.random.default_rng([seed, 2]).random(texts) < share
+
+
+def pairs_of_texts(
+    known: Known, text_of: Ints, among: Flags, count: int, settings: Cooccurrence, seed: int
+) -> TextPairs:
     """Pairs of texts of items that go together more often than chance.
 
     An event and any later one of the same user are nearly independent in a shop of staples: pulling such pairs
@@ -151,6 +159,7 @@ def pairs_of_texts(known: Known, text_of: Ints, count: int, settings: Cooccurren
     Args:
         known: Events that pairs are counted in.
         text_of: Text of each item of the catalogue, [items].
+        among: Which texts pairs may hold, [texts].
         count: Pairs to draw.
         settings: How co-occurrence is counted, and how many neighbours of an item take part.
         seed: Of the draw.
@@ -159,7 +168,8 @@ def pairs_of_texts(known: Known, text_of: Ints, count: int, settings: Cooccurren
     neighbours = neighbours_of(known, len(text_of), settings)
     frequency = np.bincount(known.past.items, minlength=len(text_of))
     total = np.maximum(neighbours.weights.sum(1, keepdims=True), 1e-12)
-    weight = neighbours.weights * np.sqrt(frequency)[:, None] / total
+    fits = among[text_of]
+    weight = neighbours.weights * np.sqrt(frequency)[:, None] / total * fits[:, None] * fits[neighbours.items]
     if not weight.any():
         return TextPairs(np.zeros(0, np.int64), np.zeros(0, np.int64))
     drawn = random.choice(weight.size, count, p=weight.ravel() / weight.sum(dtype=np.float64))
@@ -221,7 +231,7 @@ def tuned_tower(
     tower, before, known = begun.tower, begun.vectors, begun.texts
     if own.tuning == "frozen" or not len(held_out.left):
         if own.tuning != "frozen":
-            log.warning("Item tower: it is not tuned, no items go together in the validation window to judge it by.")
+            log.warning("Item tower: it is not tuned, no texts that were held out go together to judge it by.")
         tower = tower.cpu()
         return tower, before, inference_vectors(tower, texts, before, own)
     tower = with_adapters(tower, own)

@@ -80,8 +80,13 @@ def _result(variant: Variant, made: Measured, default: Measured, frozen: Measure
         gain(made.of_new, frozen.of_new),
         max(pairs.values()),
         made.tuning,
-        (made.tuning / max(default.tuning, 1e-9), made.encoding / max(default.encoding, 1e-9)),
+        (_ratio(made.tuning, default.tuning), _ratio(made.encoding, default.encoding)),
     )
+
+
+def _ratio(seconds: float, default: float) -> float:
+    """NaN where the default took none: it was not tuned."""
+    return seconds / default if default else float("nan")
 
 
 def said(gained: Gain) -> str:

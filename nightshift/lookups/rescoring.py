@@ -40,7 +40,7 @@ from spark_jobs.scoring.worker import HISTORIES, Worker
 TOP = 8
 """Features shown."""
 
-CAPS = ("repeat", "interest", "cooccurrence", "match", "popular")
+CAPS = ("repeat", "interest", "cooccurrence", "match", "text", "popular")
 """Settings of `training.candidates` that say how much each source brings, in the order of SOURCES."""
 
 

@@ -69,7 +69,8 @@ def test_what_was_rated_low_is_had_and_not_brought_back() -> None:
     nothing = np.zeros(0, np.int32)
     pairs = Cooccurrences(np.zeros(3, np.int64), nothing, np.zeros(0, np.float32), nothing)
     caps = Caps(repeat=10, interest=10)
-    made = generate(known, pairs, np.full((2, 1), -1, np.int32), nothing, 10, caps, Excluded.nothing(2))
+    none = np.full((2, 1), -1, np.int32)
+    made = generate(known, pairs, none, none, nothing, 10, caps, Excluded.nothing(2))
     assert made.items[made.users == 0].tolist() == [1, 4, 5, 6]
     assert sorted(known.liked.items.tolist()) == [1, 4, 5, 6, 7, 8]
     other = known.take(np.array([1, 0]))

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from contracts.settings import Candidates as Caps
-from models.candidates import COOCCURRENCE, INTEREST, MATCH, POPULAR, REPEAT, Candidates, generate, label, sample
+from models.candidates import (
+    COOCCURRENCE,
+    INTEREST,
+    MATCH,
+    POPULAR,
+    REPEAT,
+    TEXT,
+    Candidates,
+    generate,
+    label,
+    sample,
+)
 from models.cooccurrence import Cooccurrences
 from models.excluded import Excluded
 from models.histories import DAY, Histories
@@ -24,13 +35,15 @@ def test_candidates_are_distinct_and_keep_their_first_source() -> None:
     past = Histories.from_events(2, ints(0, 0, 0, 0), ints(5, 5, 4, 3), ints(0, 0, 0, 0), times)
     pairs = Cooccurrences(np.array([0, 2, 2]), ints(1, 5), np.array([0.5, 0.9], dtype=np.float32), ints(5, 5))
     matched = np.array([[4, 2], [2, -1]], dtype=np.int32)
+    by_text = np.array([[2, 3], [-1, -1]], dtype=np.int32)
     known, nothing = known_of(past), Excluded.nothing(2)
-    made = generate(known, pairs, matched, ints(5, 0), 6, Caps(), nothing)
-    assert made.indptr.tolist() == [0, 5, 8]
-    assert made.items.tolist() == [0, 1, 2, 4, 5, 0, 2, 5]
-    assert made.sources.tolist() == [POPULAR, COOCCURRENCE, MATCH, REPEAT, REPEAT, POPULAR, MATCH, POPULAR]
-    capped = generate(known, pairs, matched, ints(5, 0), 6, Caps(repeat=1, cooccurrence=1, match=1, popular=1), nothing)
-    assert capped.items.tolist() == [4, 5, 2, 5]
+    made = generate(known, pairs, matched, by_text, ints(5, 0), 6, Caps(), nothing)
+    assert made.indptr.tolist() == [0, 6, 9]
+    assert made.items.tolist() == [0, 1, 2, 3, 4, 5, 0, 2, 5]
+    assert made.sources.tolist() == [POPULAR, COOCCURRENCE, MATCH, TEXT, REPEAT, REPEAT, POPULAR, MATCH, POPULAR]
+    caps = Caps(repeat=1, cooccurrence=1, match=1, text=1, popular=1)
+    capped = generate(known, pairs, matched, by_text, ints(5, 0), 6, caps, nothing)
+    assert capped.items.tolist() == [2, 4, 5, 2, 5]
 
 
 def test_labels_and_sample_keep_every_positive_and_drop_users_without_one() -> None:

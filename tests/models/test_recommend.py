@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.settings import Candidates
 from contracts.tables import LIST_SOURCES
 from models.excluded import Excluded
 from models.histories import DAY, Histories
@@ -116,6 +117,23 @@ def test_because_is_something_the_user_did(encoder: UserEncoder, ranker: Ranker)
         for item, source, because in zip(made.items[user], made.sources[user], made.because[user], strict=True):
             assert (LIST_SOURCES[source] == "repeat") == (item in had)
             assert because == -1 if LIST_SOURCES[source] in ("popular", "fallback") else because in had
+
+
+def test_texts_close_to_those_of_the_newest_events_are_candidates(encoder: UserEncoder, ranker: Ranker) -> None:
+    # One event each. The texts of items 0 and 7 are nearly the same, those of all others are far from both.
+    zero = np.zeros(1, dtype=np.int32)
+    histories = Histories.from_events(1, zero, zero, zero, np.array([NOW - DAY]))
+    state = shop_state(histories)
+    texts = np.zeros((SHOP_ITEMS, 3), dtype=np.float32)
+    texts[:, 2] = 1
+    texts[0], texts[7] = (1, 0, 0), (0.8, 0.6, 0)
+    caps = Candidates(repeat=0, interest=0, cooccurrence=0, match=0, text=2, popular=0)
+    settings = TINY.model_copy(update={"candidates": caps})
+    known, nothing = known_of(histories), Excluded.nothing(1)
+    made = recommend(known, replace(state, texts=texts), encoder, ranker, Rules(2), settings, nothing)
+    assert sorted(made.items[0].tolist()) == [0, 7]
+    assert {LIST_SOURCES[source] for source in made.sources[0]} == {"text"}
+    assert (made.because == 0).all()
 
 
 def test_rules_hold_inside_the_selection(encoder: UserEncoder, ranker: Ranker) -> None:

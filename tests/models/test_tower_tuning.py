@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from contracts.errors import SettingsError
-from contracts.settings import Tower, Training
+from contracts.settings import Cooccurrence, Tower, Training
 from models import item_tower
 from models.devices import seed_everything
+from models.histories import DAY, Histories
 from models.item_tower import ItemTower, first_tuned, with_adapters
 from models.perturbation import moved, noise, watched, without_words
-from models.tower_tuning import TextPairs, tune
+from models.tower_tuning import TextPairs, contrastive_loss, held_out_texts, pairs_of_texts, tune
 from tests.bases import KINDS, TEXTS, base_model
+from tests.factories import NOW, known_of
 
 PAIRS = TextPairs(np.array([0, 2, 3, 4]), np.array([4, 3, 2, 0]))
 OWN: Mapping[str, object] = {"tuned_layers": 2, "steps": 8, "batch": 2, "learning_rate": 1e-2, "lora_rank": 4}
@@ -182,3 +184,37 @@ def test_fgm_moves_each_text_up_the_loss(kind: str, tmp_path: Path) -> None:
     assert after > before.item()
     np.testing.assert_allclose((move - embeddings(ids)).flatten(1).norm(dim=1).detach(), 0.1, rtol=1e-3)
     assert loss().item() == pytest.approx(before.item())
+
+
+def test_texts_that_judge_share_no_pair_with_those_that_are_learnt_from() -> None:
+    # Sixty users, each of whom took all of twelve items one day after the other; items 2 k and 2 k + 1 have one text.
+    users, items = np.repeat(np.arange(60, dtype=np.int32), 12), np.tile(np.arange(12, dtype=np.int32), 60)
+    times = NOW - DAY * (12 - items.astype(np.int64))
+    known = known_of(Histories.from_events(60, users, items, np.zeros(720, np.int32), times))
+    text_of = np.arange(12, dtype=np.int32) // 2
+    judges = np.array([True, False, True, False, True, False])
+    counted = Cooccurrence(neighbours=11, min_weight=0.0)
+    learnt = pairs_of_texts(known, text_of, ~judges, 300, counted, seed=0)
+    judging = pairs_of_texts(known, text_of, judges, 300, counted, seed=0)
+    assert set(learnt.left.tolist()) | set(learnt.right.tolist()) == {1, 3, 5}
+    assert set(judging.left.tolist()) | set(judging.right.tolist()) == {0, 2, 4}
+    assert (learnt.left != learnt.right).all()
+    nobody = np.zeros(6, dtype=np.bool_)
+    assert len(pairs_of_texts(known, text_of, nobody, 300, counted, seed=0).left) == 0
+
+
+def test_a_share_of_the_texts_is_held_out_the_same_each_time() -> None:
+    held_out = held_out_texts(10_000, 0.2, seed=1)
+    assert held_out.sum() == pytest.approx(2_000, rel=0.1)
+    assert (held_out == held_out_texts(10_000, 0.2, seed=1)).all()
+    assert (held_out != held_out_texts(10_000, 0.2, seed=2)).any()
+
+
+def test_what_is_no_negative_does_not_count() -> None:
+    left, right = torch.eye(2, 3), torch.tensor([[0.6, 0.8, 0.0], [1.0, 0.0, 0.0]])
+    # the second right text is the first left one itself: with it as a negative, the first pair could not be learnt
+    alone = torch.tensor([[False, True], [False, False]])
+    loss = contrastive_loss(left, right, alone, 1.0)
+    rows = -torch.log_softmax(torch.tensor([0.8, 0.0]), 0)[1]  # of the second left text: against both
+    columns = -torch.log_softmax(torch.tensor([0.6, 0.8]), 0)[0]  # of the first right one: against both
+    assert loss.item() == pytest.approx((rows / 2 + columns / 2).item() / 2, abs=1e-6)
