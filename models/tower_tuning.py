@@ -179,11 +179,13 @@ def pairs_of_texts(
 
 
 def pair_rank(tower: ItemTower, texts: Texts, pairs: TextPairs, batch: int) -> float:
-    """Mean reciprocal rank of each pair's right text among all right texts."""
+    """Mean reciprocal rank of each pair's right text among all right texts; NaN of weights that have diverged."""
     if not len(pairs.left):
         return 0.0
     used, row = np.unique(np.concatenate([pairs.left, pairs.right]), return_inverse=True)
     vectors = tower.encode_rows(texts, used.tolist(), batch)
+    if not np.isfinite(vectors).all():  # nothing is larger than NaN: every pair would be the first
+        return float("nan")
     left, right = row[: len(pairs.left)], row[len(pairs.left) :]
     scores = vectors[left] @ vectors[np.unique(right)].T
     of_pair = (vectors[left] * vectors[right]).sum(1)

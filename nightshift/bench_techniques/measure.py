@@ -21,11 +21,12 @@ from models.adapters import FROM_THE_FIRST
 from models.artifact import file_hash
 from models.devices import seed_everything
 from models.evaluation import ALL, GATE, NEW, TextAlone, measured
+from models.excluded import Excluded
 from models.fine_tune import origin_of
 from models.fit import TrainingData, fit_tower
 from models.int8 import for_inference
 from models.item_tower import ItemTower
-from models.metrics import Doubles
+from models.metrics import Doubles, Relevant
 from models.text_vectors import TextVectors
 from models.tower_tuning import Untuned
 from models.warm import WarmItems, events_of_warm
@@ -42,7 +43,7 @@ class Measured:
     """What one variant gave; or why it cannot be done. Seconds are those of `clock`."""
 
     of_users: Doubles  # NDCG@10 by text alone, of each judged user
-    of_new: Doubles  # the same of what is new to the user; NaN where nothing is
+    of_new: Doubles  # the same of lists of what is new to the user; NaN for who took nothing that is
     curve: Mapping[int, float]  # MRR of the held-out pairs after so many steps; empty without tuning
     tuning: float  # seconds, the validations among them
     encoding: float  # seconds for `SAMPLE` texts, as a night encodes those that training did not know
@@ -162,7 +163,7 @@ class Bench:
         told = [0.0, 0.0]  # when tuning told its first and its newest figure
 
         def report(name: str, step: int, value: float) -> None:
-            if name == "tower_validation":
+            if name == "tower_validation" and np.isfinite(value):  # else it diverged: those weights are not kept
                 curve[step] = value
             told[:] = [told[0] or clock(), clock()]
 
@@ -173,14 +174,16 @@ class Bench:
         return Measured(of_users, of_new, curve, told[1] - told[0], self._encoding(tower, settings))
 
     def _recommended(self, texts: TextVectors) -> tuple[Doubles, Doubles]:
-        """NDCG@10 of each judged user, of all items and of those new to the user."""
+        """NDCG@10 of each judged user, of all items; and of lists of what is new to the user, by what was."""
         _, _, excluded = self.judging.judged
         known, parts, yardstick = self.judging.measure
         catalogue = self.data.catalogue
         takes_part = self.warm.is_warm & catalogue.available
         alone = TextAlone.of("text", texts.tuned(list(catalogue.texts)), takes_part)
-        values = measured(alone.lists(known, excluded), known, parts, yardstick)
-        return values[ALL, GATE], values[NEW, GATE]
+        had = Relevant.from_histories(known.past)
+        only_new = alone.lists(known, Excluded(had.indptr, had.items))
+        everything = measured(alone.lists(known, excluded), known, parts, yardstick)
+        return everything[ALL, GATE], measured(only_new, known, parts, yardstick)[NEW, GATE]
 
     def _encoding(self, tower: ItemTower, settings: Tower) -> float:
         """Seconds for some texts."""

@@ -183,13 +183,16 @@ def test_what_was_measured_is_not_measured_again_unless_something_changed(bench:
 
 def test_what_is_refused_is_a_reason_and_the_rest_goes_on(bench: Bench, tmp_path: Path) -> None:
     strict = bench_in(tmp_path, int8_min_cosine=1.0)
-    variants = [DEFAULT, Variant('inference = "int8"'), FROZEN]
+    diverging = Variant('optimiser = "sgd"', "descent", also="learning_rate = 1e30")
+    variants = [DEFAULT, Variant('inference = "int8"'), FROZEN, diverging]
     made = measurements(strict, variants)
     assert list(made) == variants
-    assert [bool(each.refused) for each in made.values()] == [False, True, False]
+    assert [bool(each.refused) for each in made.values()] == [False, True, False, False]
     assert "expected at least 1" in made[variants[1]].refused
     assert made[FROZEN].curve == {}
     assert made[FROZEN].tuning == 0
+    assert list(made[diverging].curve) == [0]
+    np.testing.assert_array_equal(made[diverging].of_users, made[FROZEN].of_users)
 
 
 def test_files_become_a_table_a_page_and_rows_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
