@@ -22,10 +22,10 @@ from models.artifact import file_hash
 from models.devices import seed_everything
 from models.evaluation import ALL, GATE, NEW, TextAlone, measured
 from models.excluded import Excluded
-from models.fine_tune import origin_of
 from models.fit import TrainingData, fit_tower
+from models.identity import made_from
 from models.int8 import for_inference
-from models.item_tower import ItemTower
+from models.item_tower import ItemTower, base_model_folder
 from models.metrics import Doubles, Relevant
 from models.text_vectors import TextVectors
 from models.tower_tuning import Untuned
@@ -127,6 +127,7 @@ class Bench:
         older = data.histories.between(0, first_window)
         at_least = events_of_warm(older, settings.training.encoder.min_item_events)
         warm = WarmItems.of(older, data.catalogue, at_least)
+        base = base_model_folder(settings.training.tower.base_model)
         # of the others no text is needed: an empty one costs nothing
         texts = np.where(warm.is_warm, data.catalogue.texts, "").astype(object)
         return cls(
@@ -135,7 +136,8 @@ class Bench:
             warm,
             first_window,
             settings,
-            origin_of(settings, data) | {"bench": file_hash(Path(__file__))},
+            made_from(settings, data.catalogue, data.histories, (data.judge.histories, data.judge.relevant), base)
+            | {"bench": file_hash(Path(__file__))},
             Beginnings(),
         )
 
