@@ -87,6 +87,10 @@ bench-model: setup  ## the model and the baselines on the lake's next days: make
 tune: setup  ## better settings of [training], on validation; goes on where it was: make tune [TRIALS=20] [MINUTES=480] [ONLY=ranker]
 	@$(RUN) nightshift tune $(if $(TRIALS),--trials $(TRIALS)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only $(ONLY))
 
+.PHONY: bench-techniques
+bench-techniques: setup  ## what each technique of the item tower does: make bench-techniques [UNTIL=2017-10-29] [DOCS=docs/techniques.md]
+	@$(RUN) nightshift bench-techniques $(if $(UNTIL),--until $(UNTIL)) $(if $(DOCS),--docs "$(DOCS)")
+
 .PHONY: chaos-data
 chaos-data: setup  ## nights that go wrong, on generated logs through Airflow, and what came of each (20 minutes)
 	@$(RUN) python -m nightshift.chaos $(if $(DOCS),--docs "$(DOCS)")

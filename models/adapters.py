@@ -44,6 +44,9 @@ Encoder = PreTrainedModel | PeftModel
 FOLDER = "adapter"
 """Where prefixes and prompts lie in a tower's folder."""
 
+FROM_THE_FIRST = frozenset({"frozen", "prefix", "prompt"})
+"""Kinds of tuning that leave no layer's states as they are, or all of them: none is computed once."""
+
 SCALED = {
     **TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING,
     "xlm-roberta": ["key", "value", "output.dense"],
@@ -62,7 +65,7 @@ SCALED_BEFORE = {
 
 def first_tuned_layer(encoder: Encoder, settings: Tower) -> int:
     """Number of the first layer whose states tuning changes. 0 without tuning, or where all of them change."""
-    if settings.tuning in ("frozen", "prefix", "prompt"):
+    if settings.tuning in FROM_THE_FIRST:
         return 0
     return max(0, int(encoder.config.num_hidden_layers) - settings.tuned_layers)
 

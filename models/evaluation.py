@@ -10,9 +10,11 @@ import numpy as np
 from models import metrics
 from models.behaviours import Known
 from models.catalogue import CATEGORY, Catalogue
+from models.excluded import Excluded
 from models.histories import Flags, Ints
 from models.item_state import DailyCounts, unit_rows
 from models.kernel import best_matches
+from models.matches import with_spare
 from models.metrics import Doubles, Relevant
 from models.ragged import Floats, find, row_of_each
 
@@ -109,16 +111,17 @@ class TextAlone:
         items = np.flatnonzero(takes_part).astype(np.int32)
         return cls(name, items, unit_rows(vectors[items] - vectors[items].mean(axis=0)))
 
-    def lists(self, known: Known) -> Ints:
-        """[users, N]; ``-1`` pads."""
+    def lists(self, known: Known, excluded: Excluded) -> Ints:
+        """[users, N] without what is ``excluded`` for each; ``-1`` pads."""
         recent = known.past.last(RECENT_TEXTS)
         row = find(self.items.astype(np.int64), recent.items.astype(np.int64))
         there = row < len(self.items)
         of_users = np.zeros((len(recent), self.vectors.shape[1]), dtype=np.float32)
         np.add.at(of_users, recent.users[there], self.vectors[row[there]])
-        best = best_matches(of_users, self.vectors, np.ones(len(self.items), dtype=np.bool_), N)
+        best = best_matches(of_users, self.vectors, np.ones(len(self.items), dtype=np.bool_), with_spare(N, excluded))
         lists = np.where(best >= 0, self.items[best], -1).astype(np.int32)
-        return np.pad(lists, ((0, 0), (0, N - lists.shape[1])), constant_values=-1)
+        end = 1 + max(int(each.max(initial=0)) for each in (self.items, excluded.items))
+        return excluded.removed_from(lists, N, end)
 
 
 def by_name(values: Mapping[tuple[str, str], Doubles]) -> dict[str, Doubles]:

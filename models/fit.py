@@ -34,7 +34,7 @@ from models.published import ItemKnowledge
 from models.recommend import features_of, generated
 from models.text_space import TextSpace
 from models.text_vectors import TextVectors
-from models.tower_tuning import TextPairs, held_out_texts, pairs_of_texts, tuned_tower
+from models.tower_tuning import TextPairs, Untune, Untuned, held_out_texts, pairs_of_texts, tuned_tower
 from models.training import Report
 from models.user_encoder import NO_ID, UserEncoder, vectors_of_items
 from models.warm import WarmItems, events_of_warm
@@ -232,7 +232,12 @@ def windows_that_fit(times: Longs, test_start: int, horizon: int, wanted: int) -
 
 
 def fit_tower(
-    data: TrainingData, warm: WarmItems, first_window: int, settings: Training, report: Report
+    data: TrainingData,
+    warm: WarmItems,
+    first_window: int,
+    settings: Training,
+    report: Report,
+    untuned: Untune = Untuned.of,
 ) -> tuple[ItemTower, TextVectors]:
     """The tower, tuned on co-occurring texts of what is older, judged by texts that it did not learn from.
 
@@ -251,7 +256,7 @@ def fit_tower(
     held_out = pairs(data.test_start, judges, own.held_out_pairs)
     others = sorted(set(data.catalogue.texts.astype(str)) - set(warm.texts))
     texts = [*warm.texts, *others]
-    tower, before, after = tuned_tower(settings, texts, training, held_out, report)
+    tower, before, after = tuned_tower(settings, texts, training, held_out, report, untuned)
     return tower, TextVectors.of(texts, before, after)
 
 

@@ -16,5 +16,9 @@ def allowed_matches(users: Floats, vectors: Floats, allowed: Flags, k: int, excl
     """`best_matches` without what is ``excluded`` for each user, [users, k]; ``-1`` pads."""
     if not k:
         return np.empty((len(users), 0), dtype=np.int32)
-    spare = min(int(np.diff(excluded.indptr).max(initial=0)), SPARE)
-    return excluded.removed_from(best_matches(users, vectors, allowed, k + spare), k, len(vectors))
+    return excluded.removed_from(best_matches(users, vectors, allowed, with_spare(k, excluded)), k, len(vectors))
+
+
+def with_spare(k: int, excluded: Excluded) -> int:
+    """How many matches are looked up so that ``k`` are left without what is excluded."""
+    return k + min(int(np.diff(excluded.indptr).max(initial=0)), SPARE)

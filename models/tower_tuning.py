@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -178,27 +179,58 @@ def pairs_of_texts(
 
 
 def pair_rank(tower: ItemTower, texts: Texts, pairs: TextPairs, batch: int) -> float:
-    """Mean reciprocal rank of each pair's right text among all right texts."""
+    """Mean reciprocal rank of each pair's right text among all right texts; NaN of weights that have diverged."""
     if not len(pairs.left):
         return 0.0
     used, row = np.unique(np.concatenate([pairs.left, pairs.right]), return_inverse=True)
     vectors = tower.encode_rows(texts, used.tolist(), batch)
+    if not np.isfinite(vectors).all():  # nothing is larger than NaN: every pair would be the first
+        return float("nan")
     left, right = row[: len(pairs.left)], row[len(pairs.left) :]
     scores = vectors[left] @ vectors[np.unique(right)].T
     of_pair = (vectors[left] * vectors[right]).sum(1)
     return float((1 / (1 + (scores > of_pair[:, None] + 1e-6).sum(1))).mean())
 
 
+@dataclass(frozen=True)
+class Untuned:
+    """A tower as its base model comes, and what it makes of some texts."""
+
+    tower: ItemTower
+    vectors: Floats  # [texts, size]
+    texts: Texts  # with the states of the layers that tuning leaves as they are
+
+    @classmethod
+    def of(cls, texts: Sequence[str], settings: Tower) -> Untuned:
+        """Loads the base model and encodes the texts."""
+        base, dropout = base_model_folder(settings.base_model), settings.regularisation.dropout
+        tower = ItemTower.load(base, settings.max_tokens, settings.pooling, dropout).to(training_device())
+        with timed(f"Encoding {len(texts):,} texts with the pre-trained tower"):
+            vectors, known = tower.encode_first(texts, settings.text_batch, first_tuned(tower, settings))
+        return cls(tower, vectors, known)
+
+    def copy(self) -> Untuned:
+        """One whose tower may be tuned while this one's stays; what it made of the texts is shared."""
+        tower, frozen = deepcopy((self.tower, self.texts.frozen))  # at once: the layers are those of the tower
+        return Untuned(tower, self.vectors, replace(self.texts, frozen=frozen))
+
+
+Untune = Callable[[Sequence[str], Tower], Untuned]
+"""Gives the base model and its vectors of texts, by `Untuned.of` or from an earlier time."""
+
+
 def tuned_tower(
-    settings: Training, texts: Sequence[str], pairs: TextPairs, held_out: TextPairs, report: Report
+    settings: Training,
+    texts: Sequence[str],
+    pairs: TextPairs,
+    held_out: TextPairs,
+    report: Report,
+    untuned: Untune = Untuned.of,
 ) -> tuple[ItemTower, Floats, Floats]:
     """The tuned tower on the CPU, and the texts' vectors before and, as it will encode others, after, [texts, size]."""
     own = settings.tower
-    device = training_device()
-    base, dropout = base_model_folder(own.base_model), own.regularisation.dropout
-    tower = ItemTower.load(base, own.max_tokens, own.pooling, dropout).to(device)
-    with timed(f"Encoding {len(texts):,} texts with the pre-trained tower"):
-        before, known = tower.encode_first(texts, own.text_batch, first_tuned(tower, own))
+    begun = untuned(texts, own)
+    tower, before, known = begun.tower, begun.vectors, begun.texts
     if own.tuning == "frozen" or not len(held_out.left):
         if own.tuning != "frozen":
             log.warning("Item tower: it is not tuned, no texts that were held out go together to judge it by.")

@@ -157,8 +157,8 @@ class Shop:
     horizon: int  # seconds
 
 
-def last_window(settings: Settings, until: date | None) -> tuple[date, int]:
-    """Where the last window begins, and its days. Without ``until``, the last one that the lake has in full.
+def last_window(settings: Settings, until: date | None, back: int = 0) -> tuple[date, int]:
+    """Where the last window begins, and its days; without ``until``, so many before the last that the lake has in full.
 
     Raises:
         InputError: the window is not over, or nothing was taken in.
@@ -176,7 +176,7 @@ def last_window(settings: Settings, until: date | None) -> tuple[date, int]:
             f"The window of {days} days from {until} is not over in {settings.home}: logs are taken in up to "
             f"{max(taken_in)}, so the last one that can be predicted begins on {last}."
         )
-    return until or last, days
+    return until or last - timedelta(days=back * days), days
 
 
 def read_shop(settings: Settings, until: date, horizon_days: int) -> Shop:

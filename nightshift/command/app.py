@@ -10,7 +10,20 @@ import typer
 from typer.core import TyperGroup
 
 from contracts.errors import ERROR_PREFIX, InputError, NightshiftError
-from nightshift.command import bench_model, check, diff, doctor, init, nights, rejects, runs, show, tune, why
+from nightshift.command import (
+    bench_model,
+    bench_techniques,
+    check,
+    diff,
+    doctor,
+    init,
+    nights,
+    rejects,
+    runs,
+    show,
+    tune,
+    why,
+)
 from nightshift.command.terminal import printable
 
 
@@ -79,6 +92,7 @@ app.command(rich_help_panel=LOOK)(rejects.rejects)
 app.command(rich_help_panel=LOOK)(why.why)
 app.command("bench-model", rich_help_panel=MEND)(bench_model.bench_model)
 app.command(rich_help_panel=MEND)(tune.tune)
+app.command("bench-techniques", rich_help_panel=MEND)(bench_techniques.bench_techniques)
 app.command(rich_help_panel=MEND)(doctor.doctor)
 
 

@@ -129,7 +129,7 @@ def sums_of(frame: pd.DataFrame, workers: Mapping[str, Worker], contest: Contest
     sellable = known.only(catalogue.available)
     lists = {name: worker.top(worker.known(rows), excluded).items for name, worker in workers.items()}
     lists |= {each.name: each.recommend(sellable, N, excluded) for each in contest.baselines}
-    lists |= {each.name: excluded.removed_from(each.lists(sellable), N, len(catalogue)) for each in contest.texts}
+    lists |= {each.name: each.lists(sellable, excluded) for each in contest.texts}
     parts = segments(known, relevant, contest.yardstick)
     values = {name: measured(made, known, parts, contest.yardstick) for name, made in lists.items()}
     made = [row for name in lists for row in _sums(name, by_name(values[name]))]

@@ -8,6 +8,7 @@ import numpy as np
 
 from models.behaviours import Behaviours, Known
 from models.evaluation import ALL, GATE, NEW, REPEATED, TextAlone, Yardstick, gains, measured, segments
+from models.excluded import Excluded
 from models.item_state import DailyCounts
 from models.metrics import Relevant
 from tests.factories import NOW, SHOP_ITEMS, known_of, past_of, shop_catalogue
@@ -59,7 +60,15 @@ def test_texts_alone_recommend_what_is_like_the_newest() -> None:
     vectors[4] = vectors[1] * 0.9 + vectors[4] * 0.1
     takes_part = np.ones(SHOP_ITEMS, dtype=np.bool_)
     takes_part[11] = False
-    lists = TextAlone.of("text", vectors, takes_part).lists(KNOWN)
+    lists = TextAlone.of("text", vectors, takes_part).lists(KNOWN, Excluded.nothing(3))
     assert lists.shape == (3, 20)
     assert lists[0, :2].tolist() == [1, 4]
     assert (lists != 11).all()
+
+
+def test_texts_alone_pass_over_what_is_excluded_and_go_on_below_it() -> None:
+    alone = TextAlone.of("text", np.eye(SHOP_ITEMS, dtype=np.float32), np.ones(SHOP_ITEMS, dtype=np.bool_))
+    plain = alone.lists(KNOWN, Excluded.nothing(3))
+    shown = alone.lists(KNOWN, Excluded(np.array([0, 2, 2, 2]), plain[0, :2]))
+    assert shown[0, :5].tolist() == plain[0, 2:7].tolist()
+    np.testing.assert_array_equal(shown[1:], plain[1:])

@@ -18,7 +18,16 @@ from models.devices import seed_everything
 from models.histories import DAY, Histories
 from models.item_tower import ItemTower, first_tuned, with_adapters
 from models.perturbation import moved, noise, watched, without_words
-from models.tower_tuning import TextPairs, contrastive_loss, held_out_texts, pairs_of_texts, tune
+from models.tower_tuning import (
+    TextPairs,
+    Untune,
+    Untuned,
+    contrastive_loss,
+    held_out_texts,
+    pairs_of_texts,
+    tune,
+    tuned_tower,
+)
 from tests.bases import KINDS, TEXTS, base_model
 from tests.factories import NOW, known_of
 
@@ -218,3 +227,44 @@ def test_what_is_no_negative_does_not_count() -> None:
     rows = -torch.log_softmax(torch.tensor([0.8, 0.0]), 0)[1]  # of the second left text: against both
     columns = -torch.log_softmax(torch.tensor([0.6, 0.8]), 0)[0]  # of the first right one: against both
     assert loss.item() == pytest.approx((rows / 2 + columns / 2).item() / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("tuned_layers", [1, 3])
+def test_a_copy_is_tuned_like_another_base_model_and_leaves_the_first_as_it_was(tuned_layers: int, base: Path) -> None:
+    own = Tower.model_validate({**OWN, "tuned_layers": tuned_layers, "base_model": str(base), "max_tokens": 16})
+    kept = Untuned.of(TEXTS, own)
+    assert bool(kept.texts.states) == (tuned_layers == 1)
+
+    def told(untuned: Untune) -> list[float]:
+        seed_everything(3)
+        values: list[float] = []
+        tuned_tower(Training(tower=own), TEXTS, PAIRS, PAIRS, lambda _, __, value: values.append(value), untuned)
+        return values
+
+    fresh = told(Untuned.of)
+    assert len(set(fresh)) > 3  # of losses and ranks
+    for _ in range(2):
+        assert told(lambda *_: kept.copy()) == fresh
+    np.testing.assert_array_equal(kept.tower.encode(TEXTS, own.text_batch), kept.vectors)
+
+
+def test_weights_that_diverged_in_the_last_step_are_not_kept(base: Path) -> None:
+    own = Tower.model_validate(
+        {
+            **OWN,
+            "base_model": str(base),
+            "max_tokens": 16,
+            "steps": 1,
+            "learning_rate": 1e30,
+            "descent": {"optimiser": "sgd"},
+        }
+    )
+    curve: list[float] = []
+
+    def report(name: str, _: int, value: float) -> None:
+        if name == "tower_validation":
+            curve.append(value)
+
+    _, before, after = tuned_tower(Training(tower=own), TEXTS, PAIRS, PAIRS, report)
+    assert np.isnan(curve[1])
+    np.testing.assert_allclose(after, before, atol=1e-6)
