@@ -57,10 +57,9 @@ def run(wanted: Wanted) -> tuple[Found, Path]:
     start_log()
     settings = load_settings()
     torch.set_num_threads(os.cpu_count() or 1)
-    from_files = wanted.sequences is not None
-    if from_files:
+    if wanted.sequences:
         settings = settings.model_copy(update={"training": settings.training.having(OF_SEQUENCES)})
-    space = space_of(settings.training, wanted.only, wanted.stage, from_files=from_files)
+    space = space_of(settings.training, wanted.only, wanted.stage)
     about, case = _case(wanted, settings)
     name = f"{about}-{_digest(settings, case, space, wanted.stage)}"
     folder = settings.home / "tuning" / name

@@ -48,9 +48,7 @@ SPACE: Mapping[Group, Mapping[str, BaseDistribution]] = {
 """Names below ``training``, by what they belong to."""
 
 
-def space_of(
-    training: Training, only: Collection[Group], stage: Stage, *, from_files: bool
-) -> dict[str, BaseDistribution]:
+def space_of(training: Training, only: Collection[Group], stage: Stage) -> dict[str, BaseDistribution]:
     """What a study varies: the wanted groups, or all of those that can change what is measured.
 
     A setting of the shop's own that lies outside its range widens it: the study begins there.
@@ -62,8 +60,6 @@ def space_of(
     if stage == "encoder":
         no_ranker = "--stage encoder measures the encoder's matches, without a ranker and its candidates"
         idle = {"cooccurrence": no_ranker, "ranker": no_ranker}
-    if from_files:
-        idle["tower"] = "a file's validation window has one item of each user: no pairs that could judge a tuned tower"
     for group in only:
         if group in idle:
             raise SettingsError(f"--only {group} would change nothing: {idle[group]}.")

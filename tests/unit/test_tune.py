@@ -70,27 +70,24 @@ def test_a_value_outside_the_bounds_of_a_setting_is_refused() -> None:
 
 def test_a_setting_of_the_shops_own_lies_in_its_range() -> None:
     own = Training().having({"encoder.dropout": 0.9, "encoder.refit": 0.0, "tower.tuning": "ia3"})
-    space = space_of(own, (), "encoder", from_files=False)
+    space = space_of(own, (), "encoder")
     assert space["encoder.dropout"] == FloatDistribution(0.1, 0.9)
     assert space["encoder.refit"] == FloatDistribution(0.0, 1.0)
     assert space["tower.tuning"] == CategoricalDistribution(("frozen", "lora", "full", "ia3"))
-    assert space_of(own.having({"cooccurrence.prior": 0.0}), ["cooccurrence"], "model", from_files=False)[
+    assert space_of(own.having({"cooccurrence.prior": 0.0}), ["cooccurrence"], "model")[
         "cooccurrence.prior"
     ] == FloatDistribution(0.0, 60.0)
 
 
 def test_only_what_can_change_the_result_is_varied() -> None:
-    def groups(stage: Any, *, from_files: bool) -> set[str]:
-        return {name.partition(".")[0] for name in space_of(Training(), (), stage, from_files=from_files)}
+    def groups(stage: Any) -> set[str]:
+        return {name.partition(".")[0] for name in space_of(Training(), (), stage)}
 
-    assert groups("model", from_files=False) == {"encoder", "tower", "cooccurrence", "ranker"}
-    assert groups("model", from_files=True) == {"encoder", "cooccurrence", "ranker"}
-    assert groups("encoder", from_files=False) == {"encoder", "tower"}
-    assert list(space_of(Training(), ["ranker"], "model", from_files=True)) == list(SPACE["ranker"])
+    assert groups("model") == {"encoder", "tower", "cooccurrence", "ranker"}
+    assert groups("encoder") == {"encoder", "tower"}
+    assert list(space_of(Training(), ["ranker"], "model")) == list(SPACE["ranker"])
     with pytest.raises(SettingsError, match="--only ranker would change nothing: --stage encoder"):
-        space_of(Training(), ["ranker"], "encoder", from_files=False)
-    with pytest.raises(SettingsError, match="--only tower would change nothing: a file's validation window"):
-        space_of(Training(), ["tower"], "model", from_files=True)
+        space_of(Training(), ["ranker"], "encoder")
 
 
 def test_the_test_items_of_files_are_not_in_the_data(tmp_path: Path) -> None:
