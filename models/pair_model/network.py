@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -102,6 +103,11 @@ def loss_of(logits: Tensor, labels: Tensor, group: Tensor, kind: str) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, labels)
 
 
+def logit_of_a_share(share: float, kind: str) -> float:
+    """The logit of everything that costs least where such a ``share`` was taken: where a training begins."""
+    return {"cross_entropy": math.log(share / (1 - share)), "squared": share, "listwise": 0.0}[kind]
+
+
 def drawn(lists: RankedLists, number: int, negatives: int, random: np.random.Generator) -> Longs:
     """Rows of one list: one that was taken, then so many of the others at most."""
     rows = np.arange(lists.indptr[number], lists.indptr[number + 1])
@@ -157,12 +163,14 @@ def _tuned(
     own, chosen = settings.pair_model, tower_settings(settings)
     tower = ItemTower.load(base_model_folder(chosen.base_model), chosen.max_tokens, chosen.pooling)
     model = PairModel(with_adapters(tower, chosen)).to(training_device())
+    with torch.no_grad():
+        model.head.bias.fill_(logit_of_a_share(1 / (1 + own.negatives), own.loss))
     trainable = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     optimiser = torch.optim.AdamW(trainable.values(), lr=own.learning_rate, weight_decay=settings.weight_decay)
     schedule = schedule_of(optimiser, "linear", own.steps, warm_up=max(1, own.steps // 10))
     batches = _batches(lists, own, np.random.default_rng(settings.seed))
     stopping = EarlyStopping("pair_model", trainable, settings.patience, report)
-    stopping.stops_at(0, before)  # its head is zero: it says nothing
+    stopping.stops_at(0, before)  # it says the same of everything
     every, losses = max(1, own.steps // EVALUATIONS), []
     for step in range(1, own.steps + 1):
         rows, group = next(batches)

@@ -23,7 +23,7 @@ from models.in_memory import InMemory
 from models.item_tower import ItemTower
 from models.pair_model.fit import gain, parted
 from models.pair_model.lists import RankedLists, raised, weight_of
-from models.pair_model.network import PairModel, drawn, loss_of, tower_settings, tuned
+from models.pair_model.network import PairModel, drawn, logit_of_a_share, loss_of, tower_settings, tuned
 from models.pair_model.student import Student, distilled, read_of
 from models.pair_model.texts import Teller
 from models.pair_model.use import UsablePair
@@ -105,6 +105,16 @@ def test_losses() -> None:
     expected = -(torch.tensor([2.0, 1.0, 0.5]).sigmoid().log()).mean().item()
     assert loss_of(logits, labels, group, "cross_entropy").item() == pytest.approx(expected)
     assert loss_of(logits, labels, group, "listwise").item() == pytest.approx(np.log1p(np.exp(-3)) / 2)
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "squared"])
+def test_a_training_begins_where_saying_the_same_of_everything_costs_least(kind: str) -> None:
+    labels, group = torch.tensor([1.0, 0, 0, 0]), torch.zeros(4, dtype=torch.long)
+    costs = [
+        loss_of(torch.full((4,), logit_of_a_share(0.25, kind) + by), labels, group, kind).item()
+        for by in (-0.1, 0, 0.1)
+    ]
+    assert min(costs) == costs[1]
 
 
 @given(st.integers(0, 999), st.integers(1, 12), st.floats(0, 3, width=16))
