@@ -33,6 +33,11 @@ class Wanted:
     docs: Path | None
 
     @property
+    def column(self) -> str:
+        """Heading of the column of the docs that has the figures: of the lake's shop, or of files by their name."""
+        return f"validation: {self.sequences.name.split('.')[0] if self.sequences else 'shop'}"
+
+    @property
     def variants(self) -> list[Variant]:
         """Those that are wanted, in the order of the docs; what they are compared with always."""
         compared_with = (DEFAULT, FROZEN)
@@ -72,7 +77,7 @@ def run(wanted: Wanted) -> Outcome:
     if wanted.html:
         write_atomically(wanted.html, page(outcome.split, outcome.users, outcome.results))
     if wanted.docs:
-        write_if_changed(wanted.docs, documented(wanted.docs.read_text(), outcome.results))
+        write_if_changed(wanted.docs, documented(wanted.docs.read_text(), wanted.column, outcome.results))
     return outcome
 
 

@@ -31,7 +31,7 @@ def bench_techniques(
     as_json: Annotated[Path | None, option_of_a_file("--json", "Write everything there, for machines.")] = None,
     html: Annotated[Path | None, option_of_a_file("--html", "Write a page with a plot there.")] = None,
     docs: Annotated[
-        Path | None, option_of_a_file("--docs", "Fill the columns of this page with what was measured.")
+        Path | None, option_of_a_file("--docs", "Write what was measured into the tables of this page.")
     ] = None,
 ) -> None:
     """What each technique of docs/techniques.md does: the default settings of the item tower with that one change.
@@ -62,8 +62,8 @@ def draw(console: Console, outcome: Outcome, wanted: Wanted) -> None:
     line(console)
     line(
         console,
-        f"{outcome.split}, {outcome.users:,} users. Gains in NDCG@10 with the 95% interval of a paired bootstrap; "
-        "tuning and encoding: time over that of the default.",
+        f"{outcome.split}, {outcome.users:,} users. NDCG@10 of what is new to them, by text alone, gains with the "
+        "95% interval of a paired bootstrap; tuning and encoding: time over that of the default.",
     )
     for each in outcome.results:
         if isinstance(each, Refused):
