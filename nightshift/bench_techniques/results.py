@@ -29,7 +29,7 @@ class Result:
     ndcg: float
     interval: tuple[float, float]  # of ndcg
     over_default: Gain
-    over_frozen: Gain
+    over_frozen: Gain | None  # None where the frozen tower was not measured
     with_repeats: float  # NDCG@10 where a user's own items may be shown again: noise alone makes it higher
     pairs: float  # MRR of the held-out pairs, of the weights that were kept
     tuning: float  # seconds
@@ -50,15 +50,18 @@ def compared(made: Mapping[Variant, Measured]) -> list[Result | Refused]:
     """A result of each variant, in their order.
 
     Raises:
-        InputError: the default or the frozen tower was refused: nothing can be compared.
+        InputError: the default was not measured, or refused: nothing can be compared.
     """
-    for each in (DEFAULT, FROZEN):
-        if made[each].refused:
-            raise InputError(f"{each.name} cannot be measured, and all are compared with it: {made[each].refused}")
-    return [_result(variant, each, made[DEFAULT], made[FROZEN]) for variant, each in made.items()]
+    default, frozen = (
+        made.get(DEFAULT, Measured.refusal("nobody did yet, run it without --no-measure")),
+        made.get(FROZEN),
+    )
+    if default.refused:
+        raise InputError(f"{DEFAULT.name} is not measured, and all are compared with it: {default.refused}")
+    return [_result(variant, each, default, frozen) for variant, each in made.items()]
 
 
-def _result(variant: Variant, made: Measured, default: Measured, frozen: Measured) -> Result | Refused:
+def _result(variant: Variant, made: Measured, default: Measured, frozen: Measured | None) -> Result | Refused:
     if made.refused:
         return Refused(variant.name, variant.row, variant.also, made.refused)
     pairs = made.curve or {0: default.curve.get(0, 0.0)}  # where tuning begins is what is frozen
@@ -69,7 +72,7 @@ def _result(variant: Variant, made: Measured, default: Measured, frozen: Measure
         float(np.nanmean(made.of_new)),
         bootstrap(made.of_new, RESAMPLES, SEED),
         gain(made.of_new, default.of_new),
-        gain(made.of_new, frozen.of_new),
+        gain(made.of_new, frozen.of_new) if frozen and not frozen.refused else None,
         float(np.nanmean(made.of_users)),
         max(pairs.values()),
         made.tuning,
@@ -94,7 +97,7 @@ def cells(result: Result) -> list[str]:
         result.name,
         f"{result.ndcg:.4f}",
         said(result.over_default),
-        said(result.over_frozen),
+        said(result.over_frozen) if result.over_frozen else "",
         f"{result.with_repeats:.4f}",
         f"{result.pairs:.4f}",
         f"{tuning:.2f}",

@@ -31,6 +31,7 @@ class Wanted:
     as_json: Path | None
     html: Path | None
     docs: Path | None
+    measure: bool = True  # else only what was measured before is told
 
     @property
     def column(self) -> str:
@@ -70,7 +71,10 @@ def run(wanted: Wanted) -> Outcome:
         settings = settings.model_copy(update={"training": for_sequences(settings.training)})
     users, _, _ = case.judged
     log.info("%s: %s users judged, %s items", case.name, f"{len(users):,}", f"{len(case.catalogue):,}")
-    made = measurements(Bench.of(case, settings), wanted.variants)
+    bench, variants = Bench.of(case, settings), wanted.variants
+    if not wanted.measure:
+        variants = [each for each in variants if bench.kept(each.of(settings.training.tower)).exists()]
+    made = measurements(bench, variants)
     outcome = Outcome(case.name, len(users), compared(made))
     if wanted.as_json:
         write_atomically(wanted.as_json, json.dumps(asdict(outcome), indent=1) + "\n")

@@ -28,6 +28,7 @@ def bench_techniques(
     texts: Annotated[Path | None, TEXTS] = None,
     until: Annotated[date | None, UNTIL] = None,
     only: Annotated[str | None, ONLY] = None,
+    measure: Annotated[bool, typer.Option(help="Measure what was not measured yet, or tell the rest alone.")] = True,
     as_json: Annotated[Path | None, option_of_a_file("--json", "Write everything there, for machines.")] = None,
     html: Annotated[Path | None, option_of_a_file("--html", "Write a page with a plot there.")] = None,
     docs: Annotated[
@@ -42,6 +43,7 @@ def bench_techniques(
 
     Examples:
       nightshift bench-techniques --until 2017-10-29 --docs docs/techniques.md
+      nightshift bench-techniques --until 2017-10-29 --no-measure
       nightshift bench-techniques --only int8,bfloat16 --html techniques.html
       nightshift bench-techniques --sequences Office.inter.json --texts Office.item.json --json office.json
     """
@@ -49,7 +51,7 @@ def bench_techniques(
 
     if (sequences is None) != (texts is None):
         raise typer.BadParameter("--sequences and --texts belong together: give both files, or none for the lake.")
-    wanted = Wanted(sequences, texts, until, words_of(only), as_json, html, docs)
+    wanted = Wanted(sequences, texts, until, words_of(only), as_json, html, docs, measure)
     draw(screen(), run(wanted), wanted)
 
 

@@ -87,6 +87,7 @@ def test_variants_are_compared_on_the_same_users() -> None:
     assert isinstance(default, Result)
     assert isinstance(ia3, Result)
     assert isinstance(frozen, Result)
+    assert ia3.over_frozen
     assert (default.ndcg, ia3.ndcg, ia3.with_repeats) == (0.125, 0.5, 0.5)
     assert (ia3.over_default.mean, ia3.over_frozen.mean) == (0.375, 0.5)
     assert (ia3.over_default.low, ia3.over_default.high) == (0.25, 0.5)
@@ -98,6 +99,11 @@ def test_variants_are_compared_on_the_same_users() -> None:
 def test_without_the_default_there_is_no_comparison() -> None:
     with pytest.raises(InputError, match="it has no layers"):
         compared(MADE | {DEFAULT: Measured.refusal("it has no layers")})
+    with pytest.raises(InputError, match="nobody did yet"):
+        compared({FROZEN: MADE[FROZEN]})
+    (alone,) = compared({DEFAULT: MADE[DEFAULT]})
+    assert isinstance(alone, Result)
+    assert alone.over_frozen is None
 
 
 PAGE = """\
@@ -222,13 +228,15 @@ def test_files_become_a_table_a_page_and_rows_of_the_docs(tmp_path: Path, monkey
     docs = tmp_path / "docs.md"
     docs.write_text(PAGE.replace("Office", "sequences"))
     written, page = tmp_path / "bench.json", tmp_path / "bench.html"
-    told = CliRunner().invoke(
-        app,
-        [
-            "bench-techniques", "--sequences", str(tmp_path / "sequences.txt"), "--texts", str(tmp_path / "texts.txt"),
-            "--only", "cosine", "--json", str(written), "--html", str(page), "--docs", str(docs),
-        ],
-    )  # fmt: skip
+    command = [
+        "bench-techniques",
+        "--sequences",
+        str(tmp_path / "sequences.txt"),
+        "--texts",
+        str(tmp_path / "texts.txt"),
+    ]
+    files = ["--json", str(written), "--html", str(page), "--docs", str(docs)]
+    told = CliRunner().invoke(app, [*command, "--only", "cosine", *files])
     assert told.exit_code == 0, told.output
     outcome = json.loads(written.read_text())
     assert outcome["users"] == 80
@@ -238,6 +246,10 @@ def test_files_become_a_table_a_page_and_rows_of_the_docs(tmp_path: Path, monkey
     assert "<svg" in page.read_text()
     assert "<script" not in page.read_text()
     assert "time 1.00, 1.00" in docs.read_text()
+    again = CliRunner().invoke(app, [*command, "--no-measure"])
+    of_variants = [line for line in told.stdout.splitlines() if " = " in line]
+    assert set(of_variants) <= set(again.stdout.splitlines())
+    assert len(of_variants) == 3
 
 
 @pytest.mark.parametrize(
