@@ -1,4 +1,4 @@
-"""Variants side by side: means, gains on the same users with intervals, times as ratios, and the rows of the docs."""
+"""Variants side by side: means, gains on the same users with intervals, times as ratios, and the cells of the docs."""
 
 from __future__ import annotations
 
@@ -14,29 +14,23 @@ from nightshift.bench_model.results import RESAMPLES, SEED, Gain, gain_of
 from nightshift.bench_techniques.measure import Measured
 from nightshift.bench_techniques.variants import DEFAULT, FROZEN, NOT_MEASURED, Variant
 
-MEASURED = ("validation NDCG@10", "pairs", "time")
-"""Headings of the last columns of a table of docs/techniques.md: what is measured."""
 UNKNOWN = "not measured yet"
-COLUMNS = (
-    "", "NDCG@10", "over the default", "over frozen", "new to the user", "over frozen, new", "pairs", "tuning",
-    "encoding",
-)  # fmt: skip
+COLUMNS = ("", "NDCG@10", "over the default", "over frozen", "with repeats", "pairs", "tuning", "encoding")
 """Headings of `cells`."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One variant beside the default and the frozen tower."""
+    """One variant beside the default and the frozen tower. NDCG@10 is of what is new to the users, by text alone."""
 
     name: str
     row: str
     also: str
-    ndcg: float  # @10, by text alone, of the judged users
-    new: float  # of what is new to the user
+    ndcg: float
     interval: tuple[float, float]  # of ndcg
     over_default: Gain
-    over_frozen: Gain
-    new_over_frozen: Gain
+    over_frozen: Gain | None  # None where the frozen tower was not measured
+    with_repeats: float  # NDCG@10 where a user's own items may be shown again: noise alone makes it higher
     pairs: float  # MRR of the held-out pairs, of the weights that were kept
     tuning: float  # seconds
     times: tuple[float, float]  # tuning and encoding, the default's are 1
@@ -56,15 +50,18 @@ def compared(made: Mapping[Variant, Measured]) -> list[Result | Refused]:
     """A result of each variant, in their order.
 
     Raises:
-        InputError: the default or the frozen tower was refused: nothing can be compared.
+        InputError: the default was not measured, or refused: nothing can be compared.
     """
-    for each in (DEFAULT, FROZEN):
-        if made[each].refused:
-            raise InputError(f"{each.name} cannot be measured, and all are compared with it: {made[each].refused}")
-    return [_result(variant, each, made[DEFAULT], made[FROZEN]) for variant, each in made.items()]
+    default, frozen = (
+        made.get(DEFAULT, Measured.refusal("nobody did yet, run it without --no-measure")),
+        made.get(FROZEN),
+    )
+    if default.refused:
+        raise InputError(f"{DEFAULT.name} is not measured, and all are compared with it: {default.refused}")
+    return [_result(variant, each, default, frozen) for variant, each in made.items()]
 
 
-def _result(variant: Variant, made: Measured, default: Measured, frozen: Measured) -> Result | Refused:
+def _result(variant: Variant, made: Measured, default: Measured, frozen: Measured | None) -> Result | Refused:
     if made.refused:
         return Refused(variant.name, variant.row, variant.also, made.refused)
     pairs = made.curve or {0: default.curve.get(0, 0.0)}  # where tuning begins is what is frozen
@@ -72,12 +69,11 @@ def _result(variant: Variant, made: Measured, default: Measured, frozen: Measure
         variant.name,
         variant.row,
         variant.also,
+        float(np.nanmean(made.of_new)),
+        bootstrap(made.of_new, RESAMPLES, SEED),
+        gain_of(made.of_new, default.of_new),
+        gain_of(made.of_new, frozen.of_new) if frozen and not frozen.refused else None,
         float(np.nanmean(made.of_users)),
-        float(np.nanmean(made.of_new)) if not np.isnan(made.of_new).all() else float("nan"),
-        bootstrap(made.of_users, RESAMPLES, SEED),
-        gain_of(made.of_users, default.of_users),
-        gain_of(made.of_users, frozen.of_users),
-        gain_of(made.of_new, frozen.of_new),
         max(pairs.values()),
         made.tuning,
         (_ratio(made.tuning, default.tuning), _ratio(made.encoding, default.encoding)),
@@ -101,49 +97,53 @@ def cells(result: Result) -> list[str]:
         result.name,
         f"{result.ndcg:.4f}",
         said(result.over_default),
-        said(result.over_frozen),
-        f"{result.new:.4f}",
-        said(result.new_over_frozen),
+        said(result.over_frozen) if result.over_frozen else "",
+        f"{result.with_repeats:.4f}",
         f"{result.pairs:.4f}",
         f"{tuning:.2f}",
         f"{encoding:.2f}",
     ]
 
 
-def documented(page: str, results: Sequence[Result | Refused]) -> str:
-    """The page docs/techniques.md with what was measured in the last columns of its tables."""
-    lines, inside = [], False
+def documented(page: str, column: str, results: Sequence[Result | Refused]) -> str:
+    """The page docs/techniques.md with what was measured in one column of its tables, by the names of their rows.
+
+    Raises:
+        InputError: no table has such a column.
+    """
+    lines, place = [], None
     for line in page.splitlines():
-        inside = line.startswith("|") and (inside or line.endswith(_row(MEASURED)))
-        found = re.match(r"\| `([^`]+)`", line) if inside else None
-        lines.append(_with_cells(line, _cells(found[1], results)) if found else line)
+        told = [each.strip() for each in line.removeprefix("|").removesuffix("|").split("|")]
+        if not line.startswith("|"):
+            place = None
+        elif column in told:
+            place = told.index(column)
+        elif place is not None and (row := row_of(line)):
+            told[place] = _cell(row, results)
+            line = f"| {' | '.join(told)} |"
+        lines.append(line)
+    if not any(column in line for line in lines):
+        raise InputError(f"No table of the page has a column {column!r}: add it to those that are to have the figures.")
     return "\n".join(lines) + "\n"
 
 
-def _row(cells: Sequence[str]) -> str:
-    return "".join(f" {cell} |" for cell in cells)
+def row_of(line: str) -> str:
+    """The setting that a line of a table names; empty if it is no such line."""
+    found = re.match(r"\| `([^`]+)`", line)
+    return found[1] if found else ""
 
 
-def _with_cells(line: str, cells: Sequence[str]) -> str:
-    told = line.removeprefix("|").removesuffix("|").split("|")[: -len(MEASURED)]
-    return f"|{'|'.join(told)}|{_row(cells)}"
-
-
-def _cells(row: str, results: Sequence[Result | Refused]) -> tuple[str, str, str]:
+def _cell(row: str, results: Sequence[Result | Refused]) -> str:
     """What was measured of one row, of several variants one below the other."""
     if row in NOT_MEASURED:
-        return NOT_MEASURED[row], "–", "–"
-    own = [each for each in results if each.row == row]
-    if not own:
-        return UNKNOWN, UNKNOWN, UNKNOWN
-    first, second, third = zip(*map(_cells_of, own), strict=True)
-    return "<br>".join(first), "<br>".join(second), "<br>".join(third)
+        return NOT_MEASURED[row]
+    return "<br>".join(_of_variant(each) for each in results if each.row == row) or UNKNOWN
 
 
-def _cells_of(result: Result | Refused) -> tuple[str, str, str]:
+def _of_variant(result: Result | Refused) -> str:
     also = f"`{result.also}`: " if result.also else ""
     if isinstance(result, Refused):
-        return f"{also}refused: {result.why}", "–", "–"
+        return f"{also}refused: {result.why}"
     gained = "" if result.name == DEFAULT.name else f" ({said(result.over_default)})"
     tuning, encoding = result.times
-    return f"{also}{result.ndcg:.4f}{gained}", f"{result.pairs:.4f}", f"{tuning:.2f}×, {encoding:.2f}×"
+    return f"{also}{result.ndcg:.4f}{gained}; pairs {result.pairs:.4f}; time {tuning:.2f}, {encoding:.2f}"

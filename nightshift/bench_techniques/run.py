@@ -31,6 +31,12 @@ class Wanted:
     as_json: Path | None
     html: Path | None
     docs: Path | None
+    measure: bool = True  # else only what was measured before is told
+
+    @property
+    def column(self) -> str:
+        """Heading of the column of the docs that has the figures: of the lake's shop, or of files by their name."""
+        return f"validation: {self.sequences.name.split('.')[0] if self.sequences else 'shop'}"
 
     @property
     def variants(self) -> list[Variant]:
@@ -65,14 +71,17 @@ def run(wanted: Wanted) -> Outcome:
         settings = settings.model_copy(update={"training": settings.training.having(OF_SEQUENCES)})
     users, _, _ = case.judged
     log.info("%s: %s users judged, %s items", case.name, f"{len(users):,}", f"{len(case.catalogue):,}")
-    made = measurements(Bench.of(case, settings), wanted.variants)
+    bench, variants = Bench.of(case, settings), wanted.variants
+    if not wanted.measure:
+        variants = [each for each in variants if bench.kept(each.of(settings.training.tower)).exists()]
+    made = measurements(bench, variants)
     outcome = Outcome(case.name, len(users), compared(made))
     if wanted.as_json:
         write_atomically(wanted.as_json, json.dumps(asdict(outcome), indent=1) + "\n")
     if wanted.html:
         write_atomically(wanted.html, page(outcome.split, outcome.users, outcome.results))
     if wanted.docs:
-        write_if_changed(wanted.docs, documented(wanted.docs.read_text(), outcome.results))
+        write_if_changed(wanted.docs, documented(wanted.docs.read_text(), wanted.column, outcome.results))
     return outcome
 
 

@@ -28,9 +28,10 @@ def bench_techniques(
     texts: Texts = None,
     until: Annotated[date | None, UNTIL] = None,
     only: Annotated[str | None, ONLY] = None,
+    measure: Annotated[bool, typer.Option(help="Measure what was not measured yet, or tell the rest alone.")] = True,
     as_json: Annotated[Path | None, file("--json", "Write everything there, for machines.")] = None,
     html: Annotated[Path | None, file("--html", "Write a page with a plot there.")] = None,
-    docs: Annotated[Path | None, file("--docs", "Fill the columns of this page with what was measured.")] = None,
+    docs: Annotated[Path | None, file("--docs", "Write what was measured into the tables of this page.")] = None,
 ) -> None:
     """What each technique of docs/techniques.md does: the default settings of the item tower with that one change.
 
@@ -40,13 +41,14 @@ def bench_techniques(
 
     Examples:
       nightshift bench-techniques --until 2017-10-29 --docs docs/techniques.md
+      nightshift bench-techniques --until 2017-10-29 --no-measure
       nightshift bench-techniques --only int8,bfloat16 --html techniques.html
       nightshift bench-techniques --sequences Office.inter.json --texts Office.item.json --json office.json
     """
     from nightshift.bench_techniques.run import Wanted, run
 
     both_or_none(sequences, texts)
-    wanted = Wanted(sequences, texts, until, words(only), as_json, html, docs)
+    wanted = Wanted(sequences, texts, until, words(only), as_json, html, docs, measure)
     draw(screen(), run(wanted), wanted)
 
 
@@ -59,8 +61,8 @@ def draw(console: Console, outcome: Outcome, wanted: Wanted) -> None:
     line(console)
     line(
         console,
-        f"{outcome.split}, {outcome.users:,} users. Gains in NDCG@10 with the 95% interval of a paired bootstrap; "
-        "tuning and encoding: time over that of the default.",
+        f"{outcome.split}, {outcome.users:,} users. NDCG@10 of what is new to them, by text alone, gains with the "
+        "95% interval of a paired bootstrap; tuning and encoding: time over that of the default.",
     )
     for each in outcome.results:
         if isinstance(each, Refused):

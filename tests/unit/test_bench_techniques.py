@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from contracts.errors import InputError
 from contracts.settings import PROJECT, Settings, Tower
 from models.fit import fit
 from nightshift.bench_techniques.measure import Bench, Measured
-from nightshift.bench_techniques.results import MEASURED, Refused, Result, compared, documented
+from nightshift.bench_techniques.results import Refused, Result, compared, documented, row_of
 from nightshift.bench_techniques.run import measurements
 from nightshift.bench_techniques.variants import DEFAULT, FROZEN, NOT_MEASURED, VARIANTS, Variant
 from nightshift.command.app import app
@@ -30,9 +29,9 @@ OWN = SETTINGS.tower.model_copy(update={"tuning": "lora", "tuned_layers": 1, "st
 def rows_of_the_docs() -> list[str]:
     rows, inside = [], False
     for line in DOCS.read_text().splitlines():
-        inside = line.startswith("|") and (inside or MEASURED[0] in line)
-        if inside and (found := re.match(r"\| `([^`]+)`", line)):
-            rows.append(found[1])
+        inside = line.startswith("|") and (inside or line.endswith("| validation: Office | validation: shop |"))
+        if inside and (row := row_of(line)):
+            rows.append(row)
     return rows
 
 
@@ -88,11 +87,10 @@ def test_variants_are_compared_on_the_same_users() -> None:
     assert isinstance(default, Result)
     assert isinstance(ia3, Result)
     assert isinstance(frozen, Result)
-    assert (default.ndcg, ia3.ndcg, ia3.new) == (0.25, 0.5, 0.5)
-    assert (ia3.over_default.mean, ia3.over_frozen.mean, ia3.new_over_frozen.mean) == pytest.approx(
-        (0.25, 1.25 / 3, 0.5)
-    )
-    assert ia3.over_default.low == 0
+    assert ia3.over_frozen
+    assert (default.ndcg, ia3.ndcg, ia3.with_repeats) == (0.125, 0.5, 0.5)
+    assert (ia3.over_default.mean, ia3.over_frozen.mean) == (0.375, 0.5)
+    assert (ia3.over_default.low, ia3.over_default.high) == (0.25, 0.5)
     assert (ia3.times, frozen.times) == ((0.5, 1.5), (0.0, 1.0))
     assert (default.pairs, frozen.pairs) == (0.4, 0.2)
     assert int8 == Refused('inference = "int8"', 'inference = "int8"', "", "too far from float32")
@@ -101,36 +99,55 @@ def test_variants_are_compared_on_the_same_users() -> None:
 def test_without_the_default_there_is_no_comparison() -> None:
     with pytest.raises(InputError, match="it has no layers"):
         compared(MADE | {DEFAULT: Measured.refusal("it has no layers")})
+    with pytest.raises(InputError, match="nobody did yet"):
+        compared({FROZEN: MADE[FROZEN]})
+    (alone,) = compared({DEFAULT: MADE[DEFAULT]})
+    assert isinstance(alone, Result)
+    assert alone.over_frozen is None
 
 
 PAGE = """\
 # Techniques
 
-| setting | what it does | validation NDCG@10 | pairs | time |
-| --- | --- | --- | --- | --- |
-| `tuning = "lora"` (the default) | low ranks | not measured yet | not measured yet | not measured yet |
-| `tuning = "ia3"` | scales | not measured yet | not measured yet | not measured yet |
-| `base_model` | any | x | y | z |
-| `inference = "int8"` | small | | | |
-| `optimiser = "sgd"` | slow | 0.1 | 0.1 | 0.1 |
+| setting | what it does | validation: Office | validation: shop |
+| --- | --- | --- | --- |
+| `tuning = "lora"` (the default) | low ranks | not measured yet | |
+| `tuning = "ia3"` | scales | not measured yet | not measured yet |
+| `base_model` | any | x | y |
+| `inference = "int8"` | small | | z |
+| `optimiser = "sgd"` | slow | 0.1 | 0.2 |
 
 | `tuning = "ia3"` | in another table |
 """
 
 
-def test_the_page_gets_what_was_measured_and_nothing_else_changes() -> None:
-    page = documented(PAGE, compared(MADE))
-    lines = page.splitlines()
-    assert lines[:4] == PAGE.splitlines()[:4]
-    assert lines[4] == '| `tuning = "lora"` (the default) | low ranks | 0.2500 | 0.4000 | 1.00×, 1.00× |'
-    assert lines[5].startswith(
-        '| `tuning = "ia3"` | scales | 0.5000 (+0.2500 [+0.0000, +0.5000]) | 0.4000 | 0.50×, 1.5'
-    )
-    assert lines[6] == f"| `base_model` | any | {NOT_MEASURED['base_model']} | – | – |"
-    assert lines[7] == '| `inference = "int8"` | small | refused: too far from float32 | – | – |'
-    assert lines[8].count("not measured yet") == 3
-    assert lines[9:] == PAGE.splitlines()[9:]
-    assert documented(page, compared(MADE)) == page
+@pytest.mark.parametrize("column", [2, 3])
+def test_a_column_of_the_page_gets_what_was_measured_and_nothing_else_changes(column: int) -> None:
+    name = {2: "validation: Office", 3: "validation: shop"}[column]
+    page = documented(PAGE, name, compared(MADE))
+    lines, before = page.splitlines(), PAGE.splitlines()
+    assert [*lines[:4], *lines[9:]] == [*before[:4], *before[9:]]
+
+    def cells(line: str) -> list[str]:
+        return [cell.strip() for cell in line.strip("|").split("|")]
+
+    assert [cells(line)[column] for line in lines[4:9]] == [
+        "0.1250; pairs 0.4000; time 1.00, 1.00",
+        "0.5000 (+0.3750 [+0.2500, +0.5000]); pairs 0.4000; time 0.50, 1.50",
+        NOT_MEASURED["base_model"],
+        "refused: too far from float32",
+        "not measured yet",
+    ]
+    for line, old in zip(lines[4:9], before[4:9], strict=True):
+        assert [cell for at, cell in enumerate(cells(line)) if at != column] == [
+            cell for at, cell in enumerate(cells(old)) if at != column
+        ]
+    assert documented(page, name, compared(MADE)) == page
+
+
+def test_a_page_without_such_a_column_is_refused() -> None:
+    with pytest.raises(InputError, match="No table of the page has a column 'validation: Beauty'"):
+        documented(PAGE, "validation: Beauty", [])
 
 
 def bench_in(home: Path, **changes: object) -> Bench:
@@ -208,15 +225,18 @@ def test_files_become_a_table_a_page_and_rows_of_the_docs(tmp_path: Path, monkey
     (tmp_path / "texts.txt").write_text(
         "\n".join(f"{kind}{n} {kind} number {n}" for kind in ("tea", "soap") for n in range(8))
     )
-    (tmp_path / "docs.md").write_text(PAGE)
+    docs = tmp_path / "docs.md"
+    docs.write_text(PAGE.replace("Office", "sequences"))
     written, page = tmp_path / "bench.json", tmp_path / "bench.html"
-    told = CliRunner().invoke(
-        app,
-        [
-            "bench-techniques", "--sequences", str(tmp_path / "sequences.txt"), "--texts", str(tmp_path / "texts.txt"),
-            "--only", "cosine", "--json", str(written), "--html", str(page), "--docs", str(tmp_path / "docs.md"),
-        ],
-    )  # fmt: skip
+    command = [
+        "bench-techniques",
+        "--sequences",
+        str(tmp_path / "sequences.txt"),
+        "--texts",
+        str(tmp_path / "texts.txt"),
+    ]
+    files = ["--json", str(written), "--html", str(page), "--docs", str(docs)]
+    told = CliRunner().invoke(app, [*command, "--only", "cosine", *files])
     assert told.exit_code == 0, told.output
     outcome = json.loads(written.read_text())
     assert outcome["users"] == 80
@@ -225,7 +245,11 @@ def test_files_become_a_table_a_page_and_rows_of_the_docs(tmp_path: Path, monkey
     assert "over frozen" in told.stdout
     assert "<svg" in page.read_text()
     assert "<script" not in page.read_text()
-    assert "1.00×, 1.00×" in (tmp_path / "docs.md").read_text()
+    assert "time 1.00, 1.00" in docs.read_text()
+    again = CliRunner().invoke(app, [*command, "--no-measure"])
+    of_variants = [line for line in told.stdout.splitlines() if " = " in line]
+    assert set(of_variants) <= set(again.stdout.splitlines())
+    assert len(of_variants) == 3
 
 
 @pytest.mark.parametrize(
