@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from contracts.settings import Cooccurrence
-from models.behaviours import Known
-from models.histories import DAY, Floats, Ints, Longs, basket_ids
+from models.behaviours import Behaviours, Known
+from models.histories import DAY, Floats, Histories, Ints, Longs, basket_ids
 from models.ragged import first_in_group, indptr_of, row_of_each
 
 
@@ -104,18 +104,23 @@ def _strongest(weights: sparse.csr_array, k: int) -> Neighbours:
     return strongest
 
 
-def cooccurrences(known: Known, neighbours: Neighbours, settings: Cooccurrence) -> Cooccurrences:
-    """Sums the neighbours of each user's newest events, weighed by their strength.
+def leads(past: Histories, behaviours: Behaviours, settings: Cooccurrence) -> Floats:
+    """How much each of the users' events leads to what comes next, [events].
 
-    An event counts less by its age and by the baskets that came after it: what is older, and what was followed by more,
-    leads less to what comes next. Where logs have no times, the baskets tell.
+    By its strength, and less by its age and by the baskets that came after it: what is older, and what was followed by
+    more, leads less. Where logs have no times, the baskets tell.
     """
-    items, k = neighbours.items.shape
-    past = known.past.last(settings.recent_events)
     # from the user's newest event on: where users come back after months, the last items still lead
     age, steps = past.behind_last(past.times) / DAY, past.behind_last(basket_ids(past))
-    decay = np.exp2(-age / settings.recent_half_life_days) * settings.recent_step_decay**steps
-    decay *= known.behaviours.strengths(past)
+    lead: Floats = np.exp2(-age / settings.recent_half_life_days) * settings.recent_step_decay**steps
+    return lead * behaviours.strengths(past)
+
+
+def cooccurrences(known: Known, neighbours: Neighbours, settings: Cooccurrence) -> Cooccurrences:
+    """Sums the neighbours of each user's newest events, by how much these lead to what comes next."""
+    items, k = neighbours.items.shape
+    past = known.past.last(settings.recent_events)
+    decay = leads(past, known.behaviours, settings)
     user = np.repeat(past.users, k)
     cause = np.repeat(past.items, k)
     item = neighbours.items[past.items].ravel()

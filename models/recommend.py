@@ -13,7 +13,7 @@ from contracts.settings import Features, Training
 from contracts.tables import FALLBACK, LIST_SOURCES
 from models.behaviours import Known
 from models.candidates import COOCCURRENCE, INTEREST, MATCH, POPULAR, REPEAT, TEXT, Candidates, generate
-from models.cooccurrence import Cooccurrences, cooccurrences
+from models.cooccurrence import Cooccurrences, cooccurrences, leads
 from models.excluded import Excluded
 from models.features.rows import groups, values
 from models.features.similarity import Likeness
@@ -76,7 +76,7 @@ def generated(
     users = encode_users(encoder, torch.from_numpy(state.vectors), known.past, settings.encoder.length, batch=128)
     matches = allowed_matches(users, state.vectors, state.allowed, settings.candidates.match, excluded)
     newest = known.past.last(settings.features.recent_texts)
-    tastes = _mean_vectors(newest, known.behaviours.strengths(newest), state.texts)
+    tastes = _mean_vectors(newest, leads(newest, known.behaviours, settings.cooccurrence), state.texts)
     by_text = allowed_matches(tastes, state.texts, state.allowed, settings.candidates.text, excluded)
     pairs = cooccurrences(known, state.neighbours, settings.cooccurrence)
     made = generate(known, pairs, matches, by_text, state.by_popularity, items, settings.candidates, excluded)

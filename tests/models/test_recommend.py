@@ -120,13 +120,13 @@ def test_because_is_something_the_user_did(encoder: UserEncoder, ranker: Ranker)
 
 
 def test_texts_close_to_those_of_the_newest_events_are_candidates(encoder: UserEncoder, ranker: Ranker) -> None:
-    # One event each. The texts of items 0 and 7 are nearly the same, those of all others are far from both.
-    zero = np.zeros(1, dtype=np.int32)
-    histories = Histories.from_events(1, zero, zero, zero, np.array([NOW - DAY]))
+    # Item 3 long ago, item 0 yesterday. Texts 0 and 7 are close, and so are 3 and 8.
+    zeros, days = np.zeros(2, dtype=np.int32), np.array([60, 1])
+    histories = Histories.from_events(1, zeros, np.array([3, 0], dtype=np.int32), zeros, NOW - days * DAY)
     state = shop_state(histories)
     texts = np.zeros((SHOP_ITEMS, 3), dtype=np.float32)
     texts[:, 2] = 1
-    texts[0], texts[7] = (1, 0, 0), (0.8, 0.6, 0)
+    texts[0], texts[7], texts[8], texts[3] = (1, 0, 0), (0.8, 0.6, 0), (0.6, 0.8, 0), (0, 1, 0)
     caps = Candidates(repeat=0, interest=0, cooccurrence=0, match=0, text=2, popular=0)
     settings = TINY.model_copy(update={"candidates": caps})
     known, nothing = known_of(histories), Excluded.nothing(1)
