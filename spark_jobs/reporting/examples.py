@@ -107,6 +107,8 @@ def why(row: Mapping[str, Any], past: Mapping[str, tuple[int, date]], texts: Map
         return f"goes with {other}{last_time}"
     if row[C.SOURCE] == "match":
         return f"close to {other}" if other else "fits what this user does"
+    if row[C.SOURCE] == "text" and other:
+        return f"reads like {other}"
     if row[C.SOURCE] in ("popular", FALLBACK):
         return "popular with everyone now"
     return f"{row[C.SOURCE]}: {other}" if other else str(row[C.SOURCE])

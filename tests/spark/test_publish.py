@@ -113,8 +113,8 @@ def test_a_good_night_is_published_with_its_row(shop: Shop) -> None:
     assert row["measures"] == pytest.approx({
         "users": 2, "users_with_events": 2, "coverage": 1, "compared_users": 0, "distinct_items": 3,
         "catalogue_share": 0.75, "top_item_share": 1, "source_repeat": 0.5, "source_interest": 0.0,
-        "source_together": 0.25,
-        "source_match": 0, "source_popular": 0.25, "source_fallback": 0.0,
+        "source_together": 0.25, "source_match": 0, "source_text": 0,
+        "source_popular": 0.25, "source_fallback": 0.0,
     })  # fmt: skip
     assert row["table_versions"]["recommendations"] == 0
     assert {"events", "items", "quality_results"} < set(row["table_versions"])
@@ -321,7 +321,7 @@ def test_items_are_measured_against_the_catalogue(tables: SparkLake, settings: S
     assert lists_.measure_shown(lists, items, rules) == audit.Shown(
         distinct=3, catalogue=2, unknown=audit.Wrong(1, "x1"), unavailable=audit.Wrong(1, "old"),
         blocked=audit.Wrong(2, "milk"), top_item="milk", top_item_users=2, rows=4,
-        by_source={"repeat": 1, "interest": 0, "together": 0, "match": 1, "popular": 1, "fallback": 0},
+        by_source={"repeat": 1, "interest": 0, "together": 0, "match": 1, "text": 0, "popular": 1, "fallback": 0},
         other_sources=1,
     )  # fmt: skip
     # what is for whoever has none must be right too, and reaches nobody
@@ -329,7 +329,7 @@ def test_items_are_measured_against_the_catalogue(tables: SparkLake, settings: S
     assert lists_.measure_shown(tables.frame(RECOMMENDATIONS, spare), items, rules) == audit.Shown(
         distinct=1, catalogue=2, unknown=audit.Wrong(0), unavailable=audit.Wrong(1, "old"),
         blocked=audit.Wrong(2, "milk"), top_item="milk", top_item_users=1, rows=1,
-        by_source={"repeat": 0, "interest": 0, "together": 0, "match": 0, "popular": 0, "fallback": 1},
+        by_source={"repeat": 0, "interest": 0, "together": 0, "match": 0, "text": 0, "popular": 0, "fallback": 1},
         other_sources=0,
     )  # fmt: skip
     none = lists_.measure_shown(lists.limit(0), items, settings.scoring)

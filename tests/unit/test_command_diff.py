@@ -56,13 +56,14 @@ def test_two_nights_next_to_each_other(shop: ArrowLake) -> None:
     # first of two the same: 0.9 · 0.1 / 0.9 + (0.81 + 0.09) / 2
     assert made["rank_biased_overlap"] == pytest.approx((1 + 0.9 + 0.55 + 0) / 4)
     assert made["before"]["sources"] == {
-        "repeat": 0.5, "interest": 0, "together": 0, "match": 0, "popular": 0.5, "fallback": 0,
+        "repeat": 0.5, "interest": 0, "together": 0, "match": 0, "text": 0, "popular": 0.5, "fallback": 0,
     }  # fmt: skip
     assert made["after"]["sources"] == {
         "repeat": 0.5,
         "interest": 0,
         "together": 0,
         "match": 0.2,
+        "text": 0,
         "popular": pytest.approx(0.3),
         "fallback": 0,
     }
