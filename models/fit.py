@@ -28,8 +28,9 @@ from models.histories import DAY, Flags, Floats, Histories, Ints, Longs
 from models.item_state import DailyCounts, habits_of, item_state
 from models.item_tower import ItemTower
 from models.metrics import Relevant
+from models.moment import Moment
 from models.newest import BeforeNewest
-from models.pair_model.fit import FittedPair, Moment, fit_pair
+from models.pair_model.fit import FittedPair, fit_pair
 from models.published import ItemKnowledge
 from models.recommend import features_of, generated
 from models.text_space import TextSpace
@@ -182,7 +183,7 @@ def fit_encoder(data: TrainingData, settings: Training, report: Report, beginnin
     windows, wanted = data.windows(settings), settings.ranker.windows
     if windows < wanted:
         log.warning("The history is short: the ranker is fitted on %d windows, not %d.", windows, wanted)
-        settings = settings.model_copy(update={"ranker": settings.ranker.model_copy(update={"windows": windows})})
+        settings = settings.having({"ranker.windows": windows})
     first_window = data.first_window(settings)
     older = data.histories.between(0, first_window)
     at_least = events_of_warm(older, settings.encoder.min_item_events)

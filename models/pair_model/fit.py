@@ -16,13 +16,11 @@ import torch
 
 from contracts.cli import timed
 from contracts.settings import Training
-from models.behaviours import Known
 from models.candidates import label
 from models.catalogue import Catalogue
-from models.excluded import Excluded
-from models.histories import Floats, Longs
-from models.item_state import ItemState
-from models.metrics import Relevant, paired_difference
+from models.histories import Floats
+from models.metrics import paired_difference
+from models.moment import Moment
 from models.pair_model.lists import RankedLists, Say, of_those_that_move, weight_of
 from models.pair_model.network import PairModel, tuned
 from models.pair_model.student import Student, distilled, read_of
@@ -40,21 +38,6 @@ AT_ONCE = 256
 """Users whose candidates are ranked at once."""
 TIMED_USERS = 8
 """By whose lists it is measured what a user costs."""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """The begin of one of the ranker's windows: what was known, and what came."""
-
-    known: Known
-    excluded: Excluded
-    relevant: Relevant  # of the window, without what is excluded
-    state: ItemState
-
-    @property
-    def judged(self) -> Longs:
-        """The users with a history and something relevant."""
-        return np.flatnonzero((self.relevant.counts > 0) & (self.known.past.lengths > 0))
 
 
 @dataclass(frozen=True)

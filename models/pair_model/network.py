@@ -126,6 +126,7 @@ def _batches(lists: RankedLists, settings: PairSettings, random: np.random.Gener
             yield np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
+@torch.random.fork_rng(devices=[])  # what is fitted after it draws as without it
 def tuned(
     lists: RankedLists,
     items: Sequence[str],
@@ -147,19 +148,7 @@ def tuned(
     Raises:
         SettingsError: the settings and the base model do not go together.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        return _tuned(lists, items, settings, before, evaluate, report)
-
-
-def _tuned(
-    lists: RankedLists,
-    items: Sequence[str],
-    settings: Training,
-    before: float,
-    evaluate: Callable[[PairModel], float],
-    report: Report,
-) -> PairModel:
+    torch.manual_seed(settings.seed)
     own, chosen = settings.pair_model, tower_settings(settings)
     tower = ItemTower.load(base_model_folder(chosen.base_model), chosen.max_tokens, chosen.pooling)
     model = PairModel(with_adapters(tower, chosen)).to(training_device())

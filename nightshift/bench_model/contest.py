@@ -11,7 +11,7 @@ import torch
 
 from contracts.cli import log
 from contracts.errors import NightshiftError
-from contracts.settings import Training
+from contracts.settings import Settings, Training
 from models.baselines.base import Baseline
 from models.behaviours import Known
 from models.evaluation import N
@@ -78,7 +78,11 @@ OF_SEQUENCES: Mapping[str, object] = {
     # no days that passed tell how old an item of the user is: the items after it do
     "cooccurrence.recent_step_decay": 0.7,
 }
-"""The settings of training for files without times: users have few events, all of which count."""
+
+
+def for_sequences(settings: Settings) -> Settings:
+    """The settings for files without times: users have few events, all of which count."""
+    return settings.model_copy(update={"training": settings.training.having(OF_SEQUENCES)})
 
 
 def entries(
@@ -105,18 +109,16 @@ def entries(
     if with_model:
         matches_as, ranked_as = (name if name in parts else None for name in (NO_RANKER, NO_PAIR))
         yield from told(MODEL, variant(case.data, case, training, MODEL, matches_as, ranked_as))
+    frozen = training.having({"tower.tuning": "frozen"})
     if FROZEN in parts:
-        frozen = training.model_copy(update={"tower": training.tower.model_copy(update={"tuning": "frozen"})})
         yield from told(FROZEN, variant(case.data, case, frozen, FROZEN))
     if TEXT_ONLY in parts:
         # an id that is always left out of training stays at zero
-        encoder = training.encoder.model_copy(update={"id_dropout": 1.0})
-        text_only = training.model_copy(update={"encoder": encoder})
+        text_only = training.having({"encoder.id_dropout": 1.0})
         yield from told(TEXT_ONLY, variant(case.data, case, text_only, TEXT_ONLY))
     if {NO_TEXT, ID_ONLY} & set(parts):
         silent = replace(case.catalogue, texts=np.full(len(case.catalogue), "", dtype=object))
         data = replace(case.data, catalogue=silent)
-        frozen = training.model_copy(update={"tower": training.tower.model_copy(update={"tuning": "frozen"})})
         made = variant(data, case, frozen, NO_TEXT, ID_ONLY if ID_ONLY in parts else None)
         yield from told(NO_TEXT, made)
     if WARM_START in parts and week_before:

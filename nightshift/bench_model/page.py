@@ -32,7 +32,7 @@ def page(outcome: Outcome, splits: Sequence[str]) -> str:
         Markup("<tr><td>{}</td>{}<td>{}</td><td>{:,.0f} s</td><td>{:,.1f} s</td></tr>").format(
             each.name,
             Markup("").join(Markup("<td>{:.4f}</td>").format(each.metrics[name]) for name in names),
-            f"{each.gain.mean:+.4f} [{each.gain.low:+.4f}, {each.gain.high:+.4f}]" if each.gain else "",
+            str(each.gain or ""),
             each.fit_seconds,
             each.score_seconds,
         )

@@ -179,6 +179,7 @@ def last_window(settings: Settings, until: date | None, back: int = 0) -> tuple[
     return until or last - timedelta(days=back * days), days
 
 
+@timed("Reading the lake")
 def read_shop(settings: Settings, until: date, horizon_days: int) -> Shop:
     """Everything that was taken in of days before ``until``.
 

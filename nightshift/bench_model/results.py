@@ -23,6 +23,9 @@ class Gain:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+
 
 @dataclass(frozen=True)
 class Result:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from contracts.cli import log, start_log, timed
+from contracts.cli import log, start_log
 from contracts.errors import InputError, NightshiftError
 from contracts.settings import Settings, load_settings
 from models.baselines import chosen
@@ -23,7 +23,7 @@ from models.baselines.base import Baseline
 from models.devices import seed_everything
 from models.evaluation import ALL, GATE
 from nightshift.bench_model import protocols
-from nightshift.bench_model.contest import MODEL, OF_SEQUENCES, PARTS, Absent, Entry, WeekBefore, entries, told
+from nightshift.bench_model.contest import MODEL, PARTS, Absent, Entry, WeekBefore, entries, for_sequences, told
 from nightshift.bench_model.page import page
 from nightshift.bench_model.peers.environment import python_of_peers
 from nightshift.bench_model.peers.exchange import NAMES, Peers, lists_of, title
@@ -66,7 +66,7 @@ def run(wanted: Wanted) -> Outcome:
     from_files = wanted.sequences is not None
     cases = list(_cases(wanted, settings))
     if from_files:
-        settings = settings.model_copy(update={"training": settings.training.having(OF_SEQUENCES)})
+        settings = for_sequences(settings)
     parts = [name for name in PARTS if wanted.parts and wanted.takes_part(name)]
     made, absent = [], []
     week_before = WeekBefore() if len(cases) > 1 else None
@@ -125,8 +125,7 @@ def _cases(wanted: Wanted, settings: Settings) -> Iterator[Case]:
         yield protocols.leave_one_out_of(wanted.sequences, wanted.texts, settings)
         return
     until, days = protocols.last_window(settings, wanted.until)
-    with timed("Reading the lake"):
-        shop = protocols.read_shop(settings, until + timedelta(days=days), days)
+    shop = protocols.read_shop(settings, until + timedelta(days=days), days)
     if wanted.last_basket:
         yield protocols.last_basket(shop)
     else:

@@ -52,10 +52,8 @@ def compared(made: Mapping[Variant, Measured]) -> list[Result | Refused]:
     Raises:
         InputError: the default was not measured, or refused: nothing can be compared.
     """
-    default, frozen = (
-        made.get(DEFAULT, Measured.refusal("nobody did yet, run it without --no-measure")),
-        made.get(FROZEN),
-    )
+    default = made.get(DEFAULT, Measured.refusal("nobody did yet, run it without --no-measure"))
+    frozen = made.get(FROZEN)
     if default.refused:
         raise InputError(f"{DEFAULT.name} is not measured, and all are compared with it: {default.refused}")
     return [_result(variant, each, default, frozen) for variant, each in made.items()]
@@ -85,19 +83,14 @@ def _ratio(seconds: float, default: float) -> float:
     return seconds / default if default else float("nan")
 
 
-def said(gained: Gain) -> str:
-    """A gain with its interval."""
-    return f"{gained.mean:+.4f} [{gained.low:+.4f}, {gained.high:+.4f}]"
-
-
 def cells(result: Result) -> list[str]:
     """A row for people."""
     tuning, encoding = result.times
     return [
         result.name,
         f"{result.ndcg:.4f}",
-        said(result.over_default),
-        said(result.over_frozen) if result.over_frozen else "",
+        str(result.over_default),
+        str(result.over_frozen or ""),
         f"{result.with_repeats:.4f}",
         f"{result.pairs:.4f}",
         f"{tuning:.2f}",
@@ -144,6 +137,6 @@ def _of_variant(result: Result | Refused) -> str:
     also = f"`{result.also}`: " if result.also else ""
     if isinstance(result, Refused):
         return f"{also}refused: {result.why}"
-    gained = "" if result.name == DEFAULT.name else f" ({said(result.over_default)})"
+    gained = "" if result.name == DEFAULT.name else f" ({result.over_default})"
     tuning, encoding = result.times
     return f"{also}{result.ndcg:.4f}{gained}; pairs {result.pairs:.4f}; time {tuning:.2f}, {encoding:.2f}"

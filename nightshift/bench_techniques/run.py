@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from contracts.cli import log, start_log, timed
+from contracts.cli import log, start_log
 from contracts.files import write_atomically, write_if_changed
 from contracts.settings import Settings, load_settings
 from nightshift.bench_model import protocols
-from nightshift.bench_model.contest import OF_SEQUENCES
+from nightshift.bench_model.contest import for_sequences
 from nightshift.bench_model.protocols import Case
 from nightshift.bench_techniques.measure import Bench, Measured, beginning
 from nightshift.bench_techniques.page import page
@@ -68,7 +68,7 @@ def run(wanted: Wanted) -> Outcome:
     settings = load_settings()
     case = validation(wanted, settings)
     if wanted.sequences:
-        settings = settings.model_copy(update={"training": settings.training.having(OF_SEQUENCES)})
+        settings = for_sequences(settings)
     users, _, _ = case.judged
     log.info("%s: %s users judged, %s items", case.name, f"{len(users):,}", f"{len(case.catalogue):,}")
     bench, variants = Bench.of(case, settings), wanted.variants
@@ -90,8 +90,7 @@ def validation(wanted: Wanted, settings: Settings) -> Case:
     if wanted.sequences and wanted.texts:
         return protocols.validation_of(protocols.leave_one_out_of(wanted.sequences, wanted.texts, settings))
     until, days = protocols.last_window(settings, wanted.until, back=1)
-    with timed("Reading the lake"):
-        shop = protocols.read_shop(settings, until + timedelta(days=days), days)
+    shop = protocols.read_shop(settings, until + timedelta(days=days), days)
     return next(protocols.next_days(shop, until, 1))
 
 

@@ -78,7 +78,7 @@ def draw(console: Console, outcome: Outcome, wanted: Any) -> None:
         [
             each.name,
             *(f"{each.metrics[name]:.4f}" if name in each.metrics else "" for name in METRICS),
-            f"{each.gain.mean:+.4f} [{each.gain.low:+.4f}, {each.gain.high:+.4f}]" if each.gain else "",
+            str(each.gain or ""),
             f"{each.fit_seconds:,.0f} s",
             f"{each.score_seconds:,.1f} s",
         ]

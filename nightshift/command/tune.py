@@ -70,7 +70,7 @@ def tune(
 
 def draw(console: Console, told: Found, best: Path) -> None:
     """The best trial next to the defaults, setting by setting, and what that means."""
-    from nightshift.tuning.found import interval, rows
+    from nightshift.tuning.found import rows
 
     columns = ["", "defaults", f"trial {told.best.number}", "mattered"]
     head = ("NDCG@10", f"{told.defaults.ndcg:.4f}", f"{told.best.ndcg:.4f}", "")
@@ -83,6 +83,6 @@ def draw(console: Console, told: Found, best: Path) -> None:
         f"{told.case}, {told.users:,} users.",
     )
     if told.gain:
-        line(console, f"Gain of trial {told.best.number} over the defaults: {interval(told.gain)}, paired bootstrap.")
+        line(console, f"Gain of trial {told.best.number} over the defaults: {told.gain}, paired bootstrap.")
     line(console, told.verdict, "bold")
     line(console, f"For nightshift.toml: {best}")

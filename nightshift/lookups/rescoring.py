@@ -200,8 +200,7 @@ def _of_pair_model(raised: float) -> tuple[Contribution, ...]:
 
 def _only(settings: Training, cap: str) -> Training:
     """The same settings with one source of candidates."""
-    others = {name: 0 for name in CAPS if name != cap}
-    return settings.model_copy(update={"candidates": settings.candidates.model_copy(update=others)})
+    return settings.having({f"candidates.{name}": 0 for name in CAPS if name != cap})
 
 
 def contributions(ranker: Ranker, row: Floats) -> tuple[Contribution, ...]:

@@ -57,7 +57,7 @@ class Found:
 
     def lines(self) -> str:
         """For ``nightshift.toml``: the best settings, and in comments what they were worth."""
-        gained = "" if self.gain is None else f", {interval(self.gain)} over the defaults"
+        gained = "" if self.gain is None else f", {self.gain} over the defaults"
         told = [
             f"Study {self.study}: {len(self.trials)} trials, the best is trial {self.best.number}.",
             f"NDCG@10 of {self.users:,} users, {self.case}: {self.best.ndcg:.4f}{gained}.",
@@ -103,11 +103,6 @@ def _state(state: TrialState) -> str:
 def _importance(study: optuna.Study) -> dict[str, float]:
     """How much of what tells the best trials from the others lies in each setting (Watanabe et al., 2023)."""
     return {name: float(share) for name, share in optuna.importance.get_param_importances(study).items()}
-
-
-def interval(gain: Gain) -> str:
-    """A gain with its interval."""
-    return f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
 
 
 def rows(told: Found) -> list[tuple[str, str, str, str]]:

@@ -7,7 +7,7 @@ from itertools import accumulate
 from markupsafe import Markup
 
 from nightshift.bench_model.page import STYLE
-from nightshift.tuning.found import Found, interval, rows
+from nightshift.tuning.found import Found, rows
 from nightshift.tuning.study import shown
 from spark_jobs.reporting import plots
 
@@ -41,7 +41,7 @@ def page(told: Found) -> str:
         for each in told.trials
     )
     names = Markup("").join(Markup("<th>{}</th>").format(name) for name in told.best.values)
-    gained = "" if told.gain is None else f" Gain over the defaults: {interval(told.gain)}."
+    gained = "" if told.gain is None else f" Gain over the defaults: {told.gain}."
     return str(
         Markup(
             "<!doctype html><html lang=en><meta charset=utf-8><title>{}</title><style>{}</style>"

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from optuna.distributions import BaseDistribution, distribution_to_json
 
-from contracts.cli import log, start_log, timed
+from contracts.cli import log, start_log
 from contracts.files import write_atomically
 from contracts.settings import Settings, Training, load_settings
 from models.evaluation import ALL, GATE
@@ -23,7 +23,7 @@ from models.metrics import Doubles
 from models.store import registry
 from models.training import Report
 from nightshift.bench_model import protocols
-from nightshift.bench_model.contest import MODEL, OF_SEQUENCES, encoder_alone, variant
+from nightshift.bench_model.contest import MODEL, encoder_alone, for_sequences, variant
 from nightshift.bench_model.protocols import Case
 from nightshift.bench_model.results import values_of
 from nightshift.tuning.found import Found, found
@@ -58,7 +58,7 @@ def run(wanted: Wanted) -> tuple[Found, Path]:
     settings = load_settings()
     torch.set_num_threads(os.cpu_count() or 1)
     if wanted.sequences:
-        settings = settings.model_copy(update={"training": settings.training.having(OF_SEQUENCES)})
+        settings = for_sequences(settings)
     space = space_of(settings.training, wanted.only, wanted.stage)
     about, case = _case(wanted, settings)
     name = f"{about}-{_digest(settings, case, space, wanted.stage)}"
@@ -90,8 +90,7 @@ def _case(wanted: Wanted, settings: Settings) -> tuple[str, Case]:
         case = protocols.validation_of(protocols.leave_one_out_of(wanted.sequences, wanted.texts, settings))
         return re.sub(r"\W+", "-", wanted.sequences.name.partition(".")[0]), case
     until, days = protocols.last_window(settings, wanted.until)
-    with timed("Reading the lake"):
-        shop = protocols.read_shop(settings, until, days)
+    shop = protocols.read_shop(settings, until, days)
     return str(until), next(protocols.next_days(shop, until - timedelta(days=days), 1))
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from contracts.settings import Settings
 from contracts.tables import INGEST_COUNTS
 from nightshift.command.app import app
+from tests.commands import command
 from tests.factories import NIGHT, counted
 from tests.lakes import ArrowLake
 
@@ -61,11 +63,8 @@ def test_files_become_one_table(
         ([], 65, "has taken in no logs"),
     ],
 )
-def test_wrong_arguments_are_a_sentence(
-    arguments: list[str], code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path))
-    done = CliRunner().invoke(app, ["bench-model", *arguments])
+def test_wrong_arguments_are_a_sentence(arguments: list[str], code: int, told: str, settings: Settings) -> None:
+    done = command(settings, "bench-model", *arguments)
     assert done.exit_code == code
     assert told in " ".join(done.output.replace("│", " ").split())
 

@@ -19,6 +19,7 @@ from nightshift.bench_techniques.results import Refused, Result, compared, docum
 from nightshift.bench_techniques.run import measurements
 from nightshift.bench_techniques.variants import DEFAULT, FROZEN, NOT_MEASURED, VARIANTS, Variant
 from nightshift.command.app import app
+from tests.commands import command
 from tests.shops import SETTINGS, no_repeats
 
 DOCS = PROJECT / "docs" / "techniques.md"
@@ -228,7 +229,7 @@ def test_files_become_a_table_a_page_and_rows_of_the_docs(tmp_path: Path, monkey
     docs = tmp_path / "docs.md"
     docs.write_text(PAGE.replace("Office", "sequences"))
     written, page = tmp_path / "bench.json", tmp_path / "bench.html"
-    command = [
+    arguments = [
         "bench-techniques",
         "--sequences",
         str(tmp_path / "sequences.txt"),
@@ -236,7 +237,7 @@ def test_files_become_a_table_a_page_and_rows_of_the_docs(tmp_path: Path, monkey
         str(tmp_path / "texts.txt"),
     ]
     files = ["--json", str(written), "--html", str(page), "--docs", str(docs)]
-    told = CliRunner().invoke(app, [*command, "--only", "cosine", *files])
+    told = CliRunner().invoke(app, [*arguments, "--only", "cosine", *files])
     assert told.exit_code == 0, told.output
     outcome = json.loads(written.read_text())
     assert outcome["users"] == 80
@@ -246,7 +247,7 @@ def test_files_become_a_table_a_page_and_rows_of_the_docs(tmp_path: Path, monkey
     assert "<svg" in page.read_text()
     assert "<script" not in page.read_text()
     assert "time 1.00, 1.00" in docs.read_text()
-    again = CliRunner().invoke(app, [*command, "--no-measure"])
+    again = CliRunner().invoke(app, [*arguments, "--no-measure"])
     of_variants = [line for line in told.stdout.splitlines() if " = " in line]
     assert set(of_variants) <= set(again.stdout.splitlines())
     assert len(of_variants) == 3
@@ -256,10 +257,7 @@ def test_files_become_a_table_a_page_and_rows_of_the_docs(tmp_path: Path, monkey
     ("arguments", "code", "told"),
     [(["--texts", "a"], 2, "belong together"), ([], 65, "has taken in no logs")],
 )
-def test_wrong_arguments_are_a_sentence(
-    arguments: list[str], code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path))
-    done = CliRunner().invoke(app, ["bench-techniques", *arguments])
+def test_wrong_arguments_are_a_sentence(arguments: list[str], code: int, told: str, settings: Settings) -> None:
+    done = command(settings, "bench-techniques", *arguments)
     assert done.exit_code == code
     assert told in " ".join(done.output.replace("│", " ").split())

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from contracts.errors import InputError, ModelError, SettingsError
 from contracts.interval import midnight_seconds
-from contracts.settings import PROJECT, Training, names
+from contracts.settings import PROJECT, Settings, Training, names
 from contracts.tables import EVENTS, INGEST_COUNTS, ITEMS
 from models.metrics import Doubles
 from models.store import registry
@@ -36,6 +36,7 @@ from nightshift.tuning.page import page
 from nightshift.tuning.run import Wanted, _case
 from nightshift.tuning.space import SPACE, space_of
 from nightshift.tuning.study import EXPERIMENT, RETRIED, RUN, WATCHED, finished, opened, search
+from tests.commands import command
 from tests.factories import NIGHT, counted, event, item, noon
 from tests.lakes import ArrowLake
 from tests.studies import plan_of, settings_of, start, worth
@@ -367,10 +368,7 @@ def test_from_files_to_a_verdict(
         ([], 65, "has taken in no logs"),
     ],
 )
-def test_wrong_arguments_are_a_sentence(
-    arguments: list[str], code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path))
-    done = CliRunner().invoke(app, ["tune", *arguments])
+def test_wrong_arguments_are_a_sentence(arguments: list[str], code: int, told: str, settings: Settings) -> None:
+    done = command(settings, "tune", *arguments)
     assert done.exit_code == code
     assert told in " ".join(done.output.replace("│", " ").split())
