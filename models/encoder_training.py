@@ -18,7 +18,7 @@ from models.behaviours import Behaviours, shares
 from models.devices import autocast, training_device
 from models.excluded import Excluded
 from models.histories import Flags, Floats, Histories, Ints, Longs
-from models.matches import allowed_matches
+from models.kernel import ItemIndex
 from models.metrics import Relevant, hits, ndcg
 from models.training import EarlyStopping, Report, descend, linear_schedule
 from models.user_encoder import NO_ID, Cuts, UserEncoder, cuts_of, encode_users, inputs_of
@@ -431,13 +431,12 @@ def _validation(
     relevant = excluded.out_of(judge.relevant, catalogue)
     judged = np.flatnonzero((relevant.counts > 0) & (judge.histories.lengths > 0))
     histories, relevant, excluded = judge.histories.take(judged), relevant.take(judged), excluded.take(judged)
-    everything = np.ones(catalogue, dtype=np.bool_)
 
     def ndcg_now() -> float:
         with torch.inference_mode():
             vectors = model.eval().item_vectors(items.text, items.id_rows)
         users = encode_users(model, vectors, histories, settings.length, 256)
-        ranked = allowed_matches(users, vectors.cpu().numpy(), everything, 10, excluded)
+        ranked = ItemIndex.of(vectors.cpu().numpy()).best(users, 10, excluded)
         return float(np.nanmean(ndcg(hits(ranked, relevant), relevant.counts)))
 
     return ndcg_now

@@ -13,10 +13,9 @@ from models.catalogue import CATEGORY, Catalogue
 from models.excluded import Excluded
 from models.histories import Flags, Ints
 from models.item_state import DailyCounts, unit_rows
-from models.kernel import best_matches
-from models.matches import with_spare
+from models.kernel import ItemIndex
 from models.metrics import Doubles, Relevant
-from models.ragged import Floats, find, row_of_each
+from models.ragged import Floats, find, kept, row_of_each
 
 N = 20
 """Length of the lists that are compared."""
@@ -118,10 +117,11 @@ class TextAlone:
         there = row < len(self.items)
         of_users = np.zeros((len(recent), self.vectors.shape[1]), dtype=np.float32)
         np.add.at(of_users, recent.users[there], self.vectors[row[there]])
-        best = best_matches(of_users, self.vectors, np.ones(len(self.items), dtype=np.bool_), with_spare(N, excluded))
-        lists = np.where(best >= 0, self.items[best], -1).astype(np.int32)
-        end = 1 + max(int(each.max(initial=0)) for each in (self.items, excluded.items))
-        return excluded.removed_from(lists, N, end)
+        row = find(self.items.astype(np.int64), excluded.items.astype(np.int64))
+        there = row < len(self.items)
+        among = Excluded(kept(excluded.indptr, there), row[there].astype(np.int32))
+        best = ItemIndex.of(self.vectors).best(of_users, N, among)
+        return np.where(best >= 0, self.items[best], -1).astype(np.int32)
 
 
 def by_name(values: Mapping[tuple[str, str], Doubles]) -> dict[str, Doubles]:

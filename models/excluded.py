@@ -16,10 +16,19 @@ from models.ragged import Ints, Longs, gather, indptr_of, padded, row_of_each
 
 @dataclass(frozen=True)
 class Excluded:
-    """Items that must not be on a user's list, by user in compressed-row form."""
+    """Items that must not be on a user's list, by user in compressed-row form, ascending in a user.
+
+    Raises:
+        ValueError: a user's items are not ascending.
+    """
 
     indptr: Longs  # [users + 1]
     items: Ints  # [excluded items]
+
+    def __post_init__(self) -> None:
+        falls = np.flatnonzero(self.items[1:] < self.items[:-1]) + 1
+        if not np.isin(falls, self.indptr).all():
+            raise ValueError("excluded items must be ascending in each user")
 
     def keys(self, items: int) -> Longs:
         """``user * items + item`` of each."""

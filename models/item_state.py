@@ -13,6 +13,7 @@ from models.behaviours import Known
 from models.catalogue import CATEGORY, Catalogue
 from models.cooccurrence import Neighbours
 from models.histories import DAY, Flags, Floats, Histories, Ints
+from models.kernel import ItemIndex
 from models.pairs import Pairs
 
 POPULARITY_DAYS = (3, 7, 28, 91)
@@ -96,6 +97,16 @@ class ItemState:
     def directions(self) -> Floats:
         """The vectors at unit length, [items, size]: how much is taken of an item says nothing of what it is like."""
         return unit_rows(self.vectors)
+
+    @cached_property
+    def matching(self) -> ItemIndex:
+        """Of the vectors, for users' vectors."""
+        return ItemIndex.of(self.vectors, self.allowed)
+
+    @cached_property
+    def matching_texts(self) -> ItemIndex:
+        """Of the texts, for what users' texts say."""
+        return ItemIndex.of(self.texts, self.allowed)
 
     @property
     def categories(self) -> Ints:

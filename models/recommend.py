@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from models.features.rows import groups, values
 from models.features.similarity import Likeness
 from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.item_state import ItemState
-from models.matches import allowed_matches
+from models.kernel import Cap
 from models.ragged import find, first_in_group, rank_in_group, row_of_each
 from models.ranker import Ranker
 from models.user_encoder import UserEncoder, encode_users
@@ -61,7 +62,12 @@ class Generated:
 
 
 def generated(
-    known: Known, state: ItemState, encoder: UserEncoder, settings: Training, excluded: Excluded
+    known: Known,
+    state: ItemState,
+    encoder: UserEncoder,
+    settings: Training,
+    excluded: Excluded,
+    rules: Rules | None = None,
 ) -> Generated:
     """Candidates from every source.
 
@@ -71,16 +77,24 @@ def generated(
         encoder: Encodes users.
         settings: The model's own.
         excluded: What each user must not get.
+        rules: Of the lists to come, if they may limit what is found.
     """
-    items = len(state.allowed)
+    items, wanted = len(state.allowed), settings.candidates
     users = encode_users(encoder, torch.from_numpy(state.vectors), known.past, settings.encoder.length, batch=128)
-    matches = allowed_matches(users, state.vectors, state.allowed, settings.candidates.match, excluded)
+    matches = state.matching.best(users, wanted.match, excluded, _cap(rules, state, wanted.match))
     newest = known.past.last(settings.features.recent_texts)
     tastes = _mean_vectors(newest, leads(newest, known.behaviours, settings.cooccurrence), state.texts)
-    by_text = allowed_matches(tastes, state.texts, state.allowed, settings.candidates.text, excluded)
+    by_text = state.matching_texts.best(tastes, wanted.text, excluded, _cap(rules, state, wanted.text))
     pairs = cooccurrences(known, state.neighbours, settings.cooccurrence)
-    made = generate(known, pairs, matches, by_text, state.by_popularity, items, settings.candidates, excluded)
+    made = generate(known, pairs, matches, by_text, state.by_popularity, items, wanted, excluded)
     return Generated(made.select(state.allowed[made.items]), pairs, users)
+
+
+def _cap(rules: Rules | None, state: ItemState, k: int) -> Cap | None:
+    """A category's share of ``k`` matches is that of a list: they hold as many categories as a full list needs."""
+    if rules is None or rules.max_per_category is None:
+        return None
+    return Cap(state.categories, math.ceil(k * rules.max_per_category / rules.n))
 
 
 def features_of(
@@ -110,9 +124,10 @@ def scored(
     settings: Training,
     excluded: Excluded,
     reordering: Reordering | None = None,
+    rules: Rules | None = None,
 ) -> tuple[Generated, Floats]:
     """Candidates from every source, and the score of each, [candidates]; the arguments are those of `recommend`."""
-    made = generated(known, state, encoder, settings, excluded)
+    made = generated(known, state, encoder, settings, excluded, rules)
     scores = ranker.score(features_of(made, made.candidates, known, state, settings.features))
     return made, reordering(known, state, made.candidates, scores) if reordering else scores
 
@@ -143,7 +158,7 @@ def recommend(
         excluded: What each user does not get. The histories cannot tell: they are cut at their newest events.
         reordering: Of a pair model (`models.pair_model`), if there is one.
     """
-    made, scores = scored(known, state, encoder, ranker, settings, excluded, reordering)
+    made, scores = scored(known, state, encoder, ranker, settings, excluded, reordering, rules)
     candidates = made.candidates
     # without a history there is nothing to rank by: the popular list as it stands (0 - rank, for there is a -0.0)
     has_past = known.past.lengths > 0

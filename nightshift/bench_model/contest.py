@@ -18,7 +18,7 @@ from models.evaluation import N
 from models.fit import Fitted, TrainingData, fit, fit_encoder
 from models.histories import Floats, Ints
 from models.in_memory import InMemory
-from models.matches import allowed_matches
+from models.kernel import ItemIndex
 from models.recommend import Rules
 from models.training import Report
 from models.user_encoder import UserEncoder, encode_users, vectors_of_items
@@ -196,5 +196,5 @@ def _matches(
     users, _, excluded = case.judged
     begun = time.monotonic()
     of_users = encode_users(encoder, torch.from_numpy(vectors), known.take(users).past, length, batch=256)
-    lists = allowed_matches(of_users, vectors, case.catalogue.available, N, excluded)
+    lists = ItemIndex.of(vectors, case.catalogue.available).best(of_users, N, excluded)
     return Entry(name, lists, took, time.monotonic() - begun)

@@ -161,7 +161,7 @@ def _placed(worker: Worker, users: pd.DataFrame, item: str, *, as_published: boo
     state, model, settings = worker.state, worker.model, worker.settings
     known = worker.known(pa.Table.from_pandas(users, schema=HISTORIES, preserve_index=False))
     nothing = Excluded.nothing(1)
-    made = generated(known, state, model.encoder, settings, nothing)
+    made = generated(known, state, model.encoder, settings, nothing, worker.rules)
     candidates = made.candidates
     number = int(worker.catalogue.positions([item])[0])
     place = np.flatnonzero(candidates.items == number)  # an unknown item's -1 is none of them
@@ -169,7 +169,8 @@ def _placed(worker: Worker, users: pd.DataFrame, item: str, *, as_published: boo
         name
         for name, cap in zip(SOURCES, CAPS, strict=True)
         if len(place)
-        and number in generated(known, state, model.encoder, _only(settings, cap), nothing).candidates.items
+        and number
+        in generated(known, state, model.encoder, _only(settings, cap), nothing, worker.rules).candidates.items
     )
     if not known.past.lengths[0]:
         return Rescored(as_published, len(candidates.items), sources, None, None, None, ())
