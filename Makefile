@@ -91,6 +91,10 @@ tune: setup  ## better settings of [training], on validation; goes on where it w
 bench-techniques: setup  ## what each technique of the item tower does: make bench-techniques [UNTIL=2017-10-29] [DOCS=docs/techniques.md]
 	@$(RUN) nightshift bench-techniques $(if $(UNTIL),--until $(UNTIL)) $(if $(DOCS),--docs "$(DOCS)")
 
+.PHONY: bench-scoring
+bench-scoring: setup  ## the scoring kernel, faiss, implicit, torch and Spark's ALS on the same vectors (15 minutes)
+	@$(RUN) nightshift bench-scoring
+
 .PHONY: chaos-data
 chaos-data: setup  ## nights that go wrong, on generated logs through Airflow, and what came of each (20 minutes)
 	@$(RUN) python -m nightshift.chaos $(if $(DOCS),--docs "$(DOCS)")

@@ -16,7 +16,7 @@ import torch
 
 from models.excluded import Excluded
 from models.ragged import Flags, Floats, Ints, Longs
-from models.selection import NOTHING, items_of, keep_best, leave_out, only_best
+from models.selection import NOTHING, items_of, keep_best, leave_out, only_best, scores_of
 
 BLOCK_USERS = 512
 BLOCK_ITEMS = 1024
@@ -90,37 +90,45 @@ class ItemIndex:
             excluded: What each user must not get, if anything.
             cap: How many of a category, if that is limited.
         """
-        matches = np.full((len(users), k), -1, dtype=np.int32)
+        return self.best_and_scores(users, k, excluded, cap)[0]
+
+    def best_and_scores(
+        self, users: Floats, k: int, excluded: Excluded | None = None, cap: Cap | None = None
+    ) -> tuple[Ints, Floats]:
+        """What `best` gives, and the inner product of each, [users, k]; NaN where there is no item."""
+        found = np.full((len(users), k), NOTHING, dtype=np.int64)
         rows = np.flatnonzero(users.any(axis=1))
         k = min(k, len(self.items))
-        if not k or not len(rows):
-            return matches
-        excluded = excluded or Excluded.nothing(len(users))
+        if k and len(rows):
+            self._fill(found[:, :k], users, rows, excluded or Excluded.nothing(len(users)), cap)
+        return items_of(found), scores_of(found)
+
+    def _fill(self, found: Longs, users: Floats, rows: Longs, excluded: Excluded, cap: Cap | None) -> None:
+        """Sets the rows of ``found`` [users, k] to the keys of the best, in parts that threads share."""
         threads = min(torch.get_num_threads(), -(-len(rows) // LEAST_USERS))
         parts = np.array_split(rows, max(threads, -(-len(rows) // BLOCK_USERS)))
 
         def match(part: Longs) -> None:
-            matches[part, :k] = _matches(users[part], self, k, _Excluding.of(excluded, part), cap)
+            found[part] = _matches(users[part], self, found.shape[1], _Excluding.of(excluded, part), cap)
 
         if threads == 1:
             for part in parts:
                 match(part)
-            return matches
+            return
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             list(pool.map(match, parts))
         torch.set_num_threads(threads)  # what the pool's threads said holds for the process
-        return matches
 
 
-def _matches(users: Floats, index: ItemIndex, k: int, excluding: _Excluding, cap: Cap | None) -> Ints:
-    """Matches of a block of users, [users, k]."""
+def _matches(users: Floats, index: ItemIndex, k: int, excluding: _Excluding, cap: Cap | None) -> Longs:
+    """Keys of the best of a block of users, best first, [users, k]."""
     thresholds = _without(len(users)) if cap else _guessed(users, index, k, excluding)
     found = _scan(users, index, k, excluding, cap, thresholds.copy())
     short = np.flatnonzero((found == NOTHING).any(axis=1) & np.isfinite(thresholds))
     if len(short):  # the guess was too high, or there are fewer than k
         found[short] = _scan(users[short], index, k, excluding.take(short), cap, _without(len(short)))
     found.sort(axis=1)
-    return items_of(found[:, ::-1])
+    return found[:, ::-1]
 
 
 def _without(users: int) -> Floats:

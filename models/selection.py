@@ -35,6 +35,13 @@ def items_of(keys: Longs) -> Ints:
     return items
 
 
+def scores_of(keys: Longs) -> Floats:
+    """The scores of keys; NaN for `NOTHING`."""
+    ordered = (keys >> 32).astype(np.int32)
+    scores = np.where(ordered < 0, ordered ^ np.int32(_MAGNITUDE), ordered).view(np.float32)
+    return np.where(keys == NOTHING, np.float32(np.nan), scores)
+
+
 @compiled
 def keep_best(
     scores: Floats,  # [users or more, items or more]

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from models.excluded import Excluded
 from models.kernel import Cap, ItemIndex
@@ -114,8 +113,9 @@ def test_nobody_else_changes_what_a_user_gets(threads_used: int) -> None:
 @pytest.mark.parametrize("value", [np.nan, -np.inf])
 def test_an_item_without_a_score_is_no_match(value: float) -> None:
     vectors = np.array([[1], [value], [-3], [0]], dtype=np.float32)
-    matches: NDArray[np.int32] = ItemIndex.of(vectors).best(np.ones((1, 1), np.float32), 4)
-    assert matches.tolist() == [[0, 3, 2, -1]]
+    matches, scores = ItemIndex.of(vectors).best_and_scores(np.ones((1, 1), np.float32), 5)
+    assert matches.tolist() == [[0, 3, 2, -1, -1]]
+    np.testing.assert_array_equal(scores, np.array([[1, 0, -3, np.nan, np.nan]], np.float32))
 
 
 def test_excluded_items_must_be_ascending() -> None:
