@@ -145,7 +145,16 @@ def _loss(model: UserEncoder, items: Items, histories: Histories, sample: _Sampl
         for each in (sample.used, sample.positives, sample.has_target, sample.without_id)
     )
     vectors = model.item_vectors(items.text[used], items.id_rows[used].masked_fill(without_id, NO_ID))
-    states = model(*inputs_of(histories, sample.cuts, sample.inputs, vectors, model.ratings))[has_target]
+    states = torch.cat(
+        [
+            model(
+                *inputs_of(
+                    histories, sample.cuts.part(rows, width), sample.inputs[rows, :width], vectors, model.ratings
+                )
+            )[has_target[rows, :width]]
+            for rows, width in sample.cuts.of_like_length()
+        ]
+    )
     if sample.negatives is None or log_q is None:
         losses = F.cross_entropy(states @ vectors.T, positives, reduction="none")
     else:
@@ -193,7 +202,9 @@ def train(
         share = items.counts / items.counts.sum()
         draw = 0.5 * (items.counts > 0) / len(taken) + 0.5 * share  # half uniform, half by popularity
         log_q = torch.from_numpy(np.log(np.maximum(own.negatives * draw, 1e-12))).float().to(items.text.device)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=own.learning_rate, weight_decay=settings.weight_decay)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=own.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
     steps = epochs * steps_of_epoch(histories, own)
     schedule = linear_schedule(optimiser, steps, warm_up=max(1, steps // 20))
     step, last = 0, 0.0
@@ -259,13 +270,14 @@ def _cuts_of_batch(cuts: Cuts, settings: Encoder) -> int:
 
 
 def _batches(histories: Histories, settings: Encoder, random: np.random.Generator) -> Iterator[Cuts]:
-    """Shuffled cuts of all histories; those that are longer than a cut are cut elsewhere every time."""
+    """Shuffled cuts of all histories, shorter ones first in a batch; long histories are cut elsewhere every time."""
     most = np.clip(histories.lengths - settings.length, 0, settings.length)
     cuts = cuts_of(histories, settings.length, random.integers(0, most + 1))
-    order = random.permutation(len(cuts.index))
+    order, lengths = random.permutation(len(cuts.index)), cuts.lengths
     size = _cuts_of_batch(cuts, settings)
     for begin in range(0, len(order), size):
         rows = order[begin : begin + size]
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
         yield Cuts(cuts.index[rows], cuts.valid[rows])
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from contracts.ratings import Scale
 from contracts.settings import Encoder
 from models.behaviours import shares
+from models.dropout import Dropout
 from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.ragged import indptr_of, row_of_each
 
@@ -28,24 +29,35 @@ class Block(nn.Module):
     def __init__(self, size: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.dropout = dropout
+        self.drop = Dropout(dropout)
         self.attention_norm = nn.LayerNorm(size)
         self.qkv = nn.Linear(size, 3 * size)
         self.out = nn.Linear(size, size)
         self.feed_norm = nn.LayerNorm(size)
-        self.feed = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size), nn.Dropout(dropout))
+        self.feed = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size), Dropout(dropout))
 
     def forward(self, states: Tensor, allowed: Tensor) -> Tensor:
         """States [batch, length, size]; ``allowed`` [batch, 1, length, length], true where i may look at j."""
         batch, length, size = states.shape
         mixed: Tensor = self.qkv(self.attention_norm(states))
         query, key, value = mixed.view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=allowed, dropout_p=self.dropout if self.training else 0.0
-        )  # [batch, heads, length, size / heads]
+        seen = self._attention(query, key, value, allowed)
         states = states + self.out(seen.transpose(1, 2).reshape(batch, length, size))
         fed: Tensor = states + self.feed(self.feed_norm(states))
         return fed
+
+    def _attention(self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor) -> Tensor:
+        """[batch, heads, length, size of a head], with dropout of the weights in training."""
+        if not self.training:
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+        if query.device.type != "cpu":
+            dropped = self.drop.probability
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, dropout_p=dropped)
+        # what the line above does on a CPU, with draws that cost little
+        logits = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
+        weights = logits.masked_fill(~allowed, float("-inf")).softmax(-1)
+        seen: Tensor = self.drop(weights) @ value
+        return seen
 
 
 class UserEncoder(nn.Module):
@@ -75,7 +87,7 @@ class UserEncoder(nn.Module):
         self.moment = nn.Embedding(settings.length, size)
         for embedding in (self.behaviour, self.gap, self.moment):
             nn.init.normal_(embedding.weight, std=0.02)
-        self.drop = nn.Dropout(settings.dropout)
+        self.drop = Dropout(settings.dropout)
         self.blocks = nn.ModuleList(Block(size, settings.heads, settings.dropout) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(size)
 
@@ -140,6 +152,28 @@ class Cuts:
 
     index: Longs  # [cuts, length], position of the event in the histories; 0 where padded
     valid: Flags  # [cuts, length]
+
+    @property
+    def lengths(self) -> Longs:
+        """Events of each cut, [cuts]."""
+        lengths: Longs = self.valid.sum(axis=1)
+        return lengths
+
+    def part(self, rows: slice, width: int) -> Cuts:
+        """Some of the cuts, of which none has more than ``width`` events."""
+        return Cuts(self.index[rows, :width], self.valid[rows, :width])
+
+    def of_like_length(self) -> list[tuple[slice, int]]:
+        """Slices of the cuts, and the longest of each: to compute them apart saves most of the padding.
+
+        The cuts must be sorted by length. Those of a slice differ by less than twice, or have up to eight events.
+        """
+        lengths = self.lengths
+        _, starts = np.unique(np.ceil(np.log2(np.maximum(lengths, 8))), return_index=True)
+        stops = [*starts[1:].tolist(), len(lengths)]
+        return [
+            (slice(start, stop), int(lengths[stop - 1])) for start, stop in zip(starts.tolist(), stops, strict=True)
+        ]
 
 
 def cuts_of(histories: Histories, length: int, offset: Longs | int = 0) -> Cuts:

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from contracts.settings import Training
+from contracts.settings import Encoder, Training
 from models.behaviours import Behaviours, Known
+from models.dropout import Dropout
 from models.encoder_training import EncoderTraining, Items, next_events, sampled_losses, train
 from models.histories import DAY, Histories
 from models.newest import BeforeNewest
-from models.user_encoder import NO_ID, UserEncoder, cuts_of, encode_users
+from models.user_encoder import NO_ID, Cuts, UserEncoder, cuts_of, encode_users, inputs_of
 from models.warm import WarmItems
 from tests.factories import NOW, SHOP_ITEMS, TINY, shop_catalogue, shop_histories
 
@@ -179,3 +181,47 @@ def test_the_newest_events_bring_items_in_and_leave_those_that_have_an_id(refit:
         assert after.id_embedding.weight[items.id_rows[list(new)]].any()
         # what nobody took any more is pushed away as a negative, if at all; it keeps its own row
         assert moved[list(before.items).index(gone)] < was.norm(dim=1).mean()
+
+
+def test_cuts_of_like_length_give_the_states_of_all_together() -> None:
+    torch.manual_seed(0)
+    encoder = UserEncoder(4, SHOP_ITEMS, 1, Encoder(vector_size=8, length=30)).eval()
+    random = np.random.default_rng(0)
+    lengths = np.sort(np.concatenate([random.integers(1, 30, 40), [8, 8, 9, 16, 17]]))
+    events = int(lengths.sum())
+    users = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    items = random.integers(0, SHOP_ITEMS, events).astype(np.int32)
+    histories = Histories.from_events(len(lengths), users, items, np.zeros(events, np.int32), np.arange(events) * 3600)
+    cuts = cuts_of(histories, 30)
+
+    def states(part: Cuts) -> Tensor:
+        with torch.inference_mode():
+            inputs = histories.items[part.index].astype(np.int64)
+            made: Tensor = encoder(*inputs_of(histories, part, inputs, VECTORS, None))
+        return made[torch.from_numpy(part.valid)]
+
+    parts = [cuts.part(rows, width) for rows, width in cuts.of_like_length()]
+    assert [int(part.lengths.max()) for part in parts] == [8, 16, lengths.max()]
+    torch.testing.assert_close(torch.cat([states(part) for part in parts]), states(cuts), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("probability", [0.3, 0.5])
+def test_dropout_drops_its_share_keeps_the_mean_and_depends_on_the_seed(probability: float) -> None:
+    drop, states = Dropout(probability), torch.ones(50, 2001)
+    torch.manual_seed(1)
+    first, second = drop(states), drop(states)
+    torch.manual_seed(1)
+    torch.testing.assert_close(drop(states), first)
+    assert not torch.equal(first, second)
+    assert abs(float((first == 0).float().mean()) - probability) < 0.01
+    assert abs(float(first.mean()) - 1) < 0.02
+    assert first.unique().tolist() == pytest.approx([0, 1 / (1 - probability)], abs=1e-3)
+    torch.testing.assert_close(drop.eval()(states), states)
+
+
+def test_dropout_lets_gradients_through_where_it_lets_states_through() -> None:
+    states = torch.ones(1000, requires_grad=True)
+    made = Dropout(0.5)(states)
+    made.sum().backward()
+    assert states.grad is not None
+    torch.testing.assert_close(states.grad, made.detach())
