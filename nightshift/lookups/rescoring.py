@@ -13,7 +13,6 @@ from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
@@ -89,9 +88,10 @@ def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Resco
             package,
         )
         worker = Worker.open(package, settings.scoring, now)
-        users = pd.DataFrame([history(settings, user, end)])
-        comes_out = [row[C.ITEM_ID] for row in worker.lists_of(users)[C.ITEMS][0]]
-        return _placed(worker, users, item, as_published=comes_out == was)
+        rows = pa.Table.from_pylist([history(settings, user, end)], schema=HISTORIES)
+        [made] = worker.lists_of(rows).to_pylist()
+        comes_out = [row[C.ITEM_ID] for row in made[C.ITEMS]]
+        return _placed(worker, rows, item, as_published=comes_out == was)
 
 
 def daily_counts(settings: Settings, end: date) -> pa.Table:
@@ -156,10 +156,10 @@ def _session(name: str | None) -> int:
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), signed=True)
 
 
-def _placed(worker: Worker, users: pd.DataFrame, item: str, *, as_published: bool) -> Rescored:
+def _placed(worker: Worker, rows: pa.Table, item: str, *, as_published: bool) -> Rescored:
     """The item among the candidates."""
     state, model, settings = worker.state, worker.model, worker.settings
-    known = worker.known(pa.Table.from_pandas(users, schema=HISTORIES, preserve_index=False))
+    known = worker.known(rows)
     nothing = Excluded.nothing(1)
     made = generated(known, state, model.encoder, settings, nothing, worker.rules)
     candidates = made.candidates

@@ -1,10 +1,14 @@
-"""Everyone's lists, inside a pandas UDF. A user-by-item frame never exists: a worker holds the items once."""
+"""Everyone's lists, inside a pandas function. A user-by-item frame never exists: a worker holds the items once.
+
+Of those functions it is the one over Arrow batches, `mapInArrow`: as pandas has them, every item of a history and of a
+list would become a Python object on its way.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import pandas as pd
+import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from contracts.columns import Columns as C
@@ -19,14 +23,14 @@ LISTS = f"{C.USER_ID} string, {C.ITEMS} array<{RANKED_ITEM}>"
 def score(users: DataFrame, shipment: Shipment, scoring: Scoring, now: int) -> DataFrame:
     """Lists (user_id, items) of rows of `spark_jobs.scoring.histories`, as of ``now`` (seconds), on the executors."""
 
-    def lists(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def lists(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         # torch takes seconds to import: only the executors do
         from spark_jobs.scoring.worker import Worker
 
         worker = shipment.open(lambda folder: Worker.open(folder, scoring, now))
-        return (worker.lists_of(frame) for frame in frames)
+        return (worker.lists_of(pa.Table.from_batches([batch])) for batch in batches)
 
-    return users.mapInPandas(lists, LISTS)
+    return users.mapInArrow(lists, LISTS)
 
 
 def in_fixed_batches(users: DataFrame, scoring: Scoring, slices: int) -> DataFrame:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import torch
 from safetensors.numpy import load_file
@@ -22,6 +20,7 @@ from models.histories import Histories
 from models.item_state import DailyCounts, ItemState, item_state
 from models.pair_model.use import UsablePair
 from models.published import PublishedModel
+from models.ragged import indptr_of
 from models.recommend import Lists, Reordering, Rules, recommend
 from models.user_encoder import NO_ID
 from spark_jobs.scoring.histories import EXCLUDED
@@ -46,6 +45,7 @@ class Worker:
     """What is needed to score, in memory."""
 
     catalogue: Catalogue
+    item_names: pa.Array  # ids of the catalogue's items
     state: ItemState
     model: PublishedModel
     settings: Training  # the model's own
@@ -76,7 +76,9 @@ class Worker:
         rules = Rules(scoring.n, scoring.max_per_category, round(scoring.explore * scoring.n))
         settings = model.settings
         pair = UsablePair.load(folder, settings)
-        return cls(catalogue, state, model, settings, rules, now, pair.on(catalogue, settings) if pair else None)
+        reordering = pair.on(catalogue, settings) if pair else None
+        names = pa.array(catalogue.item_ids.to_numpy(object), pa.string())
+        return cls(catalogue, names, state, model, settings, rules, now, reordering)
 
     def known(self, rows: pa.Table) -> Known:
         """What is known of the users of ``rows`` of `HISTORIES`."""
@@ -93,23 +95,23 @@ class Worker:
             known, self.state, model.encoder, model.ranker, rules, self.settings, excluded, self.reordering
         )
 
-    def lists_of(self, users: pd.DataFrame) -> pd.DataFrame:
-        """Rows of (user_id, items) for rows of `spark_jobs.scoring.histories`."""
-        rows = pa.Table.from_pandas(users, schema=HISTORIES, preserve_index=False)
+    def lists_of(self, rows: pa.Table) -> pa.RecordBatch:
+        """Rows of (user_id, items) for rows of `HISTORIES`."""
         made = self.top(self.known(rows), Excluded(*lists_from_arrow(rows[EXCLUDED], self.catalogue)))
-        return as_rows(users[C.USER_ID].tolist(), made, self.catalogue.item_ids)
+        return as_rows(rows[C.USER_ID].combine_chunks(), made, self.item_names)
 
 
-def as_rows(users: Sequence[str], lists: Lists, item_ids: pd.Index[str]) -> pd.DataFrame:
+def as_rows(users: pa.Array, lists: Lists, item_names: pa.Array) -> pa.RecordBatch:
     """Rows of (user_id, items) for lists of item numbers; a list ends where the items ended."""
-    names = np.array([*item_ids, None], dtype=object)  # the last one serves -1
-    items, because = names[lists.items], names[lists.because]
-    rows = [
-        [
-            {C.RANK: rank, C.ITEM_ID: item, C.SCORE: float(score), C.SOURCE: LIST_SOURCES[source], C.BECAUSE: why}
-            for rank, (item, score, source, why) in enumerate(zip(*row, strict=True), start=1)
-            if item is not None
-        ]
-        for row in zip(items, lists.scores, lists.sources, because, strict=True)
-    ]
-    return pd.DataFrame({C.USER_ID: list(users), C.ITEMS: rows})
+    is_there = lists.items >= 0
+    because = lists.because[is_there]
+    ranked = {
+        C.RANK: pa.array(np.nonzero(is_there)[1] + 1, pa.int32()),
+        C.ITEM_ID: item_names.take(pa.array(lists.items[is_there])),
+        C.SCORE: pa.array(lists.scores[is_there], pa.float64()),
+        C.SOURCE: pa.array(LIST_SOURCES, pa.string()).take(pa.array(lists.sources[is_there])),
+        C.BECAUSE: item_names.take(pa.array(because, mask=because < 0)),
+    }
+    starts = pa.array(indptr_of(is_there.sum(axis=1)), pa.int32())
+    items = pa.ListArray.from_arrays(starts, pa.StructArray.from_arrays(list(ranked.values()), list(ranked)))
+    return pa.RecordBatch.from_arrays([users, items], [C.USER_ID, C.ITEMS])

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
@@ -60,7 +59,7 @@ from nightshift.runtime.environment import environment
 from spark_jobs import build_splits, embed_items, evaluate, score_users
 from spark_jobs.scoring.embedding import stale_items
 from spark_jobs.scoring.package import pack
-from spark_jobs.scoring.worker import Worker
+from spark_jobs.scoring.worker import HISTORIES, Worker
 from tests.factories import event, item, noon
 from tests.lakes import TINY_SPARK, SparkLake
 
@@ -513,14 +512,14 @@ def test_a_worker_reorders_by_the_pair_model_of_its_package(tables: SparkLake, t
     artifact.write_manifest(folder, {"model_id": plain.name, "mlflow_run": "", "base": ""})
     embed_items.run(tables.spark, tables.settings, embed_items.Arguments(ds=DS))
     counts = daily_counts(tables.settings, END)
-    users = pd.DataFrame([history(tables.settings, f"u{user:02d}", END) for user in range(USERS)])
+    rows = [history(tables.settings, f"u{user:02d}", END) for user in range(USERS)]
     lists = []
     for name, each in (("plain", plain), ("pair", folder)):
         pack(tables.settings, each, counts, Edition(DS), tmp_path / name)
         worker = Worker.open(tmp_path / name, tables.settings.scoring, midnight_seconds(END))
-        lists.append(worker.lists_of(users))
+        lists.append(worker.lists_of(pa.Table.from_pylist(rows, schema=HISTORIES)).to_pylist())
     assert (tmp_path / "pair" / artifact.PAIR_MODEL).is_dir() == (use == "rerank")
-    ids = [[[item["item_id"] for item in row] for row in each["items"]] for each in lists]
+    ids = [[[item["item_id"] for item in row["items"]] for row in each] for each in lists]
     assert ids[0] != ids[1]
     assert all(len(set(row)) == 5 for row in ids[1])
 
