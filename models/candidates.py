@@ -15,6 +15,7 @@ from models.cooccurrence import Cooccurrences
 from models.excluded import Excluded
 from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.metrics import Relevant
+from models.pairs import Pairs
 from models.ragged import find, indptr_of, kept, rank_in_group, row_of_each
 
 REPEAT, INTEREST, COOCCURRENCE, MATCH, TEXT, POPULAR = range(len(SOURCES))
@@ -98,8 +99,9 @@ def generate(
 def _own(past: Histories, strengths: NDArray[Any], now: int, items: int, half_life_days: float) -> Entries:
     """The users' own items, those with the largest decayed sums of ``strengths`` [events] first."""
     decay = strengths * np.exp2(-past.ages(now) / half_life_days)
-    keys, pair = np.unique(past.users * items + past.items, return_inverse=True)
-    return keys // items, keys % items, -np.bincount(pair, decay, minlength=len(keys))
+    pairs = Pairs.of(past.users, past.items, items)
+    sums = np.bincount(pairs.of_each, decay[pairs.order], minlength=len(pairs.keys))
+    return pairs.keys // items, pairs.keys % items, -sums
 
 
 def _flat(users: Longs, lists: Ints) -> Entries:

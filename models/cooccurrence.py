@@ -10,6 +10,7 @@ from scipy import sparse
 from contracts.settings import Cooccurrence
 from models.behaviours import Behaviours, Known
 from models.histories import DAY, Floats, Histories, Ints, Longs, basket_ids
+from models.pairs import grouped
 from models.ragged import first_in_group, indptr_of, row_of_each
 
 
@@ -127,9 +128,9 @@ def cooccurrences(known: Known, neighbours: Neighbours, settings: Cooccurrence) 
     score = (neighbours.weights[past.items] * decay[:, None]).ravel()
     real = item >= 0
     key, cause, score = user[real] * items + item[real], cause[real], score[real]
-    order = np.argsort(key, kind="stable")
+    of_users = indptr_of(np.bincount(user[real], minlength=len(past)))
+    order, starts = grouped(of_users, item[real], items)
     key, cause, score = key[order], cause[order], score[order]
-    starts = np.flatnonzero(np.diff(key, prepend=-1))
     if not len(starts):
         empty = np.empty(0, dtype=np.int32)
         return Cooccurrences(np.zeros(len(past) + 1, np.int64), empty, empty.astype(np.float32), empty)

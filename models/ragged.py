@@ -5,10 +5,13 @@ Row ``r`` of a compressed-row array owns the entries ``indptr[r]:indptr[r + 1]``
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.compiled import compiled
 
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
@@ -40,13 +43,19 @@ def gather(indptr: Longs, rows: NDArray[np.integer[Any]]) -> tuple[Longs, Longs]
 
 def rank_in_sorted(group: NDArray[Any]) -> Longs:
     """How many entries of the same group stand before each one, [entries], for an ascending ``group``."""
-    ranks: Longs = np.arange(len(group)) - np.searchsorted(group, group)
+    starts = starts_of(group)
+    ranks: Longs = np.arange(len(group)) - np.repeat(starts, np.diff(starts, append=len(group)))
     return ranks
+
+
+def starts_of(group: NDArray[Any]) -> Longs:
+    """Where each group begins, [groups], for an ascending ``group`` [entries]."""
+    return np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]])[: len(group)])
 
 
 def rank_in_group(group: NDArray[Any], *keys: NDArray[Any]) -> Longs:
     """Rank of each entry in its group by ``keys``, the first one first, smallest is 0; ties as they come, [entries]."""
-    order = np.lexsort((*reversed(keys), group))
+    order = _order(group, keys)
     ranks = np.empty(len(group), dtype=np.int64)
     ranks[order] = rank_in_sorted(group[order])
     return ranks
@@ -54,9 +63,28 @@ def rank_in_group(group: NDArray[Any], *keys: NDArray[Any]) -> Longs:
 
 def first_in_group(group: NDArray[Any], count: int, *keys: NDArray[Any]) -> tuple[Longs, Longs]:
     """The ``count`` first entries of each group by ``keys``, and their ranks: (index, rank), in order of the groups."""
-    order = np.lexsort((*reversed(keys), group))
+    order = _order(group, keys)
     ranks = rank_in_sorted(group[order])
     return order[ranks < count], ranks[ranks < count]
+
+
+def _order(group: NDArray[Any], keys: Sequence[NDArray[Any]]) -> Longs:
+    """Order of the entries by group and then by ``keys``, ties as they come, [entries]."""
+    if not keys or (group[1:] < group[:-1]).any():
+        return np.lexsort((*reversed(keys), group))
+    # most callers have their groups together: to sort each by itself takes a third of the time
+    return order_in_segments(indptr_of(np.diff(starts_of(group), append=len(group))), np.stack(keys).astype(np.float64))
+
+
+@compiled
+def order_in_segments(indptr: Longs, keys: NDArray[np.float64]) -> Longs:
+    """Order by ``keys`` [keys, entries], the first one first, inside the segments of ``indptr``, [entries]; stable."""
+    order = np.arange(keys.shape[1])
+    for segment in range(len(indptr) - 1):
+        mine = order[indptr[segment] : indptr[segment + 1]]
+        for key in range(len(keys) - 1, -1, -1):
+            mine[:] = mine[np.argsort(keys[key][mine], kind="mergesort")]
+    return order
 
 
 def padded(indptr: Longs, values: NDArray[Any], width: int, fill: Any) -> NDArray[Any]:

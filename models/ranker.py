@@ -18,7 +18,7 @@ from models.histories import Flags, Floats, Longs
 from models.ragged import gather, indptr_of, row_of_each
 from models.training import linear_schedule
 
-BLOCK = 16_384
+BLOCK = 4096
 """Rows scored at once, so that the hidden layer stays in cache."""
 CLIP = 4.0
 """Standard deviations beyond which an input says nothing more."""

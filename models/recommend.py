@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 
 from contracts.settings import Features, Training
 from contracts.tables import FALLBACK, LIST_SOURCES
 from models.behaviours import Known
 from models.candidates import COOCCURRENCE, INTEREST, MATCH, POPULAR, REPEAT, TEXT, Candidates, generate
+from models.compiled import compiled
 from models.cooccurrence import Cooccurrences, cooccurrences, leads
 from models.excluded import Excluded
 from models.features.rows import groups, values
@@ -80,7 +82,7 @@ def generated(
         rules: Of the lists to come, if they may limit what is found.
     """
     items, wanted = len(state.allowed), settings.candidates
-    users = encode_users(encoder, torch.from_numpy(state.vectors), known.past, settings.encoder.length, batch=128)
+    users = encode_users(encoder, torch.from_numpy(state.vectors), known.past, settings.encoder.length, batch=64)
     matches = state.matching.best(users, wanted.match, excluded, _cap(rules, state, wanted.match))
     newest = known.past.last(settings.features.recent_texts)
     tastes = _mean_vectors(newest, leads(newest, known.behaviours, settings.cooccurrence), state.texts)
@@ -105,15 +107,32 @@ def features_of(
     settings: Features,
 ) -> Floats:
     """What the ranker reads of some of the candidates, [candidates, features]."""
-    owner, item = candidates.users, candidates.items
-    match = np.einsum("ij,ij->i", made.users[owner], state.vectors[item])
+    item = candidates.items
+    match = products(made.users, state.vectors, candidates.indptr, item)
     read = (known.targets, known.past) if known.behaviours.others else (known.targets,)
     newest = [events.last(settings.recent_texts) for events in read]
     said = [known.behaviours.strengths(recent) for recent in newest]
     tastes = [_mean_vectors(*told, state.directions) for told in zip(newest, said, strict=True)]
-    near = [np.einsum("ij,ij->i", taste[owner], state.directions[item]) for taste in tastes]
+    near = [products(taste, state.directions, candidates.indptr, item) for taste in tastes]
     texts = [Likeness.of(*told, state.texts, candidates.indptr, item) for told in zip(newest, said, strict=True)]
     return values(groups(known, candidates, state.facts, made.pairs, match, near, texts, settings))
+
+
+@compiled
+def products(users: Floats, vectors: Floats, indptr: Longs, items: Ints) -> Floats:
+    """Inner product of each candidate's vector with its user's, [candidates].
+
+    Args:
+        users: [users, size].
+        vectors: [items of the catalogue, size].
+        indptr: Where each user's candidates begin, [users + 1].
+        items: Of the candidates, [candidates].
+    """
+    made = np.empty(len(items), np.float32)
+    for user in range(len(users)):
+        for place in range(indptr[user], indptr[user + 1]):
+            made[place] = np.dot(users[user], vectors[items[place]])
+    return made
 
 
 def scored(
@@ -179,8 +198,8 @@ def _popularity_rank(state: ItemState) -> Floats:
 
 def _mean_vectors(recent: Histories, strengths: Floats, vectors: Floats) -> Floats:
     """Mean vector of each user's events by their ``strengths`` [events], [users, size]; zeros without events."""
-    sums = np.zeros((len(recent), vectors.shape[1]), dtype=np.float32)
-    np.add.at(sums, recent.users, vectors[recent.items] * strengths[:, None])
+    by_user = (strengths.astype(np.float32), recent.items, recent.indptr)
+    sums = sparse.csr_array(by_user, shape=(len(recent), len(vectors))) @ vectors
     total = np.bincount(recent.users, strengths, minlength=len(recent)).astype(np.float32)
     means: Floats = (sums / np.maximum(total, np.float32(1e-9))[:, None]).astype(np.float32)
     return means

@@ -36,15 +36,32 @@ class Block(nn.Module):
         self.feed_norm = nn.LayerNorm(size)
         self.feed = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size), Dropout(dropout))
 
-    def forward(self, states: Tensor, allowed: Tensor) -> Tensor:
-        """States [batch, length, size]; ``allowed`` [batch, 1, length, length], true where i may look at j."""
-        batch, length, size = states.shape
-        mixed: Tensor = self.qkv(self.attention_norm(states))
-        query, key, value = mixed.view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+    def forward(self, states: Tensor, allowed: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """The next states, [batch, length, size], or those that are wanted alone, [batch, 1, size].
+
+        Args:
+            states: [batch, length, size].
+            allowed: [batch, 1, length, length], true where i may look at j.
+            wanted: One place of each row, [batch]; None: all.
+        """
+        normed = self.attention_norm(states)
+        asking = normed
+        if wanted is not None:
+            rows = torch.arange(len(states), device=states.device)
+            states, asking = states[rows, wanted][:, None], normed[rows, wanted][:, None]
+            allowed = allowed[rows, :, wanted][:, None]
+        size = states.shape[-1]
+        weight, bias = self.qkv.weight, self.qkv.bias
+        query = self._heads(F.linear(asking, weight[:size], bias[:size]))
+        key, value = map(self._heads, F.linear(normed, weight[size:], bias[size:]).chunk(2, -1))
         seen = self._attention(query, key, value, allowed)
-        states = states + self.out(seen.transpose(1, 2).reshape(batch, length, size))
+        states = states + self.out(seen.transpose(1, 2).flatten(2))
         fed: Tensor = states + self.feed(self.feed_norm(states))
         return fed
+
+    def _heads(self, mixed: Tensor) -> Tensor:
+        """[batch, length, size] as [batch, heads, length, size of a head]."""
+        return mixed.view(*mixed.shape[:2], self.heads, -1).transpose(1, 2)
 
     def _attention(self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor) -> Tensor:
         """[batch, heads, length, size of a head], with dropout of the weights in training."""
@@ -109,7 +126,9 @@ class UserEncoder(nn.Module):
         made: Tensor = self.from_text((text - self.text_mean) / self.text_length) + self.id_embedding(id_rows)
         return made
 
-    def forward(self, vectors: Tensor, behaviours: Tensor, times: Tensor, valid: Tensor) -> Tensor:
+    def forward(
+        self, vectors: Tensor, behaviours: Tensor, times: Tensor, valid: Tensor, wanted: Tensor | None = None
+    ) -> Tensor:
         """User vectors after every event, [batch, length, size]; their products with item vectors are logits.
 
         Args:
@@ -118,6 +137,7 @@ class UserEncoder(nn.Module):
             behaviours: Behaviour of each event, [batch, length].
             times: Seconds, [batch, length]; never falling.
             valid: False where padded, [batch, length].
+            wanted: One event of each row, [batch]: then the vectors after these alone are made, [batch, 1, size].
         """
         gaps = torch.diff(times, dim=1, prepend=times[:, :1])
         new_moment = gaps > 0
@@ -132,8 +152,9 @@ class UserEncoder(nn.Module):
         itself = torch.eye(times.shape[1], dtype=torch.bool, device=times.device)
         allowed = ((earlier & valid[:, None, :]) | itself)[:, None]
         states = self.drop(states)
-        for block in self.blocks:
-            states = block(states, allowed)
+        last = len(self.blocks) - 1
+        for number, block in enumerate(self.blocks):
+            states = block(states, allowed, wanted if number == last else None)
         made: Tensor = self.norm(states)
         return made
 
@@ -215,9 +236,9 @@ def encode_users(model: UserEncoder, vectors: Tensor, histories: Histories, leng
             users = order[begin : begin + batch]
             part = known.take(users)
             cuts = cuts_of(part, int(part.lengths.max()))
-            states = model(*inputs_of(part, cuts, part.items[cuts.index].astype(np.int64), vectors, model.ratings))
-            last = torch.from_numpy(part.lengths - 1)
-            made[users] = states[torch.arange(len(users)), last].float().cpu().numpy()
+            inputs = inputs_of(part, cuts, part.items[cuts.index].astype(np.int64), vectors, model.ratings)
+            states = model(*inputs, torch.from_numpy(part.lengths - 1).to(vectors.device))
+            made[users] = states[:, 0].float().cpu().numpy()
     return made
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from models.histories import Floats, Histories, Ints, Longs
 
 NEVER = 999.0
@@ -36,11 +37,22 @@ class Group:
         """Features whose rows are the candidates themselves."""
         return cls(features, np.arange(len(features[0].values)))
 
-    def values(self) -> Floats:
-        """One row a candidate, [candidates, features]."""
-        columns = [np.append(each.values.astype(np.float32), np.float32(each.missing)) for each in self.features]
-        values: Floats = np.stack(columns, axis=1)[self.row]
-        return values
+    def write(self, out: Floats) -> None:
+        """Writes one row a candidate into ``out`` [candidates, features]."""
+        rows = len(self.features[0].values)
+        table = np.empty((rows + 1, len(self.features)), dtype=np.float32)  # the last row is that of none
+        for column, each in enumerate(self.features):
+            table[:rows, column] = each.values
+            table[rows, column] = each.missing
+        spread(table, self.row, out)
+
+
+@compiled
+def spread(table: Floats, row: Longs, out: Floats) -> None:
+    """``out[:] = table[row]`` without a copy between: ``out`` is some columns of a larger array."""
+    for candidate in range(len(row)):
+        for column in range(table.shape[1]):
+            out[candidate, column] = table[row[candidate], column]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from models.features.similarity import Likeness
 from models.features.table import NEVER
 from models.histories import DAY, Floats, Histories
 from models.item_state import DailyCounts, Habits, ItemFacts
+from models.pairs import Pairs
+from models.ragged import first_in_group, rank_in_group
 from tests.factories import NOW, PURCHASES, known_of, past_of
 
 CODES = np.array([[0, 0, 0, 1, 1, 1], [0, 0, 1, 2, 2, 2], [0, 1, 2, 3, 3, 4], [0, 1, 0, 1, 0, 1]], dtype=np.int32)
@@ -173,3 +175,29 @@ def test_likeness_of_texts_of_a_literal_user() -> None:
     assert made.last.tolist() == pytest.approx([0.6, -1, 0, 0, -1])
     assert made.best.tolist() == pytest.approx([0.8, 0, 0, 0, -1])
     assert made.mean.tolist() == pytest.approx([(0.8 + 3 * 0.6) / 4, -0.75, 0, 0, -1])
+
+
+@given(st.integers(0, 10_000))
+def test_pairs_are_those_of_a_stable_sort(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    users = np.sort(random.choice([0, 1, 2, 5, 9], random.integers(0, 60))).astype(np.int64)
+    codes = random.integers(0, 7, len(users)).astype(np.int32)
+    pairs = Pairs.of(users, codes, 7)
+    order = np.argsort(users * 7 + codes, kind="stable")
+    np.testing.assert_array_equal(pairs.order, order)
+    np.testing.assert_array_equal(pairs.keys, np.unique(users * 7 + codes))
+    np.testing.assert_array_equal(pairs.keys, (users * 7 + codes)[order][pairs.starts])
+
+
+@given(seed=st.integers(0, 10_000), together=st.booleans())
+def test_ranks_in_groups_are_those_of_a_sort_of_everything(*, seed: int, together: bool) -> None:
+    random = np.random.default_rng(seed)
+    group = random.choice([3, 4, 8], random.integers(0, 60)).astype(np.int64)
+    group = np.sort(group) if together else group
+    first, second = random.integers(0, 4, (2, len(group)))
+    order = np.lexsort((second, first, group))
+    index, ranks = first_in_group(group, 3, first.astype(np.float32), second)
+    np.testing.assert_array_equal(
+        index, order[[np.sum(group[order[:at]] == group[order[at]]) < 3 for at in range(len(order))]]
+    )
+    np.testing.assert_array_equal(ranks, rank_in_group(group, first.astype(np.float32), second)[index])

@@ -225,3 +225,16 @@ def test_dropout_lets_gradients_through_where_it_lets_states_through() -> None:
     made.sum().backward()
     assert states.grad is not None
     torch.testing.assert_close(states.grad, made.detach())
+
+
+def test_the_newest_state_alone_is_that_of_all() -> None:
+    torch.manual_seed(0)
+    encoder = UserEncoder(4, SHOP_ITEMS, 1, Encoder(vector_size=8, length=30)).eval()
+    past = shop_histories()
+    past = past.take(np.flatnonzero(past.lengths))
+    alone = encode_users(encoder, VECTORS, past, 30, batch=7)
+    cuts = cuts_of(past, int(past.lengths.max()))
+    with torch.inference_mode():
+        states = encoder(*inputs_of(past, cuts, past.items[cuts.index].astype(np.int64), VECTORS, None))
+    newest = states[torch.arange(len(past)), torch.from_numpy(past.lengths - 1)]
+    np.testing.assert_allclose(alone, newest.numpy(), atol=1e-5)
