@@ -140,7 +140,7 @@ def _networks(inputs: int, chosen: RankerSettings) -> nn.ModuleList:
 def _compress(features: Floats) -> Tensor:
     """``sign(x) log(1 + |x|)``: counts, days and ratios reach over orders of magnitude."""
     raw = torch.from_numpy(features)
-    return raw.sign() * raw.abs().log1p_()
+    return raw.abs().log1p_().copysign_(raw)
 
 
 def _inputs(features: Floats, mean: Tensor, scale: Tensor) -> Tensor:

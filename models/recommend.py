@@ -84,12 +84,20 @@ def generated(
     items, wanted = len(state.allowed), settings.candidates
     users = encode_users(encoder, torch.from_numpy(state.vectors), known.past, settings.encoder.length, batch=64)
     matches = state.matching.best(users, wanted.match, excluded, _cap(rules, state, wanted.match))
+    texts = by_text(known, state, settings, excluded, rules)
+    pairs = cooccurrences(known, state.neighbours, settings.cooccurrence)
+    made = generate(known, pairs, matches, texts, state.by_popularity, items, wanted, excluded)
+    return Generated(made.select(state.allowed[made.items]), pairs, users)
+
+
+def by_text(known: Known, state: ItemState, settings: Training, excluded: Excluded, rules: Rules | None) -> Ints:
+    """Items whose texts are closest to those of each user's newest events, [users, k]; ``-1`` pads."""
+    k = settings.candidates.text
+    if not k:
+        return np.empty((len(known.past), 0), dtype=np.int32)
     newest = known.past.last(settings.features.recent_texts)
     tastes = _mean_vectors(newest, leads(newest, known.behaviours, settings.cooccurrence), state.texts)
-    by_text = state.matching_texts.best(tastes, wanted.text, excluded, _cap(rules, state, wanted.text))
-    pairs = cooccurrences(known, state.neighbours, settings.cooccurrence)
-    made = generate(known, pairs, matches, by_text, state.by_popularity, items, wanted, excluded)
-    return Generated(made.select(state.allowed[made.items]), pairs, users)
+    return state.matching_texts.best(tastes, k, excluded, _cap(rules, state, k))
 
 
 def _cap(rules: Rules | None, state: ItemState, k: int) -> Cap | None:

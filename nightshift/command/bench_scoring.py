@@ -36,6 +36,7 @@ def bench_scoring(
     dimensions: Annotated[str, _numbers("Sizes of the vectors")] = "64,128",
     k: Annotated[str, _numbers("How many of the best")] = "20,150",
     threads: Annotated[str, _numbers("Threads")] = "1,2",
+    events: Annotated[str, _numbers("Events of the users whose whole cost is told")] = "50,600",
     only: Annotated[str | None, ONLY] = None,
     spark: Annotated[bool, typer.Option(help="Also Spark's ALS against ours, with the table written.")] = True,
     as_json: Annotated[Path | None, file("--json", "Write everything there, for machines.")] = None,
@@ -43,7 +44,7 @@ def bench_scoring(
     """How fast the best items of users are found: the night's kernel, faiss, implicit, torch, Spark's ALS.
 
     All search the same vectors in one run, in turns, and the best of three turns counts. The bound is the fp32 product
-    of the same shape, with nothing done to its scores.
+    of the same shape, with nothing done to its scores. Then what a whole user costs, ranker and all.
 
     Examples:
       nightshift bench-scoring
@@ -53,7 +54,7 @@ def bench_scoring(
     shapes = tuple(product(numbers(items), numbers(dimensions), numbers(k), numbers(threads)))
     from nightshift.bench_scoring.run import Wanted, run
 
-    draw(screen(), run(Wanted(shapes, words(only), spark, as_json)))
+    draw(screen(), run(Wanted(shapes, words(only), numbers(events), spark, as_json)))
     if as_json:
         line(screen(), f"Written: {as_json}")
 
@@ -78,5 +79,20 @@ def draw(console: Console, outcome: Outcome) -> None:
         for each in outcome.cells
     ]
     console.print(table(COLUMNS, rows, right=[name for name in COLUMNS if name]))
+    if outcome.users:
+        parts = list(outcome.users[0].milliseconds)
+        columns = ["events", "candidates", *parts, "users/s"]
+        costs = [
+            (
+                each.events,
+                f"{each.candidates:.0f}",
+                *(f"{each.milliseconds[part]:.2f}" for part in parts),
+                f"{each.users_per_second:,.0f}",
+            )
+            for each in outcome.users
+        ]
+        line(console)
+        line(console, "Milliseconds of a user on one core, of 92,331 items; all candidates hold the four parts before:")
+        console.print(table(columns, costs, right=columns))
     for way in outcome.spark:
         line(console, f"{way.name}: {way.seconds:.1f} s with the table written, {way.pairs_per_second:.2e} pairs/s")
