@@ -10,7 +10,6 @@ from scipy import sparse
 from contracts.settings import Cooccurrence
 from models.behaviours import Behaviours, Known
 from models.histories import DAY, Floats, Histories, Ints, Longs, basket_ids
-from models.pairs import grouped
 from models.ragged import first_in_group, indptr_of, row_of_each
 
 
@@ -119,6 +118,8 @@ def leads(past: Histories, behaviours: Behaviours, settings: Cooccurrence) -> Fl
 
 def cooccurrences(known: Known, neighbours: Neighbours, settings: Cooccurrence) -> Cooccurrences:
     """Sums the neighbours of each user's newest events, by how much these lead to what comes next."""
+    from models.segments import grouped  # see there
+
     items, k = neighbours.items.shape
     past = known.past.last(settings.recent_events)
     decay = leads(past, known.behaviours, settings)

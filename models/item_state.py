@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from models.behaviours import Known
 from models.catalogue import CATEGORY, Catalogue
 from models.cooccurrence import Neighbours
 from models.histories import DAY, Flags, Floats, Histories, Ints
-from models.kernel import ItemIndex
 from models.pairs import Pairs
+
+if TYPE_CHECKING:
+    from models.kernel import ItemIndex
 
 POPULARITY_DAYS = (3, 7, 28, 91)
 """Windows over which an item's target events are counted, of `Popularity`."""
@@ -101,11 +103,15 @@ class ItemState:
     @cached_property
     def matching(self) -> ItemIndex:
         """Of the vectors, for users' vectors."""
+        from models.kernel import ItemIndex  # brings torch, which takes seconds: only the executors match
+
         return ItemIndex.of(self.vectors, self.allowed)
 
     @cached_property
     def matching_texts(self) -> ItemIndex:
         """Of the texts, for what users' texts say."""
+        from models.kernel import ItemIndex
+
         return ItemIndex.of(self.texts, self.allowed)
 
     @property

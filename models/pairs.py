@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
 from models.ragged import Floats, Ints, Longs, starts_of
 
 
@@ -23,8 +22,9 @@ class Pairs:
     @classmethod
     def of(cls, users: Longs, codes: Ints, size: int) -> Pairs:
         """Groups events by user and code, of ``size`` codes; ``users`` ascend."""
-        users_starts = starts_of(users)
-        indptr = np.append(users_starts, len(users)).astype(np.int64)
+        from models.segments import grouped  # see there
+
+        indptr = np.append(starts_of(users), len(users)).astype(np.int64)
         order, starts = grouped(indptr, np.ascontiguousarray(codes), size)
         first = order[starts]
         return cls(users[first] * size + codes[first], order, starts)
@@ -62,40 +62,3 @@ class Pairs:
         """``value`` [events] at each pair's newest event."""
         lasts: NDArray[Any] = value[self.order[self.starts + self.counts - 1]]
         return lasts
-
-
-@compiled
-def grouped(indptr: Longs, codes: Ints, size: int) -> tuple[Longs, Longs]:
-    """Order of the events by user, code and then as they come, [events], and where each pair begins in it, [pairs].
-
-    A counting sort of each user's few codes, instead of a sort of all events.
-
-    Args:
-        indptr: Where each user's events begin, [users + 1].
-        codes: Of the events, from 0 to ``size``.
-        size: Number of codes.
-    """
-    order = np.empty(len(codes), np.int64)
-    starts = np.empty(len(codes), np.int64)
-    counts = np.zeros(size, np.int64)  # of a user's events by code, then where the next one goes
-    pairs = 0
-    for user in range(len(indptr) - 1):
-        mine = codes[indptr[user] : indptr[user + 1]]
-        distinct = np.empty(len(mine), codes.dtype)
-        found = 0
-        for code in mine:
-            if counts[code] == 0:
-                distinct[found] = code
-                found += 1
-            counts[code] += 1
-        place = indptr[user]
-        for code in np.sort(distinct[:found]):
-            starts[pairs] = place
-            pairs += 1
-            place, counts[code] = place + counts[code], place
-        for event in range(len(mine)):
-            order[counts[mine[event]]] = indptr[user] + event
-            counts[mine[event]] += 1
-        for code in distinct[:found]:
-            counts[code] = 0
-    return order, starts[:pairs]

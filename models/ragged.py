@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
-
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -73,18 +71,9 @@ def _order(group: NDArray[Any], keys: Sequence[NDArray[Any]]) -> Longs:
     if not keys or (group[1:] < group[:-1]).any():
         return np.lexsort((*reversed(keys), group))
     # most callers have their groups together: to sort each by itself takes a third of the time
+    from models.segments import order_in_segments  # see there
+
     return order_in_segments(indptr_of(np.diff(starts_of(group), append=len(group))), np.stack(keys).astype(np.float64))
-
-
-@compiled
-def order_in_segments(indptr: Longs, keys: NDArray[np.float64]) -> Longs:
-    """Order by ``keys`` [keys, entries], the first one first, inside the segments of ``indptr``, [entries]; stable."""
-    order = np.arange(keys.shape[1])
-    for segment in range(len(indptr) - 1):
-        mine = order[indptr[segment] : indptr[segment + 1]]
-        for key in range(len(keys) - 1, -1, -1):
-            mine[:] = mine[np.argsort(keys[key][mine], kind="mergesort")]
-    return order
 
 
 def padded(indptr: Longs, values: NDArray[Any], width: int, fill: Any) -> NDArray[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -76,3 +78,11 @@ def test_results_add_up_in_the_file_that_was_asked_for(tmp_path: Path, monkeypat
     give_result({"model_id": "a", "rows": 3})
     give_result({"model_id": "b"})
     assert read_result(file) == {"model_id": "b", "rows": 3}
+
+
+def test_the_drivers_of_a_night_import_nothing_that_only_executors_need() -> None:
+    steps = "clean_events, validate, score_users, publish, report, hindsight"
+    heavy = {"torch", "numba", "transformers"}
+    code = f"import sys; from spark_jobs import {steps}; print(sorted({heavy} & {{*sys.modules}}))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
