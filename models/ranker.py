@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from contracts.errors import ModelError
 from contracts.settings import Ranker as RankerSettings
+from models.dropout import Dropout
 from models.histories import Flags, Floats, Longs
 from models.ragged import gather, indptr_of, row_of_each
 from models.training import linear_schedule
@@ -43,10 +44,10 @@ class Network(nn.Module):
         self.layers = nn.Sequential(
             nn.Linear(inputs, hidden),
             nn.SiLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(hidden, hidden),
             nn.SiLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(hidden, 1),
         )
 
@@ -151,7 +152,9 @@ def _train(
     network: Network, rows: Tensor, labels: Tensor, stands_for: Tensor, sizes: Longs, chosen: RankerSettings
 ) -> None:
     """AdamW with a learning rate that falls linearly to zero."""
-    optimiser = torch.optim.AdamW(network.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay, fused=True
+    )
     batches = -(-len(sizes) // chosen.users_per_batch)
     epochs = max(chosen.epochs, -(-chosen.min_steps // batches))
     schedule = linear_schedule(optimiser, epochs * batches)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.baselines.base import BLOCK_USERS, Baseline, Entries, best_of, joined
 from models.behaviours import Known
+from models.dropout import Dropout
 from models.excluded import Excluded
 from models.histories import Histories
 from models.ragged import padded
@@ -29,7 +30,7 @@ class Network(nn.Module):
         self.position = nn.Embedding(LENGTH, SIZE)
         for embedding in (self.item, self.position):
             nn.init.normal_(embedding.weight, std=0.02)
-        self.drop = nn.Dropout(DROPOUT)
+        self.drop = Dropout(DROPOUT)
         self.blocks = nn.ModuleList(Block(SIZE, HEADS, DROPOUT) for _ in range(LAYERS))
         self.norm = nn.LayerNorm(SIZE)
 
@@ -79,7 +80,7 @@ class IdTransformer(Baseline):
             torch.manual_seed(SEED)
             network = Network(len(self.sold))
             ids = torch.from_numpy(sequences)
-            optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4)
+            optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4, fused=True)
             steps = epochs * -(-len(ids) // BATCH)
             schedule = linear_schedule(optimiser, steps, warm_up=max(1, steps // 20))
             best, best_epoch = -1.0, epochs
