@@ -115,9 +115,12 @@ class ItemIndex:
             for part in parts:
                 match(part)
             return
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(match, parts))
-        torch.set_num_threads(threads)  # what the pool's threads said holds for the process
+        before = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                list(pool.map(match, parts))
+        finally:
+            torch.set_num_threads(before)  # what the pool's threads said holds for the process
 
 
 def _matches(users: Floats, index: ItemIndex, k: int, excluding: _Excluding, cap: Cap | None) -> Longs:
