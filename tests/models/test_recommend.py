@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,8 +15,8 @@ from models.excluded import Excluded
 from models.histories import DAY, Histories
 from models.item_state import ItemState, popularity_order
 from models.ranker import Ranker
-from models.recommend import Lists, Rules, recommend
-from models.user_encoder import UserEncoder
+from models.recommend import Lists, Rules, generated, recommend
+from models.user_encoder import UserEncoder, encode_users
 from tests.factories import NOW, SHOP_ITEMS, TINY, known_of, shop_histories, shop_state
 
 RULES = Rules(n=5)
@@ -127,6 +128,27 @@ def test_rules_hold_inside_the_selection(encoder: UserEncoder, ranker: Ranker) -
         open_items = [item for item in range(SHOP_ITEMS) if allowed[item] and item not in seen]
         fit = sum(min(3, sum(item % 2 == parity for item in open_items)) for parity in (0, 1))
         assert len(row) == min(RULES.n, fit)
+
+
+def test_matches_hold_the_categories_that_a_full_list_needs(encoder: UserEncoder) -> None:
+    """Of everyone's four closest items all are of one category, where no rule says otherwise."""
+    histories = shop_histories()
+    known, nothing = known_of(histories), Excluded.nothing(len(histories))
+    whole = shop_state(histories)
+    users = encode_users(encoder, torch.from_numpy(whole.vectors), histories, TINY.encoder.length, 8)
+    odd = np.arange(SHOP_ITEMS) % 2 == 1
+    state = replace(whole, vectors=np.where(odd[:, None], users.mean(axis=0), -users.mean(axis=0)).astype(np.float32))
+
+    alone = Candidates(match=4, repeat=0, interest=0, cooccurrence=0, text=0, popular=0)
+    settings = TINY.model_copy(update={"candidates": alone})
+
+    def of_one_category(rules: Rules | None) -> set[int]:
+        made = generated(known, state, encoder, settings, nothing, rules).candidates
+        counts = np.bincount(made.users, odd[made.items], minlength=len(histories))[:-1]  # the last one has no history
+        return {int(max(count, 4 - count)) for count in counts}
+
+    assert of_one_category(None) == of_one_category(Rules(n=4)) == {4}
+    assert of_one_category(Rules(n=4, max_per_category=2)) == {2}
 
 
 def test_what_is_excluded_need_not_be_in_the_history(encoder: UserEncoder, ranker: Ranker) -> None:
