@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,8 @@ from models.histories import Histories
 from models.ragged import padded
 from models.training import descend, linear_schedule
 from models.user_encoder import Block
+
+log = logging.getLogger("nightshift")
 
 SIZE, HEADS, LAYERS, DROPOUT, LENGTH, BATCH, RATE = 64, 2, 2, 0.5, 50, 128, 2e-3
 PATIENCE = 3
@@ -93,8 +97,11 @@ class IdTransformer(Baseline):
                     known = (part[:, :-1] > 0) & (target > 0)
                     F.cross_entropy(network.scores(states[known]), target[known] - 1).backward()  # type: ignore[no-untyped-call]
                     descend(optimiser, schedule)
-                if judged is not None:
+                if judged is None:
+                    log.info("id_transformer: on all events, epoch %d of %d", epoch, epochs)
+                else:
                     metric = _last_item_ndcg(network.eval(), judged)
+                    log.info("id_transformer: epoch %d of at most %d, NDCG@10 %.4f", epoch, epochs, metric)
                     if metric > best:
                         best, best_epoch = metric, epoch
                     elif epoch - best_epoch >= PATIENCE:
