@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contracts.errors import InputError
 from nightshift.command.bench_model import ONLY
 from nightshift.command.options import file, words
 from nightshift.command.terminal import line, percent, screen, table
@@ -52,7 +53,13 @@ def bench_scoring(
       nightshift bench-scoring --only faiss --json scoring.json
     """
     shapes = tuple(product(numbers(items), numbers(dimensions), numbers(k), numbers(threads)))
-    from nightshift.bench_scoring.run import Wanted, run
+    try:
+        from nightshift.bench_scoring.run import Wanted, run
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"bench-scoring compares with other libraries, and {error.name} is not installed: "
+            "pip install -r requirements-dev.txt -c constraints.txt"
+        ) from error
 
     draw(screen(), run(Wanted(shapes, words(only), numbers(events), spark, as_json)))
     if as_json:

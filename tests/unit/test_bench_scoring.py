@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from contracts.errors import InputError
 from contracts.settings import Settings
 from nightshift.bench_scoring import cells, whole_user
 from nightshift.bench_scoring.cells import Shape, measured
@@ -46,3 +48,12 @@ def test_numbers_that_are_none_are_refused(wrong: str) -> None:
     found = CliRunner().invoke(app, ["bench-scoring", "--items", wrong])
     assert found.exit_code == 2
     assert "expected whole numbers from 1" in found.output
+
+
+def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    for name in [each for each in sys.modules if each.startswith("nightshift.bench_scoring")]:
+        monkeypatch.delitem(sys.modules, name)
+    found = CliRunner().invoke(app, ["bench-scoring", "--no-spark"])
+    assert found.exit_code == InputError.exit_code
+    assert "faiss is not installed: pip install -r requirements-dev.txt" in found.output
