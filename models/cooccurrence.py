@@ -10,7 +10,7 @@ from scipy import sparse
 from contracts.settings import Cooccurrence
 from models.behaviours import Behaviours, Known
 from models.histories import DAY, Floats, Histories, Ints, Longs, basket_ids
-from models.ragged import first_in_group, indptr_of, row_of_each
+from models.ragged import first_in_group, indptr_of, row_of_each, starts_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def neighbours_of(known: Known, items: int, settings: Cooccurrence, *, itself: b
     if not len(past.items):
         return _strongest(sparse.csr_array((items, items), dtype=np.float32), settings.neighbours)
     basket = basket_ids(past)
-    first = np.flatnonzero(np.diff(basket, prepend=-1))
+    first = starts_of(basket)
     owner, age = past.users[first], past.ages(known.now)[first]
     keys, entry = np.unique(basket * items + past.items, return_inverse=True)
     strength = np.zeros(len(keys), dtype=np.float32)
@@ -139,7 +139,7 @@ def cooccurrences(known: Known, neighbours: Neighbours, settings: Cooccurrence) 
     pair = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(key))))
     largest = np.maximum.reduceat(score, starts)
     at_largest = np.flatnonzero(score == largest[pair])
-    strongest = at_largest[np.flatnonzero(np.diff(pair[at_largest], prepend=-1))]
+    strongest = at_largest[starts_of(pair[at_largest])]
     return Cooccurrences(
         indptr_of(np.bincount(key[starts] // items, minlength=len(past))),
         (key[starts] % items).astype(np.int32),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
-from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 
 log = logging.getLogger("nightshift")
+Part = TypeVar("Part")
 
 
 def training_device() -> torch.device:
@@ -38,3 +41,25 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Torch has so many threads inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def by_threads(work: Callable[[Part], object], parts: Iterable[Part], threads: int) -> None:
+    """Does the work of all parts in so many threads, each of which has torch to itself; one is the caller's own."""
+    if threads == 1:
+        for part in parts:
+            work(part)
+        return
+    # what a thread tells torch holds for the process, and yet each has to tell it (docs/traps.md)
+    with torch_threads(1), ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        list(pool.map(work, parts))

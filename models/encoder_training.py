@@ -145,16 +145,12 @@ def _loss(model: UserEncoder, items: Items, histories: Histories, sample: _Sampl
         for each in (sample.used, sample.positives, sample.has_target, sample.without_id)
     )
     vectors = model.item_vectors(items.text[used], items.id_rows[used].masked_fill(without_id, NO_ID))
-    states = torch.cat(
-        [
-            model(
-                *inputs_of(
-                    histories, sample.cuts.part(rows, width), sample.inputs[rows, :width], vectors, model.ratings
-                )
-            )[has_target[rows, :width]]
-            for rows, width in sample.cuts.of_like_length()
-        ]
-    )
+    parts = []
+    for rows, width in sample.cuts.of_like_length():
+        cuts, inputs = sample.cuts.part(rows, width), sample.inputs[rows, :width]
+        made = model(*inputs_of(histories, cuts, inputs, vectors, model.ratings))
+        parts.append(made[has_target[rows, :width]])
+    states = torch.cat(parts)
     if sample.negatives is None or log_q is None:
         losses = F.cross_entropy(states @ vectors.T, positives, reduction="none")
     else:

@@ -8,12 +8,12 @@ the items; for whom it was too high, once more without one.
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from models.devices import by_threads
 from models.excluded import Excluded
 from models.ragged import Flags, Floats, Ints, Longs
 from models.selection import NOTHING, items_of, keep_best, leave_out, only_best, scores_of
@@ -65,14 +65,9 @@ class ItemIndex:
     def of(cls, vectors: Floats, allowed: Flags | None = None) -> ItemIndex:
         """From the ``vectors`` [items, size] of all items, and which are ``allowed`` [items] for everyone, or all."""
         items = np.arange(len(vectors), dtype=np.int32) if allowed is None else np.flatnonzero(allowed).astype(np.int32)
-        is_whole = len(items) == len(vectors) >= LEAST_ITEMS
-        of_items = (
-            np.ascontiguousarray(vectors)
-            if is_whole
-            else np.zeros((max(len(items), LEAST_ITEMS), vectors.shape[1]), dtype=np.float32)
-        )
-        if not is_whole:
-            of_items[: len(items)] = vectors[items]
+        of_items = np.ascontiguousarray(vectors) if len(items) == len(vectors) else vectors[items]
+        if len(items) < LEAST_ITEMS:
+            of_items = np.pad(of_items, ((0, LEAST_ITEMS - len(items)), (0, 0)))
         in_sample = np.full(len(vectors), -1, dtype=np.int32)
         in_sample[items[::SAMPLED]] = np.arange(len(items[::SAMPLED]))
         keys = torch.from_numpy(of_items)
@@ -111,16 +106,7 @@ class ItemIndex:
         def match(part: Longs) -> None:
             found[part] = _matches(users[part], self, found.shape[1], _Excluding.of(excluded, part), cap)
 
-        if threads == 1:
-            for part in parts:
-                match(part)
-            return
-        before = torch.get_num_threads()
-        try:
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                list(pool.map(match, parts))
-        finally:
-            torch.set_num_threads(before)  # what the pool's threads said holds for the process
+        by_threads(match, parts, threads)
 
 
 def _matches(users: Floats, index: ItemIndex, k: int, excluding: _Excluding, cap: Cap | None) -> Longs:

@@ -9,12 +9,13 @@ import numpy as np
 from models.features.table import NEVER, Feature, Rhythm
 from models.histories import Histories
 from models.pairs import Pairs
+from models.ragged import starts_of
 
 
 def features(past: Histories, pairs: Pairs, rhythm: Rhythm) -> Sequence[Feature]:
     """A row for each user; ``pairs`` are those of user and item."""
     count = len(past)
-    starts = np.flatnonzero(np.diff(rhythm.basket, prepend=-1))
+    starts = starts_of(rhythm.basket)
     basket_user, basket_age = past.users[starts], rhythm.age[starts]
     week, month, quarter = (np.bincount(basket_user[basket_age <= days], minlength=count) for days in (7, 28, 91))
     since = np.full(count, NEVER, dtype=np.float32)

@@ -31,6 +31,7 @@ from models.fit import TrainingData
 from models.histories import DAY, Histories, basket_ids
 from models.item_state import DailyCounts
 from models.metrics import Relevant
+from models.ragged import starts_of
 from nightshift.bench_model.files import Sequences, read
 
 STEP = 7 * DAY
@@ -235,7 +236,7 @@ def last_basket(shop: Shop) -> Case:
     targets = shop.histories.select(shop.behaviours.are_targets(shop.histories) & (shop.histories.items >= 0))
     basket = basket_ids(targets)
     begins = np.zeros(len(targets), dtype=np.int64)
-    first = np.flatnonzero(np.diff(basket, prepend=-1))
+    first = starts_of(basket)
     begins[targets.users[first]] = targets.times[first]  # the last of a user's baskets stays
     end = np.zeros(len(targets), dtype=np.int64)
     end[targets.users] = targets.times

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from models.devices import torch_threads
 from models.ragged import Floats, Ints
-from nightshift.bench_scoring.contenders import BOUND, CONTENDERS, EXCLUDING, OURS, torch_threads
+from nightshift.bench_scoring.contenders import BOUND, CONTENDERS, EXCLUDING, OURS
 
 ROUNDS = 3
 """Everyone has so many turns, one after the other, and the best counts: the machine is not always as fast."""
@@ -65,7 +66,7 @@ def measured(shape: Shape, only: tuple[str, ...] = ()) -> list[Timed]:
     seconds: dict[str, float] = dict.fromkeys(wanted, float("inf"))
     peaks: dict[str, int] = {}
     found: dict[str, Ints | None] = {}
-    searches = {name: make(items, shape.threads) for name, make in wanted.items()}
+    searches = {name: make(items, users, shape.threads) for name, make in wanted.items()}
     for turn in range(ROUNDS):
         for name, search in searches.items():
             with torch_threads(shape.threads):

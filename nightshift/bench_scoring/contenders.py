@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import faiss
 import numpy as np
 import torch
 from implicit.cpu.topk import topk
 
+from models.devices import by_threads
 from models.excluded import Excluded
 from models.kernel import BLOCK_ITEMS, BLOCK_USERS, ItemIndex
 from models.ragged import Floats, Ints, indptr_of
@@ -23,25 +22,25 @@ EXCLUDING = "nightshift, one user excludes 20,000 items"
 EXCLUDED_ITEMS = 20_000
 
 
-def ours(items: Floats, _: int) -> Search:
+def ours(items: Floats, _users: Floats, _threads: int) -> Search:
     """The kernel of the night."""
     return ItemIndex.of(items).best
 
 
-def ours_excluding(items: Floats, _: int) -> Search:
+def ours_excluding(items: Floats, users: Floats, _threads: int) -> Search:
     """The same; the first user must not get the 20,000 items that suit best."""
     index = ItemIndex.of(items)
+    best = np.sort(np.argsort(-(items @ users[0]), kind="stable")[:EXCLUDED_ITEMS]).astype(np.int32)
 
     def search(users: Floats, k: int) -> Ints:
-        best = np.argsort(-(items @ users[0]), kind="stable")[:EXCLUDED_ITEMS]
         counts = np.zeros(len(users), dtype=np.int64)
         counts[0] = len(best)
-        return index.best(users, k, Excluded(indptr_of(counts), np.sort(best).astype(np.int32)))
+        return index.best(users, k, Excluded(indptr_of(counts), best))
 
     return search
 
 
-def faiss_flat(items: Floats, threads: int) -> Search:
+def faiss_flat(items: Floats, _users: Floats, threads: int) -> Search:
     """faiss's exact index of inner products."""
     index = faiss.IndexFlatIP(items.shape[1])
     index.add(items)
@@ -53,7 +52,7 @@ def faiss_flat(items: Floats, threads: int) -> Search:
     return search
 
 
-def implicit_topk(items: Floats, threads: int) -> Search:
+def implicit_topk(items: Floats, _users: Floats, threads: int) -> Search:
     """The top-k of the library implicit, which its matrix factorisations recommend with."""
 
     def search(users: Floats, k: int) -> Ints:
@@ -63,7 +62,7 @@ def implicit_topk(items: Floats, threads: int) -> Search:
     return search
 
 
-def torch_topk(items: Floats, _: int) -> Search:
+def torch_topk(items: Floats, _users: Floats, _threads: int) -> Search:
     """What one writes first: a product and ``topk``, of 256 users at once."""
     keys = torch.from_numpy(items)
 
@@ -74,7 +73,7 @@ def torch_topk(items: Floats, _: int) -> Search:
     return search
 
 
-def bound(items: Floats, threads: int) -> Search:
+def bound(items: Floats, _users: Floats, threads: int) -> Search:
     """All products and nothing else, in blocks as the kernel has them: faster than that no exact search can be."""
     keys = torch.from_numpy(items)
 
@@ -85,13 +84,12 @@ def bound(items: Floats, threads: int) -> Search:
 
     def search(users: Floats, _: int) -> None:
         parts = torch.split(torch.from_numpy(users), min(BLOCK_USERS, -(-len(users) // threads)))
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(multiply, parts))
+        by_threads(multiply, parts, threads)
 
     return search
 
 
-CONTENDERS: Mapping[str, Callable[[Floats, int], Search]] = {
+CONTENDERS: Mapping[str, Callable[[Floats, Floats, int], Search]] = {
     OURS: ours,
     EXCLUDING: ours_excluding,
     "faiss IndexFlatIP": faiss_flat,
@@ -99,15 +97,5 @@ CONTENDERS: Mapping[str, Callable[[Floats, int], Search]] = {
     "torch matmul + topk": torch_topk,
     BOUND: bound,
 }
-"""Name -> what makes ready to search the items [items, size] with so many threads."""
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Torch has so many threads inside."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+"""Name -> what makes ready, outside of the time, to search items [items, size] for users [users, size] with so many
+threads."""

@@ -17,6 +17,7 @@ from models import ranker
 from models.behaviours import Behaviours, Known
 from models.catalogue import ATTRIBUTES, Catalogue
 from models.cooccurrence import cooccurrences, neighbours_of
+from models.devices import torch_threads
 from models.excluded import Excluded
 from models.features.rows import feature_names
 from models.histories import DAY, Histories, Ints, Longs
@@ -24,12 +25,11 @@ from models.item_state import DailyCounts, ItemState, item_state, unit_rows
 from models.published import TypedHabits
 from models.recommend import Rules, by_text, features_of, generated, recommend
 from models.user_encoder import UserEncoder, encode_users
-from nightshift.bench_scoring.contenders import torch_threads
+from nightshift.bench_scoring.cells import ROUNDS
 from spark_jobs.scoring.worker import as_rows
 
 ITEMS, USERS, TYPES = 92_331, 512, 2_000
 NOW = 20_000 * DAY
-ROUNDS = 3
 
 
 @dataclass(frozen=True)
