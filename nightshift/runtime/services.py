@@ -225,9 +225,12 @@ def stop(pids: Sequence[int], patience: float = STOP_SECONDS) -> None:
     for member in family:
         with suppress(psutil.NoSuchProcess):
             member.terminate()
-    for member in psutil.wait_procs(family, patience)[1]:
+    deaf = psutil.wait_procs(family, patience)[1]
+    for member in deaf:
         with suppress(psutil.NoSuchProcess):
             member.kill()
+    # a killed process takes a moment to go, and who comes next relies on its being gone
+    psutil.wait_procs(deaf, STOP_SECONDS)
 
 
 @contextmanager
