@@ -206,12 +206,19 @@ def main(
 ) -> None:
     """The entry point of a step: parses, reads the settings, runs, and turns a NightshiftError into its exit code.
 
+    What a step of a night returns is what it counted, and goes into `night_steps` with the time that it took.
     The last line of a failed job is ``nightshift: ERROR: <what, where, what to do>``; Airflow shows it.
     """
     arguments = parse(doc, kind, argv)
     start_log()
     try:
-        run(load_settings(), arguments)
+        settings = load_settings()
+        counts = run(settings, arguments)
+        if isinstance(arguments, Days | Night) and isinstance(counts, dict):
+            # it imports tables: not for every --help
+            from contracts.night_steps import keep
+
+            keep(settings, arguments.interval.ds, counts)
     except NightshiftError as error:
         print(f"{ERROR_PREFIX} {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)

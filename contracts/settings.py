@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, time
 from difflib import get_close_matches
 from functools import reduce
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
@@ -540,6 +541,11 @@ class Training(Section):
     """All that decides what a model is, besides the data. It travels with the model: a night uses the model's own."""
 
     seed: int = Field(default=7, description="of every random draw")
+    users: int = Field(
+        default=300_000,
+        ge=1,
+        description="users that it is trained on at most: of a larger shop a sample, always the same",
+    )
     weight_decay: float = Field(default=0.01, ge=0, description="of AdamW, for tower and encoder")
     patience: int = Field(default=3, ge=1, description="evaluations without a better validation metric before stop")
     tower: Tower = Tower()
@@ -605,7 +611,21 @@ class Scoring(Section):
     blocked_items: tuple[str, ...] = Field(default=(), description="ids of items that are never recommended")
     blocked_categories: tuple[str, ...] = Field(default=(), description="categories that are never recommended")
     max_per_category: int | None = Field(default=None, description="at most so many of one category")
+    idle_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="a user of whom nothing came in the last so many days is scored only every idle_nights nights; in "
+        "between, the list of the last night is carried over where it still keeps the rules; unset: everyone is scored "
+        "every night",
+    )
+    idle_nights: int = Field(default=7, ge=2, description="nights among which idle users are shared out evenly")
     users_per_batch: int = Field(default=256, description="users scored at once in a worker")
+
+    @property
+    def rules_hash(self) -> str:
+        """Of all that decides what a list holds; lists of nights with equal hashes were made by the same rules."""
+        rules = self.model_dump_json(exclude={"idle_days", "idle_nights", "users_per_batch"})
+        return sha256(rules.encode()).hexdigest()
 
 
 class Audit(Section):
@@ -668,6 +688,16 @@ class Spark(Section):
     night_java_options: str = Field(default="", description="and of jobs that own one day, where one is small")
 
 
+class Costs(Section):
+    """What a night costs."""
+
+    price_per_hour: float | None = Field(
+        default=None,
+        gt=0,
+        description="of the machines that run a night, in your currency: the report says what a thousand users cost",
+    )
+
+
 class Airflow(Section):
     """Airflow on this machine; a server has a configuration of its own."""
 
@@ -726,6 +756,7 @@ class Settings(Section):
     audit: Audit = Audit()
     drift: Drift = Drift()
     spark: Spark = Spark()
+    costs: Costs = Costs()
     weekly: Weekly = Weekly()
     airflow: Airflow = Airflow()
     alerts: Alerts = Alerts()

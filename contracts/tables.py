@@ -324,6 +324,12 @@ RECOMMENDATIONS = Table(
         ),
         Column(C.MODEL_ID, "string", "model that scored"),
         Column(C.RUN_ID, "string", "run that scored"),
+        Column(
+            C.SCORED_DS,
+            "date",
+            "night that scored the list: an earlier one where it was carried over ([scoring] idle_days); null: ds",
+            nullable=True,
+        ),
     ),
     key=(C.DS, C.USER_ID),
     partition_by=(C.DS,),
@@ -376,6 +382,19 @@ HINDSIGHT_RESULTS = Table(
     key=(C.DS, C.RECOMMENDER, C.METRIC),
 )
 
+NIGHT_STEPS = Table(
+    "night_steps",
+    "What each step of a night took and did, in its last run.",
+    (
+        Column(C.DS, "date", "the night"),
+        Column(C.STEP, "string", "the program: clean_events, score_users, …"),
+        Column(C.SECONDS, "double", "from the start of the program, Java's too, to its end"),
+        Column(C.COUNTS, "map<string,bigint>", "what it did: users scored, items encoded, …"),
+        Column(C.ENDED_AT, "timestamp", "when, UTC"),
+    ),
+    key=(C.DS, C.STEP),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -395,6 +414,7 @@ TABLES: dict[str, Table] = {
         RECOMMENDATIONS,
         PUBLICATIONS,
         HINDSIGHT_RESULTS,
+        NIGHT_STEPS,
     )
 }
 """All tables by name, in the order in which a night writes them."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from contracts.settings import Encoder, Training
 from models.behaviours import Behaviours, shares
 from models.devices import autocast, training_device
 from models.excluded import Excluded
+from models.full_softmax import full_softmax_loss
 from models.histories import Flags, Floats, Histories, Ints, Longs
 from models.kernel import ItemIndex
 from models.metrics import Relevant, hits, ndcg
@@ -138,7 +138,7 @@ def _sample(
 
 
 def _loss(model: UserEncoder, items: Items, histories: Histories, sample: _Sample, log_q: Tensor | None) -> Tensor:
-    """The loss of one batch, mean over its positions: over all items, or sampled."""
+    """The loss of one batch, weighted mean over its positions: over all items, or sampled."""
     device = items.text.device
     used, positives, has_target, without_id = (
         torch.from_numpy(each).to(device)
@@ -151,17 +151,15 @@ def _loss(model: UserEncoder, items: Items, histories: Histories, sample: _Sampl
         made = model(*inputs_of(histories, cuts, inputs, vectors, model.ratings))
         parts.append(made[has_target[rows, :width]])
     states = torch.cat(parts)
+    says = torch.ones(len(states)) if sample.weights is None else torch.from_numpy(sample.weights)
+    weights = (says / says.sum().clamp(min=1e-9)).to(device)
     if sample.negatives is None or log_q is None:
-        losses = F.cross_entropy(states @ vectors.T, positives, reduction="none")
-    else:
-        negatives = torch.from_numpy(sample.negatives).to(device)
-        is_same = positives[:, None] == negatives[None]
-        of_both = log_q[used[positives]], log_q[used[negatives]]
-        losses = sampled_losses(states, vectors[positives], vectors[negatives], is_same, of_both)
-    if sample.weights is None:
-        return losses.mean()
-    weights = torch.from_numpy(sample.weights).to(device)
-    return (losses * weights).sum() / weights.sum().clamp(min=1e-9)
+        return full_softmax_loss(states, vectors, positives, weights)
+    negatives = torch.from_numpy(sample.negatives).to(device)
+    is_same = positives[:, None] == negatives[None]
+    of_both = log_q[used[positives]], log_q[used[negatives]]
+    losses = sampled_losses(states, vectors[positives], vectors[negatives], is_same, of_both)
+    return (losses * weights).sum()
 
 
 def train(

@@ -91,7 +91,8 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
     catalogue = read_catalogue(settings, edition_of(settings, windows))
     behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets, settings.ingest.scale)
     validation, test = (
-        read_split(settings, catalogue, windows.snapshot_id, split, behaviours.names) for split in (VALIDATION, TEST)
+        read_split(settings, catalogue, windows.snapshot_id, split, behaviours.names, settings.training.users)
+        for split in (VALIDATION, TEST)
     )
     # what lies before the test window, the validation window included: the ranker's windows are cut from it
     histories = test.histories

@@ -60,7 +60,7 @@ def run(settings: Settings, arguments: Arguments) -> str | None:
         return None
     model = PublishedModel.load(folder)
     catalogue = read_catalogue(settings, edition_of(settings, windows))
-    split = read_split(settings, catalogue, windows.snapshot_id, LATEST, model.behaviours.names)
+    split = read_split(settings, catalogue, windows.snapshot_id, LATEST, model.behaviours.names, model.settings.users)
     histories = split.histories.select(split.histories.items >= 0)
     name = model_ids.refitted(folder.name, digest_of(histories))
     run_id = artifact.known_run(settings.models / name)

@@ -25,6 +25,7 @@ from contracts.cli import Days, log
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.interval import Interval
+from contracts.night_steps import Counts as Counted
 from contracts.settings import Settings
 from contracts.tables import INGEST_COUNTS, INGEST_FILES, RECORDS, waiting_table
 from spark_jobs.cluster.step import main
@@ -38,7 +39,7 @@ Counts = tuple[date, int, int, int, int, int]
 """A row of `ingest_counts`."""
 
 
-def run(spark: SparkSession, settings: Settings, arguments: Days) -> None:
+def run(spark: SparkSession, settings: Settings, arguments: Days) -> Counted:
     """Reads, classifies, checks the balance and writes aside; nothing of the days is written before the check.
 
     Raises:
@@ -73,6 +74,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Days) -> None:
         kept = records.where(F.col(C.FATE) != DUPLICATE).hint("rebalance", C.DS)
         # it comes last: without it nothing is there to take in
         lake.replace(kept, settings, waiting_table(RECORDS, night), None)
+        return in_all(counts)
     finally:
         records.unpersist()
 
@@ -124,6 +126,12 @@ def balance(records: DataFrame, landings: Mapping[Interval, Landing]) -> list[Co
                 )
             rows.append((day, len(files), raw, clean, rejected, duplicates))
     return rows
+
+
+def in_all(counts: Sequence[Counts]) -> Counted:
+    """The records of all days: raw ones, and what became of them."""
+    names = ("records", "clean", "rejected", "duplicates")
+    return {name: sum(of_day) for name, of_day in zip(names, list(zip(*counts, strict=True))[2:], strict=True)}
 
 
 def files_of(landings: Mapping[Interval, Landing]) -> list[tuple[object, ...]]:

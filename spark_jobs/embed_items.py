@@ -17,8 +17,11 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
+from contracts import catalogue
 from contracts.catalogue import Edition
 from contracts.cli import Night, OneModel, give_result, log
+from contracts.columns import Columns as C
+from contracts.night_steps import Counts
 from contracts.settings import Settings
 from models import artifact
 from models.store import registry
@@ -31,17 +34,17 @@ class Arguments(OneModel, Night):
     """The night whose catalogue is embedded, and with which model."""
 
 
-def nothing_is_stale(settings: Settings, arguments: Arguments) -> bool:
-    """Whether all items have their vector of the model."""
+def nothing_is_stale(settings: Settings, arguments: Arguments) -> Counts | None:
+    """What is counted where all items have their vector of the model; None where some have not."""
     folder = registry.chosen_folder(settings, arguments.model, arguments.interval.end)
     if stale_items(settings, folder.name, Edition(arguments.ds)).num_rows:
-        return False
+        return None
     log.info("All items have their vector of model %s: nothing to embed.", folder.name)
     give_result({"model_id": folder.name})
-    return True
+    return counted(settings, arguments, 0)
 
 
-def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
+def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts:
     """Encodes what is stale and writes it to `item_vectors`.
 
     Raises:
@@ -56,7 +59,14 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
     embed(spark, settings, folder, stale)
     log.info("Embedded %s items in %.1f s.", f"{stale.num_rows:,}", time.monotonic() - begun)
     give_result({"model_id": folder.name})
+    return counted(settings, arguments, stale.num_rows)
+
+
+def counted(settings: Settings, arguments: Arguments, encoded: int) -> Counts:
+    """Of how many items the text was encoded, and of how many the vector was there."""
+    items = catalogue.arrow(settings, Edition(arguments.ds), [C.ITEM_ID]).num_rows
+    return {"items encoded": encoded, "items reused": items - encoded}
 
 
 if __name__ == "__main__":
-    main("embed_items", __doc__, Arguments, run, unless=nothing_is_stale)
+    main("embed_items", __doc__, Arguments, run, instead=nothing_is_stale)

@@ -24,6 +24,7 @@ from datetime import UTC, date, datetime
 from contracts.cli import Days, argument, give_result, log, main
 from contracts.errors import InputError
 from contracts.interval import Interval
+from contracts.night_steps import Counts
 from contracts.notices import Notice, tell
 from contracts.settings import Settings
 from spark_jobs.ingest.deliveries import land_delivered
@@ -37,7 +38,7 @@ class Arguments(Days):
     run_id: str = argument("name of the run in notices", default="by-hand")
 
 
-def run(settings: Settings, arguments: Arguments) -> None:
+def run(settings: Settings, arguments: Arguments) -> Counts:
     """Reads every file to its end, and prints how many records each holds.
 
     Raises:
@@ -64,10 +65,12 @@ def run(settings: Settings, arguments: Arguments) -> None:
         print(f"many days   {file.records:>9,}  {file.path}")
     for file in landing.catalogue:
         print(f"catalogue   {file.records:>9,}  {file.path}")
-    log.info("%d log files, %d records.", len(landing.event_files), sum(f.records for f in landing.event_files))
+    records = sum(file.records for file in landing.event_files)
+    log.info("%d log files, %d records.", len(landing.event_files), records)
     if also:
         log.info("Taken in before: %s.", ", ".join(map(str, also)))
     give_result({"also": ",".join(map(str, also))})
+    return {"log files": len(landing.event_files), "records": records}
 
 
 def earlier_days(settings: Settings, found: Gaps) -> list[date]:

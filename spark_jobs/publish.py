@@ -25,6 +25,7 @@ from contracts.columns import Columns as C
 from contracts.errors import HeldError
 from contracts.fallback import is_own
 from contracts.model_ids import as_of
+from contracts.night_steps import Counts
 from contracts.notices import Notice, tell
 from contracts.settings import Settings
 from contracts.states import HELD, PUBLISHED, Row, is_early, newest, newest_published, readers_get
@@ -32,6 +33,7 @@ from contracts.tables import (
     DRIFT_RESULTS,
     EVENTS,
     HINDSIGHT_RESULTS,
+    NIGHT_STEPS,
     PUBLICATIONS,
     QUALITY_RESULTS,
     RECOMMENDATIONS,
@@ -42,6 +44,7 @@ from spark_jobs.cluster.step import main
 from spark_jobs.quality import audit, results
 from spark_jobs.quality.lists import histories, measure_faults, measure_lists, measure_shown
 from spark_jobs.quality.results import Result
+from spark_jobs.scoring.carried import RULES
 
 
 def _now() -> datetime:
@@ -55,7 +58,7 @@ class Arguments(Night):
     published_at: datetime = argument("time written into the row of publications (default: now)", default_factory=_now)
 
 
-def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
+def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts:
     """Audits the night's staging table and publishes it, or holds it.
 
     Raises:
@@ -75,7 +78,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         and not is_early(standing, settings.shop.zone)
     ):
         log.info("Night %s is published already, by %s: unchanged.", night, standing[C.RUN_ID])
-        return
+        return {"users published": content.users}
 
     last = newest_published(row for row in past_rows if row[C.DS] < night)
     measured = measure(spark, settings, arguments, lists, content, last)
@@ -97,6 +100,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
             "Correct the cause and run the night again."
         )
     log.info("Published %s: lists of %s users from model %s.", night, f"{content.users:,}", content.models[0])
+    return {"users published": content.users}
 
 
 def hash_of_live(spark: SparkSession, settings: Settings, night: date) -> str | None:
@@ -155,6 +159,7 @@ def commit(settings: Settings, arguments: Night, lists: DataFrame, content: audi
         C.RUN_ID: arguments.run_id,
         C.MODEL_ID: content.models[0],
         C.CONTENT_HASH: content.content_hash,
+        RULES: settings.scoring.rules_hash,
     }
     # files ordered by user: the app's point look-ups skip all but one
     sorted_lists = lists.repartitionByRange(C.USER_ID).sortWithinPartitions(C.USER_ID)
@@ -178,7 +183,8 @@ def publication(
         C.TABLE_VERSIONS: {
             name: lake.version(settings, table)
             for name, table in TABLES.items()
-            if table not in (PUBLICATIONS, HINDSIGHT_RESULTS, DRIFT_RESULTS) and lake.exists(settings, table)
+            if table not in (PUBLICATIONS, HINDSIGHT_RESULTS, DRIFT_RESULTS, NIGHT_STEPS)
+            and lake.exists(settings, table)
         },
         C.MEASURES: audit.measures(measured),
         C.PUBLISHED_AT: arguments.published_at,

@@ -1,5 +1,8 @@
 """Scores every user on the executors and writes the night's top N to its staging table.
 
+With `[scoring] idle_days` the lists of users of whom nothing came are carried over from the last night, but for those
+whose turn it is (`spark_jobs.scoring.carried`).
+
 Beside the users stands one row for whoever has none (`contracts.fallback`): the list of a user who did nothing, made by
 the same code under the same rules.
 
@@ -26,11 +29,13 @@ from contracts.catalogue import Edition
 from contracts.cli import Night, OneModel, log
 from contracts.columns import Columns as C
 from contracts.fallback import is_own
+from contracts.night_steps import Counts
 from contracts.settings import Settings
 from contracts.tables import EVENTS, RECOMMENDATIONS, staging
 from models.store import registry
 from spark_jobs.cluster.shipping import ship
 from spark_jobs.cluster.step import main
+from spark_jobs.scoring.carried import carried
 from spark_jobs.scoring.histories import daily_counts, histories, with_fallback
 from spark_jobs.scoring.package import pack
 from spark_jobs.scoring.score import in_fixed_batches, score
@@ -41,7 +46,7 @@ class Arguments(OneModel, Night):
     """The night that is scored, and with which model."""
 
 
-def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
+def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts:
     """Scores everyone as of the night's end into its staging table.
 
     Raises:
@@ -49,31 +54,32 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         RegistryError: no model was named, and the registry could not be asked.
     """
     begun = time.monotonic()
-    interval = arguments.interval
+    interval, table = arguments.interval, staging(RECOMMENDATIONS, arguments.ds)
     model_folder = registry.chosen_folder(settings, arguments.model, interval.end)
     events = lake.read(spark, settings, EVENTS)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         package = Path(scratch) / f"scoring-{model_folder.name}-{interval.ds}"
         counts = daily_counts(events, interval.end, settings).toArrow()
         model_id = pack(settings, model_folder, counts, Edition(interval.ds), package)
+        kept = carried(spark, settings, events, interval, model_id).persist()
+        # nothing is carried but by a setting: then it takes no look at the events
+        due = events if kept.isEmpty() else events.join(kept.select(C.USER_ID), C.USER_ID, "left_anti")
         users = in_fixed_batches(
-            with_fallback(histories(events, interval.end, settings)),
-            settings.scoring,
-            settings.spark.shuffle_partitions,
+            with_fallback(histories(due, interval.end, settings)), settings.scoring, settings.spark.shuffle_partitions
         )
+        log.info("Scoring users as of %s with model %s …", interval.end, model_id)
         lists = score(users, ship(spark, package), settings.scoring, interval.end_seconds)
-        log.info("Scoring everyone as of %s with model %s …", interval.end, model_id)
-        rows = lists.select(
-            F.lit(interval.ds).cast("date").alias(C.DS),
-            C.USER_ID,
-            C.ITEMS,
-            F.lit(model_id).alias(C.MODEL_ID),
-            F.lit(arguments.run_id).alias(C.RUN_ID),
+        rows = lists.withColumn(C.SCORED_DS, F.lit(interval.ds)).unionByName(kept)
+        rows = rows.withColumns(
+            {C.DS: F.lit(interval.ds), C.MODEL_ID: F.lit(model_id), C.RUN_ID: F.lit(arguments.run_id)}
         )
-        note = {"run_id": arguments.run_id}
-        lake.replace(rows.select(*RECOMMENDATIONS.names), settings, staging(RECOMMENDATIONS, interval.ds), None, note)
-    count = lake.count(settings, staging(RECOMMENDATIONS, interval.ds), is_own(pads.field))
-    log.info("Scored %s users with model %s in %.1f s.", f"{count:,}", model_id, time.monotonic() - begun)
+        lake.replace(rows, settings, table, None, {"run_id": arguments.run_id})
+    own = is_own(pads.field)
+    scored = lake.count(settings, table, own & (pads.field(C.SCORED_DS) == interval.ds))
+    over = lake.count(settings, table, own) - scored
+    told = f", and carried the lists of {over:,} idle ones over" if over else ""
+    log.info("Scored %s users with model %s%s, in %.1f s.", f"{scored:,}", model_id, told, time.monotonic() - begun)
+    return {"users scored": scored, "users carried": over}
 
 
 if __name__ == "__main__":

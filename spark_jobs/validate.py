@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 from contracts import intake
 from contracts.cli import Days, argument, log
 from contracts.errors import QualityError
+from contracts.night_steps import Counts
 from contracts.notices import Notice, tell
 from contracts.settings import Settings
 from contracts.states import CRITICAL
@@ -38,7 +39,7 @@ class Arguments(Days):
     run_id: str = argument("name of the run in the tables", default="by-hand")
 
 
-def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
+def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts:
     """Measures, judges, writes the results, takes in what passes; then stops the night if it must.
 
     Raises:
@@ -77,6 +78,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> None:
         what = f"{days.ds} is left out, and stays so until its logs pass. {told}"
         tell(settings, arguments.run_id, Notice("hole", night, what, "Correct its logs: the next night tries again."))
     settle(settings, night, accepted)
+    return {"days taken in": sum(len(days.days) for days in accepted)}
 
 
 def log_results(judged: Mapping[str, Sequence[Result]]) -> None:

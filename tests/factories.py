@@ -99,7 +99,8 @@ def recommended(
     user: str, items: Sequence[dict[str, Any]], *, ds: date = NIGHT, model: str = "m1", run_id: str = "r1"
 ) -> dict[str, Any]:
     """A row of `recommendations`."""
-    return {"ds": ds, "user_id": user, "items": list(items), "model_id": model, "run_id": run_id}
+    row = {"ds": ds, "user_id": user, "items": list(items), "model_id": model, "run_id": run_id}
+    return row | {"scored_ds": ds}
 
 
 def fallback_row(*items: str, ds: date = NIGHT, model: str = "m1", run_id: str = "r1") -> dict[str, Any]:

@@ -49,6 +49,8 @@ def draw(console: Console, found: UserNight) -> None:
         line(console, "No events before the night's end.")
     if found.fallback:
         line(console, found.fallback.text)
+    if found.scored_ds != found.ds:
+        line(console, f"The night {found.scored_ds} scored the list; it was carried over since ([scoring] idle_days).")
     line(console)
     console.print(
         table(

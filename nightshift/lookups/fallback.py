@@ -34,6 +34,7 @@ class Given:
     """What a user gets of a night; ``items`` are those of `recommendations`, best first."""
 
     items: tuple[dict[str, Any], ...]
+    scored_ds: date  # night that scored the list: an earlier one where it was carried over
     fallback: Fallback | None  # None: the list is the user's own
 
 
@@ -45,15 +46,18 @@ def given(settings: Settings, ds: date, user: str) -> Given:
             the message says whether an event names the user, and which nights there are.
     """
     where = (pads.field(C.DS) == ds) & pads.field(C.USER_ID).isin([user, FALLBACK_USER])
-    rows = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID, C.ITEMS], where).to_pylist()
+    rows = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID, C.ITEMS, C.SCORED_DS], where).to_pylist()
     lists = {row[C.USER_ID]: tuple(row[C.ITEMS]) for row in rows}
+    scored = {row[C.USER_ID]: row[C.SCORED_DS] or ds for row in rows}
     if user in lists:
         own = lists[user]
         used = user == FALLBACK_USER or not own or any(item[C.SOURCE] != FALLBACK for item in own)
-        return Given(own, None if used else Fallback(NO_EVENT_USED, _unused(user)))
+        return Given(own, scored[user], None if used else Fallback(NO_EVENT_USED, _unused(user)))
     events = lake.count(settings, EVENTS, {C.USER_ID: user})
     if FALLBACK_USER in lists:
-        return Given(lists[FALLBACK_USER], _fallback(user, ds, events, len(events_of(settings, ds, user))))
+        return Given(
+            lists[FALLBACK_USER], scored[FALLBACK_USER], _fallback(user, ds, events, len(events_of(settings, ds, user)))
+        )
     known = f"has {events:,} events, but none that the night knew" if events else "is in no event"
     raise InputError(
         f"User {user!r} has no list of the night {ds}: the user {known}. The night has no list to fall back on either: "

@@ -74,8 +74,8 @@ def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Resco
         ModelError: the night's model is not there any more, is damaged, or has lost its item vectors.
     """
     publication = published(settings, ds)
-    night = publication[C.DS]
-    was = [row[C.ITEM_ID] for row in given(settings, night, user).items]
+    published_list = given(settings, publication[C.DS], user)
+    was, night = [row[C.ITEM_ID] for row in published_list.items], published_list.scored_ds
     end = night + timedelta(days=1)
     now = midnight_seconds(end)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:

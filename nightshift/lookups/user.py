@@ -46,6 +46,7 @@ class UserNight:
     user_id: str
     model_id: str
     run_id: str
+    scored_ds: date  # night that scored the list: an earlier one where it was carried over
     events: int
     first_event: datetime | None
     last_event: datetime | None
@@ -74,6 +75,7 @@ def user_night(settings: Settings, user: str, ds: date | None, newest: int) -> U
         user,
         publication[C.MODEL_ID],
         publication[C.RUN_ID],
+        found.scored_ds,
         len(events),
         events[-1].time if events else None,
         events[0].time if events else None,

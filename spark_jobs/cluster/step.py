@@ -9,6 +9,7 @@ from typing import TypeVar
 from pyspark.sql import SparkSession
 
 from contracts import cli
+from contracts.night_steps import Counts
 from contracts.settings import Settings
 from spark_jobs.cluster.session import session
 
@@ -21,7 +22,7 @@ def main(
     kind: type[Arguments],
     run: Callable[[SparkSession, Settings, Arguments], object],
     *,
-    unless: Callable[[Settings, Arguments], bool] = lambda *_: False,
+    instead: Callable[[Settings, Arguments], Counts | None] = lambda *_: None,
     meanwhile: Callable[[Settings], object] = lambda _: None,
 ) -> None:
     """`contracts.cli.main` for a step that needs Spark.
@@ -31,17 +32,18 @@ def main(
         doc: The step's docstring: the help.
         kind: Dataclass of its arguments.
         run: The step.
-        unless: Whether there is nothing to do, which is told without Spark: then no session is started.
+        instead: What it counts where there is nothing to do, which is told without Spark: then no session is started.
+            None where there is.
         meanwhile: What takes seconds to import or open, while Java starts.
     """
 
-    def in_a_session(settings: Settings, arguments: Arguments) -> None:
-        if unless(settings, arguments):
-            return
+    def in_a_session(settings: Settings, arguments: Arguments) -> object:
+        if (nothing := instead(settings, arguments)) is not None:
+            return nothing
         with ThreadPoolExecutor(1) as aside:
             prepared = aside.submit(meanwhile, settings)
             with session(name, settings) as spark:
                 prepared.result()
-                run(spark, settings, arguments)
+                return run(spark, settings, arguments)
 
     cli.main(doc, kind, in_a_session)

@@ -14,6 +14,7 @@ from contracts.fallback import is_own
 from contracts.settings import Scoring, Settings
 from contracts.tables import LIST_SOURCES
 from spark_jobs.quality import audit
+from spark_jobs.scoring.carried import over_category_cap
 from spark_jobs.scoring.histories import EXCLUDED, excluded_items
 
 EMPTY = "array<string>"
@@ -130,9 +131,7 @@ def count_over_category_cap(lists: DataFrame, items: DataFrame, cap: int | None)
     """Lists with more than ``cap`` items of one category; 0, without looking, where there is no cap."""
     if cap is None:
         return 0
-    shown = lists.select(C.USER_ID, F.explode("items.item_id").alias(C.ITEM_ID))
-    counts = shown.join(items.select(C.ITEM_ID, C.CATEGORY), C.ITEM_ID).groupBy(C.USER_ID, C.CATEGORY).count()
-    return counts.where((F.col("count") > cap) & F.col(C.CATEGORY).isNotNull()).select(C.USER_ID).distinct().count()
+    return over_category_cap(lists, items, cap).count()
 
 
 def measure_shown(lists: DataFrame, items: DataFrame, scoring: Scoring) -> audit.Shown:

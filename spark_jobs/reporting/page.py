@@ -15,7 +15,17 @@ from contracts.notices import Notice, of_night
 from contracts.settings import Settings
 from contracts.states import PUBLISHED, newest
 from contracts.tables import PUBLICATIONS
-from spark_jobs.reporting import changes, decisions, drift_section, hindsight_section, model, quality, reach, tunings
+from spark_jobs.reporting import (
+    changes,
+    costs,
+    decisions,
+    drift_section,
+    hindsight_section,
+    model,
+    quality,
+    reach,
+    tunings,
+)
 from spark_jobs.reporting.examples import Example, examples
 from spark_jobs.reporting.hindsight import Hindsight
 from spark_jobs.reporting.night import NightTables, verdict
@@ -38,6 +48,7 @@ def night_page(settings: Settings, night: NightTables, judged: Sequence[Hindsigh
         "suites": quality.expectations(night),
         "volumes": quality.volumes(night),
         "rejects": quality.rejects(settings, night),
+        "costs": costs.costs(settings, night.ds),
         "drift": drift_section.section(settings, night),
         "model": model.model(settings, night),
         "decisions": decisions.decisions(settings, night.ds),

@@ -133,6 +133,19 @@ def test_the_list_comes_out_as_published_and_each_candidate_has_its_place(shop: 
     )
 
 
+def test_a_list_that_was_carried_over_is_scored_as_of_the_night_that_scored_it(shop: ArrowLake) -> None:
+    then = answer(shop.settings, "why", "ann", "i01", "--score")["rescored"]
+    tomorrow = NIGHT + timedelta(days=1)
+    rows = shop.rows(RECOMMENDATIONS)
+    shop.write(RECOMMENDATIONS, [row | {"ds": tomorrow} for row in rows])
+    shop.write(PUBLICATIONS, [publication(tomorrow)])
+    assert answer(shop.settings, "why", "ann", "i01", "--score")["rescored"] == then
+    assert f"The night {NIGHT} scored the list" in told(shop.settings, "show", "ann")
+    shop.write(RECOMMENDATIONS, [row | {"ds": tomorrow, "scored_ds": None} for row in rows])
+    assert answer(shop.settings, "why", "ann", "i01", "--score")["rescored"]["score"] != then["score"]
+    assert "carried over" not in told(shop.settings, "show", "ann")
+
+
 def test_who_has_no_events_gets_the_popular_list(shop: ArrowLake) -> None:
     made = answer(shop.settings, "why", "bob", "i01", "--score")["rescored"]
     assert (made["sources"], made["score"], made["contributions"]) == (["popular"], None, [])

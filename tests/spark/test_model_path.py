@@ -366,7 +366,8 @@ def vectors(tables: SparkLake) -> dict[tuple[str, str], list[float]]:
 def test_only_a_changed_text_is_embedded_again(tables: SparkLake) -> None:
     settings, name = tables.settings, champion(tables.settings).name
     before = vectors(tables)
-    assert embed_items.nothing_is_stale(settings, embed_items.Arguments(ds=DS, model=name))
+    arguments = embed_items.Arguments(ds=DS, model=name)
+    assert embed_items.nothing_is_stale(settings, arguments) == {"items encoded": 0, "items reused": 18}
     changed = item_rows()
     changed[0] |= {"text": "oat drink with vanilla, for coffee", "text_hash": "a hash"}
     pinned = lake.version(settings, ITEMS)

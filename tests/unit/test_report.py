@@ -22,6 +22,7 @@ from contracts.tables import (
     ITEMS,
     MODEL_DECISIONS,
     MODEL_EVALUATIONS,
+    NIGHT_STEPS,
     PUBLICATIONS,
     QUALITY_RESULTS,
     RECOMMENDATIONS,
@@ -102,6 +103,8 @@ def shop(arrow_lake: ArrowLake) -> ArrowLake:
             | {"rival": "", "value": None, "ci_low": None, "ci_high": None, "bound": None, "why": "promoted: all"},
         ],
     )
+    took = {"ds": NIGHT, "seconds": 83.0, "counts": [("users scored", 2)], "ended_at": noon(NIGHT)}
+    arrow_lake.write(NIGHT_STEPS, [took | {"step": "score_users"}])
     folder = arrow_lake.settings.models / "m2"
     folder.mkdir(parents=True)
     (folder / CURVES).write_text('{"curves": {"loss": [[0, 2.5], [1, 1.5], [2, NaN]]}}')
@@ -157,6 +160,7 @@ def test_the_verdict_comes_first_and_every_section_is_filled(shop: ArrowLake) ->
         "gain over own repeats",
         "±",
         "<figcaption>loss",
+        "2 users scored",
         "c0ffee",
     )
     order = [page.index(part) for part in parts]
