@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from contracts.cli import AsOf, give_result, log, main, timed
@@ -35,6 +35,7 @@ from models.store import registry
 from models.store.beginning import beginning_of
 from models.store.snapshot import edition_of, read_attributes, read_catalogue, read_split, windows_of
 from models.text_losses import TEXTS, TextLosses
+from models.user_sample import user_sample
 
 
 def run(settings: Settings, arguments: AsOf) -> str:
@@ -62,7 +63,7 @@ def run(settings: Settings, arguments: AsOf) -> str:
         tags |= {key: str(value) for key, value in started.items()}
         run_id = registry.start_run(mlflow, name, settings.training, tags)
         tracker = registry.Tracker(mlflow, run_id)
-        fitted = fit(data, settings.training, tracker.report, beginning)
+        fitted = fit(sampled(data, settings.training.users), settings.training, tracker.report, beginning)
         about = {"model_id": name, "snapshot_id": windows.snapshot_id, "made_from": origin, **started}
         profile = Profile.of(data.histories, data.catalogue, data.user_ids, data.behaviours.names, data.test_start)
         cost = Cost.so_far(time.monotonic() - begun, fitted.seconds)
@@ -91,21 +92,28 @@ def read(settings: Settings, windows: Windows) -> TrainingData:
     catalogue = read_catalogue(settings, edition_of(settings, windows))
     behaviours = Behaviours.of(settings.ingest.behaviours, settings.ingest.targets, settings.ingest.scale)
     validation, test = (
-        read_split(settings, catalogue, windows.snapshot_id, split, behaviours.names, settings.training.users)
-        for split in (VALIDATION, TEST)
+        read_split(settings, catalogue, windows.snapshot_id, split, behaviours.names) for split in (VALIDATION, TEST)
     )
+    judged = user_sample(validation.user_ids, settings.training.users)
     # what lies before the test window, the validation window included: the ranker's windows are cut from it
     histories = test.histories
     return TrainingData(
         catalogue,
         test.user_ids,
         histories.select(histories.items >= 0),
-        Judge(validation.histories, validation.relevant),
+        Judge(validation.histories.take(judged), validation.relevant.take(judged)),
         behaviours,
         windows.validation_start,
         windows.test_start,
         {behaviours.names.index(name): days for name, days in settings.scoring.exclude_seen_days.items()},
     )
+
+
+def sampled(data: TrainingData, at_most: int) -> TrainingData:
+    """What a model is fitted on. The profile, with which nights are compared, is of all users all the same."""
+    chosen = user_sample(data.user_ids, at_most)
+    users = [data.user_ids[number] for number in chosen.tolist()]
+    return replace(data, user_ids=users, histories=data.histories.take(chosen))
 
 
 def text_losses(settings: Settings, windows: Windows, data: TrainingData, fitted: Fitted) -> TextLosses:

@@ -26,7 +26,7 @@ def full_softmax_loss(states: Tensor, vectors: Tensor, positives: Tensor, weight
         positives: The item of each position, [positions].
         weights: [positions].
     """
-    loss: Tensor = _FullSoftmax.apply(states.float(), vectors.float(), positives, weights)
+    loss: Tensor = _FullSoftmax.apply(states.float(), vectors.float(), positives, weights)  # type: ignore[no-untyped-call]
     return loss
 
 

@@ -33,6 +33,7 @@ from models.store import registry
 from models.store.challenger import challenger_folder
 from models.store.snapshot import edition_of, read_catalogue, read_split, windows_of
 from models.text_vectors import TextVectors
+from models.user_sample import user_sample
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,9 @@ def run(settings: Settings, arguments: Arguments) -> str | None:
         return None
     model = PublishedModel.load(folder)
     catalogue = read_catalogue(settings, edition_of(settings, windows))
-    split = read_split(settings, catalogue, windows.snapshot_id, LATEST, model.behaviours.names, model.settings.users)
-    histories = split.histories.select(split.histories.items >= 0)
+    split = read_split(settings, catalogue, windows.snapshot_id, LATEST, model.behaviours.names)
+    learnt_from = split.histories.take(user_sample(split.user_ids, model.settings.users))
+    histories = learnt_from.select(learnt_from.items >= 0)
     name = model_ids.refitted(folder.name, digest_of(histories))
     run_id = artifact.known_run(settings.models / name)
     if run_id is None:

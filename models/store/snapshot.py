@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +12,6 @@ import pyarrow.dataset as pads
 
 from contracts import catalogue, lake
 from contracts.catalogue import Edition
-from contracts.cli import log
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.settings import Settings
@@ -110,22 +108,17 @@ def read_attributes(settings: Settings, edition: Edition, names: Sequence[str]) 
 
 
 def read_split(
-    settings: Settings, catalogue: Catalogue, snapshot_id: str, split: str, behaviours: Sequence[str], at_most: int
+    settings: Settings, catalogue: Catalogue, snapshot_id: str, split: str, behaviours: Sequence[str]
 ) -> Split:
     """A split of a snapshot, users in ascending order; behaviours are numbered as they are named.
-
-    Of more than ``at_most`` users about so many are read, those whose ids have the lowest hashes: mostly the same ones
-    from week to week.
 
     Raises:
         InputError: the snapshot has no such split.
     """
     wanted = (pads.field(C.SNAPSHOT_ID) == snapshot_id) & (pads.field(C.SPLIT) == split)
-    share = _share(lake.count(settings, SEQUENCES, wanted), at_most, split)
     columns = [C.USER_ID, *SEQUENCE, C.TARGETS]
     batches = lake.dataset(settings, SEQUENCES).to_batches(columns=columns, filter=wanted, batch_size=BATCH_USERS)
-    sampled = (sample_of(batch, share) for batch in batches)
-    parts = [_part(batch, catalogue, behaviours) for batch in sampled if batch.num_rows]
+    parts = [_part(batch, catalogue, behaviours) for batch in batches if batch.num_rows]
     if not parts:
         raise InputError(
             f"Table {lake.path(settings, SEQUENCES)} has no split {split!r} of snapshot {snapshot_id}: run "
@@ -138,26 +131,6 @@ def read_split(
         Histories.joined([part.histories for part in parts]).take(order),
         _joined_relevant([part.relevant for part in parts]).take(order),
     )
-
-
-def _share(users: int, at_most: int, split: str) -> float:
-    """The share of the users that is read; what is left out is logged."""
-    if users <= at_most:
-        return 1.0
-    log.info(
-        "Split %s: about %s of %s users, the others are left out ([training] users).",
-        split,
-        *(f"{each:,}" for each in (at_most, users)),
-    )
-    return at_most / users
-
-
-def sample_of(batch: pa.RecordBatch, share: float) -> pa.RecordBatch:
-    """The rows of about a share of the users: those whose hash is low."""
-    if share >= 1:
-        return batch
-    hashes = (blake2b(user.encode(), digest_size=8).digest() for user in batch[C.USER_ID].to_pylist())
-    return batch.filter(pa.array([int.from_bytes(each) < share * 2**64 for each in hashes]))
 
 
 def _part(batch: pa.RecordBatch, catalogue: Catalogue, behaviours: Sequence[str]) -> Split:

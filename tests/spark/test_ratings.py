@@ -213,7 +213,7 @@ def test_sequences_have_ratings_and_targets_that_are_not_rated_low(rated: SparkL
     assert found["train", "bob"]["ratings"] is None
     assert found["validation", "ann"]["targets"] == ["i03"]
     assert found["test", "ann"]["targets"] == ["i06"]
-    split = read_split(rated.settings, shop_catalogue(), snapshot, "test", list(rated.settings.ingest.behaviours), 100)
+    split = read_split(rated.settings, shop_catalogue(), snapshot, "test", list(rated.settings.ingest.behaviours))
     assert split.user_ids == ["ann", "bob"]
     np.testing.assert_array_equal(split.histories.ratings, np.array([5, 1, np.nan, 4, 3.9, np.nan], np.float32))
 
