@@ -75,9 +75,8 @@ def rejected_by_day(settings: Settings, where: pads.Expression | None = None) ->
     found: dict[tuple[date, str], int] = {}
     for table, those in rejects(settings):
         wanted = those if where is None else where & those
-        grouped = lake.arrow(settings, table, [C.DS, C.REASON], wanted).group_by([C.DS, C.REASON])
-        for row in grouped.aggregate([([], "count_all")]).to_pylist():
-            found[row[C.DS], row[C.REASON]] = row["count_all"]
+        for row in lake.counts(settings, table, [C.DS, C.REASON], wanted).to_pylist():
+            found[row[C.DS], row[C.REASON]] = row[lake.COUNT]
     return found
 
 

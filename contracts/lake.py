@@ -39,6 +39,10 @@ COMMIT = re.compile(r"\d{20}\.(json|checkpoint\..*parquet)|_last_checkpoint")
 """Names of the files in `_delta_log` that make a commit; a write that was killed leaves other ones."""
 
 
+COUNT = "rows"
+"""Column of `counts`."""
+
+
 def path(settings: Settings, table: Table) -> Path:
     """Folder of a table."""
     return settings.lake / table.name
@@ -209,18 +213,60 @@ def rows(settings: Settings, table: Table, where: Where = None) -> list[dict[str
     return list(arrow(settings, table, None, where).to_pylist(maps_as_pydicts="strict"))
 
 
+def parts(settings: Settings, table: Table, columns: Sequence[str], where: Where = None) -> Iterator[pa.Table]:
+    """Rows of a table in its own order, a row group of a file at a time: of a large table no more is in memory.
+
+    For what looks at many rows and keeps few of them. Whoever has enough may leave.
+
+    Raises:
+        InputError: as of `dataset`.
+    """
+    return _parts(dataset(settings, table), columns, where)
+
+
+def few(settings: Settings, table: Table, columns: Sequence[str], where: Where) -> pa.Table:
+    """`arrow` for few rows of a large table, read as `parts`."""
+    import pyarrow as pa
+
+    data = dataset(settings, table)
+    nothing = pa.schema([data.schema.field(name) for name in columns]).empty_table()
+    return pa.concat_tables([nothing, *_parts(data, columns, where)])
+
+
+def counts(settings: Settings, table: Table, columns: Sequence[str], where: Where = None) -> pa.Table:
+    """Number of rows, in a column `COUNT`, by the values of ``columns``; counted while they are read, as `parts`."""
+    import pyarrow as pa
+
+    data = dataset(settings, table)
+    nothing = pa.schema([data.schema.field(name) for name in columns]).empty_table()
+    counted = _sums(nothing.append_column(COUNT, pa.array([], pa.int64())), columns)
+    for part in _parts(data, columns, where):
+        ones = part.append_column(COUNT, pa.repeat(pa.scalar(1, pa.int64()), part.num_rows))
+        counted = _sums(pa.concat_tables([counted, _sums(ones, columns)]), columns)
+    return counted
+
+
+def _sums(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    return rows.group_by(list(columns)).aggregate([(COUNT, "sum")]).rename_columns([*columns, COUNT])
+
+
+def _parts(data: pads.Dataset, columns: Sequence[str], where: Where) -> Iterator[pa.Table]:
+    # not Dataset.to_batches or head: they read far ahead in the background, which can hang, or abort Python at its end
+    wanted = _expression(where)
+    for file in data.get_fragments(filter=wanted):
+        for group in file.split_by_row_group(filter=wanted, schema=data.schema):
+            yield group.to_table(schema=data.schema, columns=list(columns), filter=wanted)
+
+
 def some_rows(
     settings: Settings, table: Table, columns: Sequence[str], where: Where, at_most: int
 ) -> list[dict[str, Any]]:
     """At most so many rows, from as few files as it takes, in the table's own order."""
-    # not Dataset.head: its background reads can hang, or abort Python at its end
-    data, wanted = dataset(settings, table), _expression(where)
     chosen: list[dict[str, Any]] = []
-    for file in data.get_fragments(filter=wanted):
+    for part in parts(settings, table, columns, where):
+        chosen += part.slice(0, at_most - len(chosen)).to_pylist()
         if len(chosen) >= at_most:
             break
-        part = file.to_table(schema=data.schema, columns=list(columns), filter=wanted)
-        chosen += part.slice(0, at_most - len(chosen)).to_pylist()
     return chosen
 
 

@@ -36,11 +36,24 @@ class KnownIds:
             return cls(hashes, int(np.iinfo(np.uint64).max))
         return cls(hashes[:max_ids], int(hashes[max_ids - 1]))
 
-    def share_of_others(self, ids: Sequence[str], events: NDArray[np.int64]) -> float | None:
-        """Share of ``events`` [ids] that are of ids that were not seen; None where no id tells."""
+    def newcomers(self, ids: Sequence[str], events: NDArray[np.int64]) -> Newcomers:
+        """How many of the ``events`` [ids] are of ids that were not seen."""
         hashes = hashes_of(ids)
         tells = hashes <= np.uint64(self.highest)
-        told = int(events[tells].sum())
-        if not told:
-            return None
-        return float(events[tells & ~np.isin(hashes, self.hashes)].sum() / told)
+        return Newcomers(int(events[tells & ~np.isin(hashes, self.hashes)].sum()), int(events[tells].sum()))
+
+
+@dataclass(frozen=True)
+class Newcomers:
+    """Events of ids that were not seen, and of all ids of which it is known whether they were."""
+
+    events: int = 0
+    of: int = 0
+
+    def __add__(self, other: Newcomers) -> Newcomers:
+        return Newcomers(self.events + other.events, self.of + other.of)
+
+    @property
+    def share(self) -> float | None:
+        """None where no id tells."""
+        return self.events / self.of if self.of else None

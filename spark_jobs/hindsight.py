@@ -67,7 +67,7 @@ def _from_log_files(settings: Settings, ds: date) -> Hindsight:
     from spark_jobs.reporting.landed_hindsight import landed_targets
 
     with session("hindsight", settings, java_options=settings.spark.night_java_options) as spark:
-        targets = landed_targets(spark, settings, window(ds))
+        targets = landed_targets(spark, settings, window(ds), lists.users)
     return judge(settings, lists, targets, FROM_LANDING)
 
 

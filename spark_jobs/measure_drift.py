@@ -58,7 +58,8 @@ def run(settings: Settings, arguments: Arguments) -> bool:
     """
     folder = registry.chosen_folder(settings, arguments.model, arguments.interval.end)
     artifact.verify(folder)
-    found = measures(week(settings, arguments.ds), Profile.load(folder), settings.drift)
+    profile = Profile.load(folder)
+    found = measures(week(settings, arguments.ds, profile), profile, settings.drift)
     past = [row for row in lake.rows(settings, DRIFT_RESULTS) if row[C.DS] < arguments.ds]
     decided = decide(settings, arguments, folder.name, found, past)
     for each in found:

@@ -32,15 +32,21 @@ class ArrowLake:
 
     settings: Settings
 
-    def write(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-        """Makes ``rows`` the whole content of a table; columns that a row leaves out are null."""
+    def write(self, table: Table, rows: Sequence[dict[str, Any]] | pa.Table, row_group: int | None = None) -> None:
+        """Makes ``rows`` the whole content of a table; columns that a row leaves out are null.
+
+        ``row_group`` is the most rows of a row group of its files.
+        """
         columns = pa.schema([field.with_nullable(True) for field in schema(table)])
-        filled = [{name: row.get(name) for name in table.names} for row in rows]
+        if not isinstance(rows, pa.Table):
+            filled = [{name: row.get(name) for name in table.names} for row in rows]
+            rows = pa.Table.from_pylist(filled, columns)
         deltalake.write_deltalake(
             str(lake.path(self.settings, table)),
-            pa.Table.from_pylist(filled, columns),
+            rows,
             mode="overwrite",
             partition_by=list(table.partition_by) or None,
+            writer_properties=deltalake.WriterProperties(max_row_group_size=row_group),
         )
 
     def rows(self, table: Table) -> list[dict[str, Any]]:

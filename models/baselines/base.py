@@ -35,9 +35,14 @@ class Baseline(ABC):
 
     def fit(self, everyone: Known, items: int) -> Self:
         """Learns from what is known of everyone, in a catalogue of so many ``items``; gives itself."""
-        self.items = items
-        self.popular = popular_items(everyone, items, self.rules.popular_days)
+        self.knowing(popular_items(everyone, items, self.rules.popular_days), items)
         self._learn(everyone)
+        return self
+
+    def knowing(self, popular: Ints, items: int) -> Self:
+        """Takes the ``popular`` of so many items as given: enough for one that learns nothing else; gives itself."""
+        self.items = items
+        self.popular = popular
         return self
 
     def recommend(self, known: Known, n: int, excluded: Excluded) -> Ints:
@@ -66,16 +71,20 @@ def popular_items(everyone: Known, items: int, days: int) -> Ints:
     """Items by target events of the last ``days``, then of all time, then by all events, ties by item."""
     targets, past = everyone.targets, everyone.past
     recent = targets.times >= everyone.now - days * DAY
-    ever = np.bincount(past.items, everyone.strengths, minlength=items)
-    order = np.lexsort(
-        (
-            np.arange(items),
-            -ever,
-            -np.bincount(targets.items, minlength=items),
-            -np.bincount(targets.items[recent], minlength=items),
-        )
+    return most_first(
+        np.bincount(targets.items[recent], minlength=items),
+        np.bincount(targets.items, minlength=items),
+        np.bincount(past.items, everyone.strengths, minlength=items),
     )
-    return order[: np.count_nonzero(ever)].astype(np.int32)
+
+
+def most_first(recent: NDArray[Any], ever: NDArray[Any], said: NDArray[Any]) -> Ints:
+    """Items of which something is ``said``, by recent target events, then those of all time, then by what is said.
+
+    All three are [items]; ties by item.
+    """
+    order = np.lexsort((np.arange(len(said)), -said, -ever, -recent))
+    return order[: np.count_nonzero(said)].astype(np.int32)
 
 
 def ranked_lists(users: int, user: Longs, item: Ints, score: NDArray[np.float64], n: int) -> Ints:

@@ -46,7 +46,9 @@ class Cost:
         return 1000 / self.milliseconds[ALL]
 
 
+ENCODER, CANDIDATES, FEATURES, RANKER = "user encoder", "all candidates", "features", "ranker"
 ALL = "all, with rows of Arrow"
+"""Parts: `CANDIDATES` holds the encoder and the other three before it, `ALL` everything."""
 
 
 def cost(settings: Settings, events: int) -> Cost:
@@ -63,35 +65,54 @@ def cost(settings: Settings, events: int) -> Cost:
     window = ranker.Window(rows, rows[:, 0] > 1, np.ones(1_000, np.float32), np.arange(0, 1_001, 50, dtype=np.int64))
     ranks = ranker.fit([window], names, training.ranker.model_copy(update={"epochs": 1, "min_steps": 1}), seed=0)
 
-    nothing, rules = Excluded.nothing(USERS), Rules(settings.scoring.n)
-    vectors, ids = torch.from_numpy(state.vectors), pa.array(np.arange(ITEMS).astype(str))
-    users = pa.array(np.arange(USERS).astype(str))
+    ids, users = (pa.array(np.arange(count).astype(str)) for count in (ITEMS, USERS))
+    found, timed = parts(
+        known, state, encoder, ranks, Rules(settings.scoring.n), training, Excluded.nothing(USERS), users, ids
+    )
+    return Cost(events, found / USERS, timed)
 
+
+def parts(
+    known: Known,
+    state: ItemState,
+    encoder: UserEncoder,
+    ranks: ranker.Ranker,
+    rules: Rules,
+    training: Training,
+    excluded: Excluded,
+    users: pa.Array,
+    items: pa.Array,
+) -> tuple[int, dict[str, float]]:
+    """Candidates of some users, and the milliseconds that one user takes on one core, by part.
+
+    The arguments are those of `models.recommend.recommend`; ``users`` and ``items`` are their ids.
+    """
+    vectors = torch.from_numpy(state.vectors)
     with torch_threads(1):
-        made = generated(known, state, encoder, training, nothing)
+        made = generated(known, state, encoder, training, excluded)
         features = features_of(made, made.candidates, known, state, training.features)
-        parts: dict[str, Callable[[], object]] = {
-            "user encoder": partial(encode_users, encoder, vectors, known.past, training.encoder.length, 64),
+        timed: dict[str, Callable[[], object]] = {
+            ENCODER: partial(encode_users, encoder, vectors, known.past, training.encoder.length, 64),
             "matches": partial(state.matching.best, made.users, training.candidates.match),
-            "nearest texts": partial(by_text, known, state, training, nothing, None),
+            "nearest texts": partial(by_text, known, state, training, excluded, None),
             "what goes with it": partial(cooccurrences, known, state.neighbours, training.cooccurrence),
-            "all candidates": partial(generated, known, state, encoder, training, nothing),
-            "features": partial(features_of, made, made.candidates, known, state, training.features),
-            "ranker": partial(ranks.score, features),
-            ALL: lambda: as_rows(users, recommend(known, state, encoder, ranks, rules, training, nothing), ids),
+            CANDIDATES: partial(generated, known, state, encoder, training, excluded),
+            FEATURES: partial(features_of, made, made.candidates, known, state, training.features),
+            RANKER: partial(ranks.score, features),
+            ALL: lambda: as_rows(users, recommend(known, state, encoder, ranks, rules, training, excluded), items),
         }
-        timed = {name: _milliseconds(part) for name, part in parts.items()}
-    return Cost(events, len(made.candidates.items) / USERS, timed)
+        took = {name: _seconds(part) / len(known.past) * 1000 for name, part in timed.items()}
+    return len(made.candidates.items), took
 
 
-def _milliseconds(part: Callable[[], object]) -> float:
-    """Of one user, the best of some rounds."""
+def _seconds(part: Callable[[], object]) -> float:
+    """The best of some rounds."""
     took = []
     for _ in range(ROUNDS + 1):  # the first one warms up
         begun = time.perf_counter()
         part()
         took.append(time.perf_counter() - begun)
-    return min(took[1:]) / USERS * 1000
+    return min(took[1:])
 
 
 def _known(random: np.random.Generator, settings: Settings, events: int) -> Known:

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from contracts.errors import ERROR_PREFIX, InputError, NightshiftError
 from nightshift.command import (
     bench_model,
+    bench_night,
     bench_scoring,
     bench_techniques,
     check,
@@ -93,6 +94,7 @@ app.command(rich_help_panel=LOOK)(rejects.rejects)
 app.command(rich_help_panel=LOOK)(why.why)
 app.command("bench-model", rich_help_panel=MEND)(bench_model.bench_model)
 app.command(rich_help_panel=MEND)(tune.tune)
+app.command("bench-night", rich_help_panel=MEND)(bench_night.bench_night)
 app.command("bench-scoring", rich_help_panel=MEND)(bench_scoring.bench_scoring)
 app.command("bench-techniques", rich_help_panel=MEND)(bench_techniques.bench_techniques)
 app.command(rich_help_panel=MEND)(doctor.doctor)

@@ -44,6 +44,12 @@ CAPS = ("repeat", "interest", "cooccurrence", "match", "text", "popular")
 """Settings of `training.candidates` that say how much each source brings, in the order of SOURCES."""
 
 
+COUNTS = pa.schema(
+    [(C.ITEM_ID, pa.string()), (ITEM_DAY, pa.int32()), (ITEM_EVENTS, pa.int64()), (ITEM_STRENGTH, pa.float64())]
+)
+"""What `daily_counts` gives."""
+
+
 @dataclass(frozen=True)
 class Contribution:
     """A feature of the item, and by how much the score would fall if it had the mean that the ranker was fitted on."""
@@ -96,9 +102,15 @@ def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Resco
 
 def daily_counts(settings: Settings, end: date) -> pa.Table:
     """`spark_jobs.scoring.histories.daily_counts` without Spark."""
-    first = midnight_seconds(end) // DAY - max(POPULARITY_DAYS)
     known = lake.known_before(end, pads.field, settings.shop.zone)
-    events = lake.arrow(settings, EVENTS, [C.ITEM_ID, C.EVENT_TIME, C.BEHAVIOUR, C.RATING], known)
+    parts = lake.parts(settings, EVENTS, [C.ITEM_ID, C.EVENT_TIME, C.BEHAVIOUR, C.RATING], known)
+    counted = [_daily_counts(settings, end, part) for part in parts]
+    return _summed(pa.concat_tables(counted)) if counted else COUNTS.empty_table()
+
+
+def _daily_counts(settings: Settings, end: date, events: pa.Table) -> pa.Table:
+    """The counts of some events known before ``end``."""
+    first = midnight_seconds(end) // DAY - max(POPULARITY_DAYS)
     day = clock_seconds(events[C.EVENT_TIME], settings.shop.zone) // DAY
     ingest = settings.ingest
     behaviours = Behaviours.of(ingest.behaviours, ingest.targets, ingest.scale)
@@ -108,10 +120,14 @@ def daily_counts(settings: Settings, end: date) -> pa.Table:
     is_target = ingest.target_events.are(pads.field, pads.Expression.is_null)
     targets = pads.dataset(events).to_table({ITEM_EVENTS: pc.if_else(is_target, 1, 0)})[ITEM_EVENTS]
     columns = {C.ITEM_ID: events[C.ITEM_ID], ITEM_DAY: pa.array(day, pa.int32())}
-    counted = pa.table(columns | {ITEM_EVENTS: targets.cast(pa.int32()), ITEM_STRENGTH: strength})
-    summed = counted.filter(pc.field(ITEM_DAY) >= first).group_by([C.ITEM_ID, ITEM_DAY], use_threads=False)
-    summed = summed.aggregate([(ITEM_EVENTS, "sum"), (ITEM_STRENGTH, "sum")])
-    return summed.rename_columns([C.ITEM_ID, ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH])
+    counted = pa.table(columns | {ITEM_EVENTS: targets.cast(pa.int64()), ITEM_STRENGTH: strength}, COUNTS)
+    return _summed(counted.filter(pc.field(ITEM_DAY) >= first))
+
+
+def _summed(counted: pa.Table) -> pa.Table:
+    grouped = counted.group_by([C.ITEM_ID, ITEM_DAY], use_threads=False)
+    summed = grouped.aggregate([(ITEM_EVENTS, "sum"), (ITEM_STRENGTH, "sum")])
+    return summed.rename_columns(COUNTS.names)
 
 
 def history(settings: Settings, user: str, end: date) -> dict[str, object]:

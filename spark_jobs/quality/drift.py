@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from contracts.settings import Drift
 from models.catalogue import ATTRIBUTES
+from models.known_ids import Newcomers
 from models.profile import Bins, Profile
 
 BEHAVIOURS, NEW_ITEMS, NEW_USERS = "behaviours", "new_items", "new_users"
@@ -41,8 +42,8 @@ class Week:
     days: Mapping[date, int]  # events of each day that has any
     behaviours: Mapping[str, int]
     attributes: Mapping[str, Mapping[str | None, int]]  # of the events' items
-    items: tuple[Sequence[str], NDArray[np.int64]]  # ids, and events of each
-    users: tuple[Sequence[str], NDArray[np.int64]]
+    new_items: Newcomers  # to the model's training
+    new_users: Newcomers
 
     @property
     def events(self) -> int:
@@ -98,9 +99,8 @@ def _shares(week: Week, profile: Profile, settings: Drift) -> Iterator[Measure]:
             yield from (Measure(name, bound=bound[name], note=note) for name in ATTRIBUTES)
             return
     yield behaviour_change(week.behaviours, profile.behaviours, bound[BEHAVIOURS])
-    items, users = profile.items.share_of_others(*week.items), profile.users.share_of_others(*week.users)
-    yield newcomers(NEW_ITEMS, profile.new_items, items, bound[NEW_ITEMS])
-    yield newcomers(NEW_USERS, profile.new_users, users, bound[NEW_USERS])
+    yield newcomers(NEW_ITEMS, profile.new_items, week.new_items.share, bound[NEW_ITEMS])
+    yield newcomers(NEW_USERS, profile.new_users, week.new_users.share, bound[NEW_USERS])
     for name in ATTRIBUTES:
         yield attribute_change(name, profile.attributes[name], week.attributes[name], bound[name])
 

@@ -64,8 +64,8 @@ def _by_reason(settings: Settings, table: Table, where: pads.Expression) -> dict
     """Number of a table's rejected records by reason."""
     if not lake.exists(settings, table):
         return {}
-    counts = lake.arrow(settings, table, [C.REASON], where & pads.field(C.REASON).is_valid()).group_by(C.REASON)
-    return {row[C.REASON]: row["count_all"] for row in counts.aggregate([([], "count_all")]).to_pylist()}
+    counts = lake.counts(settings, table, [C.REASON], where & pads.field(C.REASON).is_valid())
+    return {row[C.REASON]: row[lake.COUNT] for row in counts.to_pylist()}
 
 
 def _rejects(settings: Settings, table: Table, where: pads.Expression, expected: Collection[str]) -> Rejects | None:

@@ -6,19 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
-from hashlib import blake2b
 from typing import Any
 
 import pyarrow.dataset as pads
 
 from contracts import lake
 from contracts.columns import Columns as C
-from contracts.errors import InputError
-from contracts.fallback import is_own
 from contracts.settings import Settings
 from contracts.tables import EVENTS, FALLBACK, RECOMMENDATIONS
 from spark_jobs.reporting.item_texts import item_texts
 from spark_jobs.reporting.pseudonyms import pseudonym, pseudonym_key
+from spark_jobs.reporting.sampling import shuffled, users_of
 
 CONSIDERED = 1000
 """Users among whom the examples are chosen."""
@@ -66,7 +64,7 @@ def examples(settings: Settings, ds: date, users: int = 3) -> list[Example]:
     """
     known = lake.known_before(ds + timedelta(days=1), pads.field, settings.shop.zone)
     activity = _activity(settings, ds, known)
-    chosen = spread(sorted(activity, key=lambda user: (-activity[user], _shuffled(user))), users)
+    chosen = spread(sorted(activity, key=lambda user: (-activity[user], shuffled(user))), users)
     lists = _lists(settings, ds, chosen)
     past = _past(settings, known, chosen)
     shown = {item for items in past.values() for item in items}
@@ -129,25 +127,18 @@ def text(chosen: Sequence[Example], recommendations: int = 8) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _activity(settings: Settings, ds: date, known: pads.Expression) -> Counter[str]:
+def _activity(settings: Settings, ds: date, known: pads.Expression) -> dict[str, int]:
     """Users of the night that come into question, each with the number of known events."""
-    where = (pads.field(C.DS) == ds) & is_own(pads.field)
-    users = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID], where)[C.USER_ID].to_pylist()
-    if not users:
-        raise InputError(
-            f"Table {lake.path(settings, RECOMMENDATIONS)} has no lists of {ds}: that night was not published."
-        )
-    considered = sorted(users, key=_shuffled)[:CONSIDERED]
-    activity = Counter(dict.fromkeys(considered, 0))
-    theirs = known & pads.field(C.USER_ID).isin(considered)
-    activity.update(lake.arrow(settings, EVENTS, [C.USER_ID], theirs)[C.USER_ID].to_pylist())
-    return activity
+    considered = users_of(settings, ds, CONSIDERED).users
+    events = lake.counts(settings, EVENTS, [C.USER_ID], known & pads.field(C.USER_ID).isin(considered))
+    counted = dict(zip(events[C.USER_ID].to_pylist(), events[lake.COUNT].to_pylist(), strict=True))
+    return {user: counted.get(user, 0) for user in considered}
 
 
 def _lists(settings: Settings, ds: date, users: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """The night's lists of some users."""
     theirs = (pads.field(C.DS) == ds) & pads.field(C.USER_ID).isin(users)
-    rows = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID, C.ITEMS], theirs).to_pylist()
+    rows = lake.few(settings, RECOMMENDATIONS, [C.USER_ID, C.ITEMS], theirs).to_pylist()
     return {row[C.USER_ID]: row[C.ITEMS] for row in rows}
 
 
@@ -155,7 +146,7 @@ def _past(settings: Settings, known: pads.Expression, users: Sequence[str]) -> d
     """Items of the known target events of some users."""
     is_target = settings.ingest.target_events.are(pads.field, pads.Expression.is_null)
     theirs = known & is_target & pads.field(C.USER_ID).isin(users)
-    events = lake.arrow(settings, EVENTS, [C.USER_ID, C.ITEM_ID, C.EVENT_TIME], theirs).to_pylist()
+    events = lake.few(settings, EVENTS, [C.USER_ID, C.ITEM_ID, C.EVENT_TIME], theirs).to_pylist()
     zone = settings.shop.zone
     return {user: _by_item((row for row in events if row[C.USER_ID] == user), zone) for user in users}
 
@@ -170,11 +161,6 @@ def _by_item(events: Iterable[Mapping[str, Any]], zone: tzinfo) -> Past:
         last[item] = max(last.get(item, row[C.EVENT_TIME]), row[C.EVENT_TIME])
     order = sorted(times, key=lambda item: (-last[item].timestamp(), -times[item], item))
     return {item: (times[item], last[item].astimezone(zone).date()) for item in order}
-
-
-def _shuffled(user: str) -> bytes:
-    """A fixed order that has nothing to do with the ids."""
-    return blake2b(user.encode(), digest_size=8).digest()
 
 
 def _ago(ds: date, day: date) -> str:

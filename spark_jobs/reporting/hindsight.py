@@ -7,10 +7,9 @@ sample of users is judged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,19 +21,18 @@ import pyarrow.dataset as pads
 from contracts import catalogue, lake
 from contracts.catalogue import Edition
 from contracts.columns import Columns as C
-from contracts.errors import InputError
-from contracts.fallback import is_own
 from contracts.interval import Interval, clock_seconds, midnight, midnight_seconds
 from contracts.settings import Baselines, Settings
 from contracts.tables import EVENTS, RECOMMENDATIONS
-from models.baselines.base import Baseline
+from models.baselines.base import Baseline, most_first
 from models.baselines.own_repeats import OwnRepeats, own_repeats_name
 from models.baselines.popular import Popular, popular_name
 from models.behaviours import Behaviours, Known
 from models.excluded import Excluded
-from models.histories import Histories, Ints
+from models.histories import DAY, Histories, Ints
 from models.metrics import Estimate, Relevant, accuracy, estimate, paired_difference
 from models.ragged import indptr_of, padded
+from spark_jobs.reporting.sampling import users_of
 
 DAYS = 7
 """Length of the window that a night is judged by."""
@@ -100,62 +98,47 @@ def published_lists(settings: Settings, ds: date, max_users: int = MAX_USERS) ->
     Raises:
         InputError: nothing was published for the night, or its lists were deleted.
     """
-    where = (pads.field(C.DS) == ds) & is_own(pads.field)
-    users = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID], where)[C.USER_ID].to_pylist()
-    if not users:
-        raise InputError(
-            f"Table {lake.path(settings, RECOMMENDATIONS)} has no lists of {ds}: that night was not published."
-        )
-    chosen = pa.array(sorted(sample(users, max_users)), pa.string())
-    of_chosen = (pads.field(C.DS) == ds) & pads.field(C.USER_ID).isin(chosen)
-    rows = lake.arrow(settings, RECOMMENDATIONS, [C.USER_ID, C.ITEMS, C.MODEL_ID], of_chosen).sort_by(C.USER_ID)
+    chosen = users_of(settings, ds, max_users)
+    users = pa.array(sorted(chosen.users), pa.string())
+    of_chosen = (pads.field(C.DS) == ds) & pads.field(C.USER_ID).isin(users)
+    rows = lake.few(settings, RECOMMENDATIONS, [C.USER_ID, C.ITEMS, C.MODEL_ID], of_chosen).sort_by(C.USER_ID)
     # baselines break ties by the item's index: the order of the table's rows must not decide
     items = catalogue.arrow(settings, Edition(ds), [C.ITEM_ID])[C.ITEM_ID].unique().sort()
     listed = rows[C.ITEMS].combine_chunks()
     indptr = indptr_of(pc.list_value_length(listed).to_numpy(zero_copy_only=False))
     shown = padded(indptr, _codes(pc.struct_field(listed.flatten(), C.ITEM_ID), items), N, -1)
-    return PublishedLists(ds, rows[C.MODEL_ID][0].as_py(), chosen, shown, items, len(users))
-
-
-def sample(users: Sequence[str], count: int) -> Sequence[str]:
-    """At most ``count`` users: always the same ones, whatever the order and whoever else there is."""
-    if len(users) <= count:
-        return users
-    return sorted(users, key=lambda user: blake2b(user.encode(), digest_size=8).digest())[:count]
+    return PublishedLists(ds, rows[C.MODEL_ID][0].as_py(), users, shown, items, chosen.of)
 
 
 def ingested_targets(settings: Settings, lists: PublishedLists) -> pa.Table:
     """Target events of the judged users in the window; a late one counts on the day it happened."""
     days, time, zone = window(lists.ds), pads.field(C.EVENT_TIME), settings.shop.zone
     happened = (time >= midnight(days.start, zone)) & (time < midnight(days.end, zone))
-    in_window = (pads.field(C.DS) >= days.start) & happened
-    return _target_events(settings, in_window & pads.field(C.USER_ID).isin(lists.users))
+    return _of_judged(settings, lists, (pads.field(C.DS) >= days.start) & happened)
 
 
 def judge(settings: Settings, lists: PublishedLists, targets: pa.Table, source: str) -> Hindsight:
-    """Judges a night's lists by ``targets``: user, item and time of the target events in its window."""
+    """Judges a night's lists by ``targets``: user, item and time of the judged users' target events in its window."""
     now = window(lists.ds).start
     zone = settings.shop.zone
-    future = _histories(targets, lists, zone).take(np.arange(len(lists.users)))
-    relevant = Relevant.from_histories(future)
+    relevant = Relevant.from_histories(_histories(targets, lists, zone))
     judged = np.flatnonzero(relevant.counts)
-    past = _histories(_known_targets(settings, lists, now), lists, zone)
-    ranked = ranked_lists(lists.items, past, now, settings.baselines)
+    past = _histories(_of_judged(settings, lists, lake.known_before(now, pads.field, zone)), lists, zone)
+    ranked = ranked_lists(lists, past, _popular(settings, lists, past, now), now, settings.baselines)
     values, gains = compare({name: items[judged] for name, items in ranked.items()}, relevant.take(judged))
     return Hindsight(lists.ds, lists.model_id, source, lists.users_with_list, len(judged), values, gains)
 
 
-def ranked_lists(items: Ints, past: Histories, now: date, rules: Baselines) -> dict[str, Ints]:
-    """Lists of each recommender for the same users, [users, N]; ``past`` may hold more users at its end."""
-    users = np.arange(len(items))
-    everyone = Known.of(past, Behaviours(("target",), (1.0,), (0,)), midnight_seconds(now))
-    size = int(past.items.max(initial=0)) + 1
+def ranked_lists(lists: PublishedLists, past: Histories, popular: Ints, now: date, rules: Baselines) -> dict[str, Ints]:
+    """Lists of each recommender for the same users, [users, N], from their ``past`` and the ``popular`` items."""
+    known = Known.of(past, Behaviours(("target",), (1.0,), (0,)), midnight_seconds(now))
 
     def made(baseline: Baseline) -> Ints:
-        return baseline.fit(everyone, size).recommend(everyone.take(users), N, Excluded.nothing(len(users)))
+        given = baseline.knowing(popular, len(lists.catalogue))
+        return given.recommend(known, N, Excluded.nothing(len(past)))
 
-    lists, repeats, popular_ones = recommenders(rules)
-    return {lists: items, repeats: made(OwnRepeats(rules)), popular_ones: made(Popular(rules))}
+    own, repeats, popular_ones = recommenders(rules)
+    return {own: lists.items, repeats: made(OwnRepeats(rules)), popular_ones: made(Popular(rules))}
 
 
 def compare(ranked: Mapping[str, Ints], relevant: Relevant) -> tuple[dict[str, ByMetric], dict[str, ByMetric]]:
@@ -173,27 +156,37 @@ def compare(ranked: Mapping[str, Ints], relevant: Relevant) -> tuple[dict[str, B
     return values, gains
 
 
-def _known_targets(settings: Settings, lists: PublishedLists, now: date) -> pa.Table:
-    """Target events that the night knew: all of the judged users, and those that make the popular items."""
-    zone, first = settings.shop.zone, now - timedelta(days=settings.baselines.popular_days)
-    recent = pads.field(C.EVENT_TIME) >= midnight(first, zone)
-    needed = recent | pads.field(C.USER_ID).isin(lists.users)
-    return _target_events(settings, lake.known_before(now, pads.field, zone) & needed)
+def _popular(settings: Settings, lists: PublishedLists, past: Histories, now: date) -> Ints:
+    """Items by everyone's target events of the last days that the night knew; all of the judged users settle ties."""
+    zone, days = settings.shop.zone, settings.baselines.popular_days
+    is_recent = pads.field(C.EVENT_TIME) >= midnight(now - timedelta(days=days), zone)
+    where = lake.known_before(now, pads.field, zone) & is_recent & _are_targets(settings)
+    counted = lake.counts(settings, EVENTS, [C.ITEM_ID], where)
+    item, size = _codes(counted[C.ITEM_ID], lists.catalogue), len(lists.catalogue)
+    recent = np.bincount(item[item >= 0], counted[lake.COUNT].to_numpy()[item >= 0], minlength=size)
+    older = past.before(midnight_seconds(now) - days * DAY)
+    ever = recent + np.bincount(older.items, minlength=size)
+    return most_first(recent, ever, ever)
 
 
-def _target_events(settings: Settings, where: pads.Expression) -> pa.Table:
-    """User, item and time of the target events of some rows of `events`."""
-    is_target = settings.ingest.target_events.are(pads.field, pads.Expression.is_null)
-    return lake.arrow(settings, EVENTS, [C.USER_ID, C.ITEM_ID, C.EVENT_TIME], where & is_target)
+def _are_targets(settings: Settings) -> pads.Expression:
+    """Which rows of `events` are target events."""
+    is_target: pads.Expression = settings.ingest.target_events.are(pads.field, pads.Expression.is_null)
+    return is_target
+
+
+def _of_judged(settings: Settings, lists: PublishedLists, where: pads.Expression) -> pa.Table:
+    """User, item and time of target events of the judged users."""
+    theirs = where & pads.field(C.USER_ID).isin(lists.users) & _are_targets(settings)
+    return lake.few(settings, EVENTS, [C.USER_ID, C.ITEM_ID, C.EVENT_TIME], theirs)
 
 
 def _histories(events: pa.Table, lists: PublishedLists, zone: ZoneInfo) -> Histories:
-    """Events as histories of the judged users; all other users together are one more, after the last."""
-    users = _codes(events[C.USER_ID], lists.users)
-    users[users < 0] = len(lists.users)
-    seconds = clock_seconds(events[C.EVENT_TIME], zone)
+    """Events of the judged users as their histories."""
     items = _codes(events[C.ITEM_ID], lists.catalogue)
-    return Histories.from_events(len(lists.users) + 1, users, items, np.zeros_like(items), seconds)
+    seconds = clock_seconds(events[C.EVENT_TIME], zone)
+    users = _codes(events[C.USER_ID], lists.users)
+    return Histories.from_events(len(lists.users), users, items, np.zeros_like(items), seconds)
 
 
 def _codes(values: Any, known: pa.Array) -> Ints:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from models.catalogue import Catalogue
 from models.histories import DAY, Histories
-from models.known_ids import KnownIds
+from models.known_ids import KnownIds, Newcomers
 from models.profile import Bins, Profile, bins_of, medians, share_of_new
 
 END = 17_500 * DAY  # 2017-11-30, a Thursday
@@ -42,8 +42,8 @@ def test_it_counts_the_last_four_weeks_and_knows_who_was_there_ever() -> None:
     assert made.behaviours == {"view": 3, "purchase": 2}  # one of a behaviour that the settings do not name any more
     assert made.attributes["department"] == Bins(("food", None), (5, 1, 0))
     assert made.attributes["brand"] == Bins(("ours", "theirs", None), (4, 1, 1, 0))
-    assert made.users.share_of_others(["u0", "u1", "u2"], np.array([1, 1, 2])) == 0.5
-    assert made.items.share_of_others(["a", "b", "c", "d"], np.array([1, 1, 1, 1])) == 0.25
+    assert made.users.newcomers(["u0", "u1", "u2"], np.array([1, 1, 2])) == Newcomers(2, 4)
+    assert made.items.newcomers(["a", "b", "c", "d"], np.array([1, 1, 1, 1])) == Newcomers(1, 4)
     # of the three events of the last week, one is of an item that nothing had happened to until two weeks before
     assert made.new_items == 1 / 3
     assert made.new_users == 0
@@ -80,7 +80,7 @@ def test_a_large_shop_is_told_from_a_sample_that_does_not_depend_on_the_others()
     sampled = KnownIds.of(ids, max_ids=1000)
     assert len(sampled.hashes) == 1000
     both = [*ids[::2], *(f"other {number}" for number in range(2000))]
-    share = sampled.share_of_others(both, np.ones(len(both), dtype=np.int64))
+    share = sampled.newcomers(both, np.ones(len(both), dtype=np.int64)).share
     assert share is not None
     assert abs(share - 0.5) < 0.05
-    assert sampled.share_of_others([], np.zeros(0, dtype=np.int64)) is None
+    assert sampled.newcomers([], np.zeros(0, dtype=np.int64)).share is None

@@ -45,6 +45,7 @@ from models import artifact, fine_tune, refit
 from models.cost import Cost
 from models.identity import model_id
 from models.item_tower import ItemTower
+from models.known_ids import Newcomers
 from models.pair_model.network import PairModel
 from models.pair_model.student import Student
 from models.pair_model.use import UsablePair
@@ -188,7 +189,7 @@ def test_the_folder_tells_what_the_training_cost_and_looked_like(tables: SparkLa
     assert profile.events == len(inside)
     assert profile.behaviours["purchase"] == len(inside)
     users = sorted({row["user_id"] for row in event_rows()})
-    assert profile.users.share_of_others([*users, "nobody"], np.array([1] * len(users) + [3])) == 3 / (len(users) + 3)
+    assert profile.users.newcomers([*users, "nobody"], np.array([1] * len(users) + [3])) == Newcomers(3, len(users) + 3)
 
 
 def test_the_folder_tells_what_the_tower_did_not_read(tables: SparkLake) -> None:

@@ -6,13 +6,12 @@ import math
 from dataclasses import replace
 from datetime import date, timedelta
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.settings import Drift
-from models.known_ids import KnownIds
+from models.known_ids import KnownIds, Newcomers
 from models.profile import Bins, Profile
 from spark_jobs.quality.drift import (
     MEASURES,
@@ -47,8 +46,8 @@ WEEK = Week(
     {NIGHT - timedelta(days=n): 2 for n in range(7)},
     {"view": 10, "purchase": 4},
     {name: {"ours": 8, None: 3, "a": 1, "b": 2} for name in PROFILE.attributes},
-    (["i1", "i2", "i3"], np.array([6, 6, 2])),
-    (["u1", "u2"], np.array([7, 7])),
+    Newcomers(2, 14),
+    Newcomers(7, 14),
 )
 
 counts = st.lists(st.integers(0, 10_000), min_size=1, max_size=25)

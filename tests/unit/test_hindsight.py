@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 from datetime import UTC, date, timedelta
 
+import numpy as np
 import pytest
 
 from contracts import lake
 from contracts.errors import InputError
-from contracts.interval import midnight
+from contracts.interval import midnight, midnight_seconds
 from contracts.settings import Baselines, Shop
 from contracts.tables import EVENTS, HINDSIGHT_RESULTS, INGEST_COUNTS, ITEMS, PUBLICATIONS, RECOMMENDATIONS
+from models.baselines.own_repeats import OwnRepeats
+from models.baselines.popular import Popular
+from models.behaviours import Behaviours, Known
+from models.excluded import Excluded
+from models.histories import Histories
 from spark_jobs import hindsight as command
 from spark_jobs.reporting import hindsight, hindsight_table
 from spark_jobs.reporting.hindsight import FROM_EVENTS, FROM_LANDING, LISTS, Hindsight
@@ -213,13 +220,33 @@ def test_the_text_shows_every_recommender_with_its_gain(shop: ArrowLake) -> None
     assert "source: log files of 2017-12-11 to 2017-12-17, none for 2017-12-17\n" in landed
 
 
-def test_a_sample_does_not_depend_on_order_or_on_who_else_is_there() -> None:
-    users = [f"u{n}" for n in range(100)]
-    chosen = hindsight.sample(users, 10)
-    assert len(chosen) == 10
-    assert hindsight.sample(users[::-1], 10) == chosen
-    assert set(hindsight.sample(users[:50], 10)) >= set(chosen) & set(users[:50])
-    assert hindsight.sample(users, 100) == users
+def test_popular_items_that_are_counted_are_those_that_a_baseline_learns_from_all_events(shop: ArrowLake) -> None:
+    draw = random.Random(0)
+    names = ("jam", "tea", "ham", "milk", "gone")  # the last one has left the catalogue
+    days = [NIGHT - timedelta(days=draw.randrange(20)) for _ in range(60)]
+    rows = [event(f"u{draw.randrange(8)}", draw.choice(names), noon(day)) for day in days]
+    shop.write(EVENTS, rows)
+    shop.write(RECOMMENDATIONS, [listed(f"u{n}", "jam") for n in range(8)])
+    lists = hindsight.published_lists(shop.settings, NIGHT, max_users=3)
+    now = AFTER[0]
+    judged_users = lists.users.to_pylist()
+    # as everything was read before: all of the judged users, and what is recent of the others, as one more user
+    needed = [row for row in rows if row["user_id"] in judged_users or row["ds"] >= now - timedelta(days=7)]
+    catalogue = lists.catalogue.to_pylist()
+    user = [judged_users.index(row["user_id"]) if row["user_id"] in judged_users else 3 for row in needed]
+    thing = [catalogue.index(row["item_id"]) if row["item_id"] in catalogue else -1 for row in needed]
+    seconds = [int(row["event_time"].timestamp()) for row in needed]
+    everyone = Histories.from_events(4, *map(np.array, (user, thing, [0] * len(needed), seconds)))
+    known = Known.of(everyone, Behaviours(("target",), (1.0,), (0,)), midnight_seconds(now))
+    popular, repeats = (kind(Baselines()).fit(known, 4) for kind in (Popular, OwnRepeats))
+    nothing, users = Excluded.nothing(3), np.arange(3)
+
+    past = everyone.take(users)
+    counted = hindsight._popular(shop.settings, lists, past, now)
+    assert counted.tolist() == popular.popular.tolist()
+    made = hindsight.ranked_lists(lists, past, counted, now, Baselines())
+    np.testing.assert_array_equal(made[POPULAR], popular.recommend(known.take(users), 10, nothing))
+    np.testing.assert_array_equal(made[REPEATS], repeats.recommend(known.take(users), 10, nothing))
 
 
 def test_of_a_large_shop_a_sample_is_judged(shop: ArrowLake) -> None:

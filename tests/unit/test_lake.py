@@ -141,3 +141,26 @@ def test_an_older_version_is_read_until_its_files_are_cleaned_away(settings: Set
     ):
         lake.arrow(settings, INGEST_COUNTS, at=0)
     assert lake.arrow(settings, INGEST_COUNTS, ["raw"], at=1)["raw"].to_pylist() == [5]
+
+
+def test_a_large_table_is_read_a_row_group_at_a_time(arrow_lake: ArrowLake) -> None:
+    rows = [factories.event(f"u{n % 3}", f"i{n}", factories.noon(ds)) for ds in (FIRST, SECOND) for n in range(10)]
+    arrow_lake.write(EVENTS, rows, row_group=4)
+    of_day = (pads.field("ds") == SECOND) & (pads.field("user_id") != "u2")
+    parts = list(lake.parts(arrow_lake.settings, EVENTS, ["item_id", "ds"], of_day))
+    # u0 u1 u2 u0, u1 u2 u0 u1, u2 u0
+    assert [part.num_rows for part in parts] == [3, 3, 1]
+    few = lake.few(arrow_lake.settings, EVENTS, ["item_id", "ds"], of_day)
+    assert few.to_pylist() == [{"item_id": f"i{n}", "ds": SECOND} for n in (0, 1, 3, 4, 6, 7, 9)]
+    none = lake.few(arrow_lake.settings, EVENTS, ["item_id", "ds"], {"ds": date(2017, 1, 1)})
+    assert (none.num_rows, none.schema) == (0, few.schema)
+
+
+def test_rows_are_counted_across_files_and_row_groups(arrow_lake: ArrowLake) -> None:
+    rows = [factories.event(f"u{n % 3}", "i", factories.noon(ds)) for ds in (FIRST, SECOND) for n in range(10)]
+    arrow_lake.write(EVENTS, rows, row_group=4)
+    counted = lake.counts(arrow_lake.settings, EVENTS, ["user_id"], pads.field("user_id") != "u1")
+    assert {row["user_id"]: row[lake.COUNT] for row in counted.to_pylist()} == {"u0": 8, "u2": 6}
+    by_both = lake.counts(arrow_lake.settings, EVENTS, ["ds", "user_id"])
+    assert sorted(row[lake.COUNT] for row in by_both.to_pylist()) == [3, 3, 3, 3, 4, 4]
+    assert lake.counts(arrow_lake.settings, EVENTS, ["user_id"], {"ds": date(2017, 1, 1)}).num_rows == 0

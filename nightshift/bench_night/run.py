@@ -1,0 +1,157 @@
+"""A benchmark from what was asked for to its figures: the shop, its history, a model, and one night of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow.dataset as pads
+
+from contracts import lake
+from contracts.cli import NoArguments, log, start_log
+from contracts.columns import Columns as C
+from contracts.fallback import is_own
+from contracts.files import write_atomically
+from contracts.interval import Interval
+from contracts.settings import Settings, load_settings
+from contracts.tables import RECOMMENDATIONS
+from nightshift.bench_night import parts, steps, tasks
+from nightshift.bench_night.shop import NIGHT, Size, days, write
+from nightshift.bench_night.steps import Taken
+from nightshift.bench_night.tasks import Tasks
+from nightshift.runtime import setup_mlflow
+from nightshift.runtime.environment import environment
+from nightshift.runtime.home import prepare_spark
+
+USERS_A_SLICE = 5_000
+"""Users of a task that scores: tasks are as large in a large shop as in a small one."""
+
+HOW_TRAINED = (
+    "The model was trained as cheaply as it goes: no text tuned, one pass over 5,000 users. Its networks are as large "
+    "as always, and that decides how long a night takes."
+)
+
+SETTINGS = """
+profile = "full"
+[airflow]
+scheduled = false
+[spark]
+master = "{master}"
+shuffle_partitions = {slices}
+driver_memory = "{driver_memory}"
+[splits]
+window_days = 7
+[training]
+users = 5000
+[training.tower]
+tuning = "frozen"
+[training.encoder]
+epochs = 1
+min_steps = 0
+refit = 0.0
+[training.ranker]
+windows = 2
+epochs = 1
+min_steps = 0
+"""
+"""Of the shop's home. What a night takes is as of the full profile; only training is cut short."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for."""
+
+    sizes: tuple[Size, ...]
+    master: str
+    driver_memory: str
+    as_json: Path | None
+
+
+@dataclass(frozen=True)
+class Night:
+    """One shop and its night."""
+
+    size: Size
+    users: int  # with a list
+    steps: list[Taken]
+    scoring: Tasks
+    parts: dict[str, float]  # milliseconds of a user on one core
+
+    @property
+    def seconds(self) -> float:
+        """Of all steps."""
+        return sum(step.seconds for step in self.steps)
+
+    @property
+    def scoring_parts(self) -> dict[str, float]:
+        """Seconds of cores in `score_users`; what ran in Python is shared out as the parts of a user."""
+        whole = sum(self.parts.values())
+        inside = {name: self.scoring.python * each / whole for name, each in self.parts.items()}
+        return {"reading": self.scoring.reading, **inside, "sending, writing": self.scoring.writing}
+
+
+def run(wanted: Wanted) -> list[Night]:
+    """Makes each shop and runs its night, one after the other in the same home.
+
+    Raises:
+        RunError: a step failed.
+        SettingsError: Spark cannot be prepared.
+    """
+    start_log()
+    outer = load_settings()
+    nights = [of_shop(own_home(outer, wanted, size), size) for size in wanted.sizes]
+    if wanted.as_json:
+        write_atomically(wanted.as_json, json.dumps([asdict(each) for each in nights], indent=1) + "\n")
+    return nights
+
+
+def own_home(outer: Settings, wanted: Wanted, size: Size) -> Settings:
+    """The home of the shop, below the outer one: empty but for Spark's jars."""
+    home = outer.home / "bench-night"
+    for each in home.glob("*"):
+        if each.name != "spark":
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+    home.mkdir(parents=True, exist_ok=True)
+    slices = max(size.users // USERS_A_SLICE, 2 * (os.cpu_count() or 1))
+    told = SETTINGS.format(master=wanted.master, slices=slices, driver_memory=wanted.driver_memory)
+    write_atomically(home / "nightshift.toml", told)
+    # make runs this with the outer home's environment
+    for name, value in environment(outer, {}).items():
+        if os.environ.get(name) == value:
+            del os.environ[name]
+    os.environ["NIGHTSHIFT_HOME"] = str(home)
+    own = load_settings()
+    prepare_spark(own)
+    setup_mlflow.run(own, NoArguments())
+    os.environ.update(environment(own, os.environ))
+    return own
+
+
+def of_shop(settings: Settings, size: Size) -> Night:
+    """Makes the shop, takes in its history, trains, and runs the night."""
+    begun = time.monotonic()
+    log.info("Logs of %s users, %s items, %s events …", *(f"{each:,}" for each in asdict(size).values()))
+    write(settings.landing, size)
+    log.info("Logs: %.1f s", time.monotonic() - begun)
+    ds = Interval.of_night(NIGHT)
+    before = Interval(days().start, ds.start)
+    [trained] = taken(settings, [*steps.intake(before), *steps.training(before)])[-1:]
+    model = str(trained.result["model_id"])
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
+        steps.run(settings, steps.embedding(Interval.of_night(before.ds), model))  # as `evaluate` does
+        of_night = taken(settings, steps.night(ds, model, Path(scratch)))
+        scoring = tasks.read(Path(scratch))
+    users = lake.count(settings, RECOMMENDATIONS, (pads.field(C.DS) == NIGHT) & is_own(pads.field))
+    log.info("Parts of scoring, of some users in this process …")
+    return Night(size, users, of_night, scoring, parts.of_users(settings, model, ds))
+
+
+def taken(settings: Settings, wanted: Sequence[steps.Step]) -> list[Taken]:
+    """Runs steps one after the other."""
+    return [steps.run(settings, step) for step in wanted]

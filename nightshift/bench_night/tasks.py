@@ -1,0 +1,54 @@
+"""What Spark's event log tells of scoring: how long its tasks read, ran Python, and wrote."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+IN_PYTHON = "time to run Python workers"
+"""Spark's metric, milliseconds."""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Seconds of tasks, each of which has a core to itself."""
+
+    reading: float  # events read, shuffled and made into histories
+    python: float  # the workers' whole work
+    writing: float  # what else the tasks with workers do: they sort users, send them, and write lists
+    longest: float  # of the tasks with workers
+    median: float
+
+
+def read(folder: Path) -> Tasks:
+    """The tasks of the one application whose log is in ``folder``."""
+    [file] = (each for each in folder.iterdir() if not each.name.startswith("."))
+    with file.open(encoding="utf-8") as lines:
+        return of_events(map(json.loads, lines))
+
+
+def of_events(events: Iterable[Mapping[str, Any]]) -> Tasks:
+    """The tasks of an event log. A stage with workers is the one that scores; all others read."""
+    ran: dict[int, list[float]] = {}
+    python: dict[int, float] = {}
+    for event in events:
+        if event["Event"] != "SparkListenerTaskEnd" or "Task Metrics" not in event:
+            continue
+        stage = event["Stage ID"]
+        ran.setdefault(stage, []).append(event["Task Metrics"]["Executor Run Time"] / 1000)
+        for each in event["Task Info"]["Accumulables"]:
+            if each.get("Name") == IN_PYTHON:
+                python[stage] = python.get(stage, 0.0) + int(each.get("Update") or 0) / 1000
+    scoring = [seconds for stage in python for seconds in ran[stage]]
+    in_python = sum(python.values())
+    return Tasks(
+        sum(sum(each) for stage, each in ran.items() if stage not in python),
+        in_python,
+        max(sum(scoring) - in_python, 0.0),
+        max(scoring, default=0.0),
+        statistics.median(scoring) if scoring else 0.0,
+    )
