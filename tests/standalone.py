@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from sysconfig import get_path
+from typing import Any
 
 import psutil
 import pyspark
@@ -23,6 +25,27 @@ STARTED = re.compile(r"Starting Spark master at (spark://\S+)")
 JOINED = re.compile(r"Successfully registered with master (\S+)")
 WAIT_SECONDS = 300
 """For a start of Java on a machine that has other things to do."""
+
+
+def event_log(folder: Path) -> dict[str, str]:
+    """Options of Spark with which each application leaves one file in ``folder``, for `events`."""
+    return {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": folder.as_uri(),
+        "spark.eventLog.rolling.enabled": "false",
+        "spark.eventLog.compress": "false",
+    }
+
+
+def events(file: Path) -> list[dict[str, Any]]:
+    """What an application has told, in order."""
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def executors_of(told: list[dict[str, Any]]) -> set[str]:
+    """The executors that have run a task of an application to its end."""
+    ended = [event for event in told if event["Event"] == "SparkListenerTaskEnd"]
+    return {each["Task Info"]["Executor ID"] for each in ended if each["Task End Reason"]["Reason"] == "Success"}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ file system that driver and workers have in common, as every cluster needs one.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -36,7 +35,16 @@ from nightshift.runtime import setup_spark
 from nightshift.runtime.environment import environment
 from spark_jobs.cluster.environment import spark_defaults
 from tests.lakes import TINY_SPARK
-from tests.standalone import LOOPBACK, Cluster, listening, python_without_the_project, standalone
+from tests.standalone import (
+    LOOPBACK,
+    Cluster,
+    event_log,
+    events,
+    executors_of,
+    listening,
+    python_without_the_project,
+    standalone,
+)
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -44,15 +52,6 @@ FIRST_DAY, NIGHT = date(2017, 11, 1), date(2017, 12, 23)
 END = NIGHT + timedelta(days=1)
 USERS = 40
 WORKERS = 2
-
-OPTIONS = {
-    # without it the first worker that is there could do all of a short job
-    "spark.scheduler.minRegisteredResourcesRatio": "1.0",
-    # one file an application, to be read here
-    "spark.eventLog.enabled": "true",
-    "spark.eventLog.rolling.enabled": "false",
-    "spark.eventLog.compress": "false",
-}
 
 
 @dataclass(frozen=True)
@@ -66,13 +65,8 @@ class Night:
 
     def executors(self, job: str) -> set[str]:
         """The executors that have run a task of a step to its end."""
-        (told,) = (each for each in map(_events, self.events.iterdir()) if _name(each) == f"nightshift {job}")
-        ended = [event for event in told if event["Event"] == "SparkListenerTaskEnd"]
-        return {each["Task Info"]["Executor ID"] for each in ended if each["Task End Reason"]["Reason"] == "Success"}
-
-
-def _events(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
+        (told,) = (each for each in map(events, self.events.iterdir()) if _name(each) == f"nightshift {job}")
+        return executors_of(told)
 
 
 def _name(told: list[dict[str, Any]]) -> object:
@@ -86,7 +80,8 @@ def settings_for(home: Path, cluster: Cluster, mlflow: Path) -> Settings:
     (home / "mlflow").mkdir()
     (home / "events").mkdir()
     shutil.copy(mlflow, home / "mlflow")
-    options = OPTIONS | {"spark.eventLog.dir": (home / "events").as_uri()}
+    # without the ratio the first worker that is there could do all of a short job
+    options = {"spark.scheduler.minRegisteredResourcesRatio": "1.0"} | event_log(home / "events")
     python = python_without_the_project(home / "python")
     (home / "nightshift.toml").write_text(
         f'[spark]\nmaster = "{cluster.master}"\nexecutors = {WORKERS}\nexecutor_cores = 1\nexecutor_memory = "512m"\n'
