@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date, time
@@ -15,10 +16,11 @@ from difflib import get_close_matches
 from functools import reduce
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -35,6 +37,18 @@ from contracts.ratings import LIKED, Scale, TargetEvents
 
 PROJECT = Path(__file__).resolve().parents[1]
 """The checkout (or the folder that the project is installed in)."""
+
+
+def _memory(text: str) -> str:
+    """Checks an amount of memory as both Java and Spark read it; with less than 512m no Java of Spark's starts."""
+    amount = re.fullmatch(r"([1-9]\d*)([mg])", text)
+    if not amount or int(amount[1]) * {"m": 1, "g": 1024}[amount[2]] < 512:
+        raise ValueError("has to be a whole number with m or g and at least 512m, such as 4g")
+    return text
+
+
+Memory = Annotated[str, AfterValidator(_memory)]
+"""An amount of memory: 512m, 4g."""
 
 
 class Section(BaseModel):
@@ -682,10 +696,42 @@ class Spark(Section):
 
     master: str = Field(default="local[*]", description="where Spark runs; a server sets the connection spark_default")
     shuffle_partitions: int = Field(default=64, ge=1, description="tasks of a shuffle, and slices of the users")
-    driver_memory: str = Field(default="8g", description="memory of the driver's Java")
+    driver_memory: Memory = Field(default="8g", description="memory of the driver's Java")
+    executors: int = Field(
+        default=2,
+        ge=1,
+        description="on a cluster: how many executors an application takes; with dynamic_allocation, at most",
+    )
+    executor_cores: int = Field(default=2, ge=1, description="cores of an executor: so many tasks run in it at once")
+    executor_memory: Memory = Field(default="4g", description="memory of an executor's Java")
+    executor_overhead: Memory = Field(
+        default="2g",
+        description="memory of an executor beside its Java, on YARN and Kubernetes: there lie its Python workers, one "
+        "a core, each with the model",
+    )
+    executor_python: str = Field(
+        default="", description="path of the executors' Python, where it is not that of the driver"
+    )
+    dynamic_allocation: bool = Field(
+        default=False, description="on a cluster: executors come with the tasks that wait, and go when they are idle"
+    )
     snapshot_partitions: int = Field(default=8, description="tasks that read a Delta log's snapshot")
     java_options: str = Field(default="", description="more options of the driver's Java")
     night_java_options: str = Field(default="", description="and of jobs that own one day, where one is small")
+    options: dict[str, str] = Field(
+        default={},
+        description="more options by Spark's own names, such as spark.kubernetes.container.image. None that Nightshift "
+        "sets by itself, and no secrets: they would stand in a file",
+    )
+
+    @field_validator("options")
+    @classmethod
+    def _are_sparks(cls, options: dict[str, str]) -> dict[str, str]:
+        """Spark passes over any other name, and a line end would begin another option."""
+        for name, value in options.items():
+            if not re.fullmatch(r"spark\.\S+", name) or not value.strip() or len(value.splitlines()) > 1:
+                raise ValueError(f"has to hold names that start with spark. and values of one line, unlike {name!r}")
+        return options
 
 
 class Costs(Section):

@@ -94,7 +94,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> bool:
         sample = fitted_on(split, settings, catalogue, model, windows.test_start)
         known = sample.only(catalogue.available)
         with timed("Fitting the baselines"):
-            made = [*chosen.of_a_night(settings), Als(settings.baselines, factors_of(spark))]
+            made = [*chosen.of_a_night(settings), Als(settings.baselines, factors_of(spark, settings.lake))]
             rivals = [each.fit(known, len(catalogue)) for each in made]
         contest = Contest(
             rivals,

@@ -18,7 +18,12 @@ from nightshift.runtime.environment import airflow_home
 # before anything imports torch: threads that wait for each other on two busy cores take most of a small step's time
 os.environ["OMP_NUM_THREADS"] = "1"
 
-MARKS = {"spark": pytest.mark.spark, "dags": pytest.mark.airflow, "e2e": pytest.mark.e2e}
+MARKS = {
+    "spark": pytest.mark.spark,
+    "dags": pytest.mark.airflow,
+    "e2e": pytest.mark.e2e,
+    "cluster": pytest.mark.cluster,
+}
 """Mark of all tests of a folder. The tests of all others need neither Spark nor Airflow."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 
-from contracts.errors import ERROR_PREFIX, FINAL_EXIT_CODES
+from contracts.errors import ERROR_PREFIX, FINAL_EXIT_CODES, NightshiftError
 
 if TYPE_CHECKING:
     import logging
@@ -45,6 +45,13 @@ class JobExit(SystemExit):
     def __init__(self, exit_code: int, line: str) -> None:
         super().__init__(exit_code)
         self.exit_code, self.line = exit_code, line
+
+
+def refuse(log: Logger | logging.Logger, error: NightshiftError) -> NoReturn:
+    """Ends a task before its job has started, as the job would end by the same error."""
+    line = f"{ERROR_PREFIX} {error}"
+    log.error(line)
+    raise JobExit(error.exit_code, line) from error
 
 
 class JobLog:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowSkipException
 
 from contracts.cli import RESULT_FILE, read_result
+from contracts.errors import SettingsError
 from contracts.settings import PROJECT, load_settings
 from spark_jobs.cluster.environment import spark_defaults
-from wiring.failures import JobLog
+from wiring.failures import JobLog, refuse
 
 if TYPE_CHECKING:
     import logging
@@ -72,11 +73,43 @@ def answer_of(log: logging.Logger | Logger, module: str, *arguments: str) -> str
 
 
 class SparkJobHook(SparkSubmitHook):
-    """spark-submit whose output and exit code can be looked at afterwards."""
+    """spark-submit in client mode, whose output and exit code can be looked at afterwards.
+
+    Raises:
+        SettingsError: the connection cannot be read, asks for another mode, or needs a package that is missing.
+    """
 
     def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
+        try:
+            super().__init__(**arguments)
+        except NameError as error:  # how the provider says that it could not import what Kubernetes takes
+            raise SettingsError(
+                f"The connection {self._conn_id} names Kubernetes, for which Airflow needs a package: install "
+                "apache-airflow-providers-cncf-kubernetes beside it."
+            ) from error
         self.job_log = JobLog()
+
+    def _resolve_connection(self) -> dict[str, Any]:
+        """What the connection says; the provider takes YARN where there is none."""
+        try:
+            self.get_connection(self._conn_id)
+        except AirflowNotFoundException as error:
+            raise SettingsError(
+                f"There is no connection {self._conn_id}, or its JSON cannot be read: docs/deployment.md has examples."
+            ) from error
+        made = super()._resolve_connection()
+        if made["deploy_mode"] == "cluster":
+            raise SettingsError(
+                f"The connection {self._conn_id} has the deploy-mode cluster, expected client: a step runs where "
+                "Airflow's task does, beside the settings, the models and the log. Take it out of the extra."
+            )
+        return made
+
+    def _build_spark_common_args(self) -> list[str]:
+        made = super()._build_spark_common_args()
+        # on Kubernetes the provider gives them to a driver's pod, which there is none in client mode
+        self._env = self._env_vars
+        return list(made)
 
     @property
     def exit_code(self) -> int | None:
@@ -119,7 +152,10 @@ class SparkJob(SparkSubmitOperator):
         """Runs the job, waits for it, and takes its results to XCom."""
         with results(context) as variables:
             self.env_vars = {**(self.env_vars or {}), **variables}
-            hook = self._hook = self._get_hook()
+            try:
+                hook = self._hook = self._get_hook()
+            except SettingsError as error:
+                refuse(self.log, error)
             try:
                 super().execute(context)
             except AirflowException:

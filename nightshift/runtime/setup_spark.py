@@ -19,7 +19,7 @@ import pyspark
 from contracts.cli import NoArguments, log, main
 from contracts.errors import SettingsError
 from contracts.files import write_if_changed
-from contracts.settings import Settings
+from contracts.settings import Settings, Spark
 from nightshift.runtime.commands import in_turn
 from nightshift.runtime.environment import environment
 from spark_jobs.cluster.environment import spark_defaults
@@ -50,6 +50,9 @@ appender.stderr.layout.type = PatternLayout
 appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
 """
 """log4j2: only errors, so that the jobs' own lines are not lost among Spark's."""
+
+ARCHIVE, LOG_OPTIONS = "classes.jsa", "log4j2.properties"
+"""Files in the folder of Spark's options: the class archive, and `QUIET_LOG`."""
 
 
 def submit(settings: Settings, *arguments: str) -> None:
@@ -98,10 +101,34 @@ def resolve_jars(settings: Settings) -> list[Path]:
     return sorted(folder.glob("*.jar"))
 
 
-def defaults(settings: Settings, jars: Sequence[Path], java_options: str) -> str:
-    """Text of spark-defaults.conf."""
+def executors(spark: Spark) -> dict[str, str]:
+    """Options of the executors on a cluster; with a local master there are none, and Spark passes over these."""
+    made = {
+        "spark.executor.cores": str(spark.executor_cores),
+        "spark.executor.memory": spark.executor_memory,
+        "spark.executor.memoryOverhead": spark.executor_overhead,
+        # a standalone master counts cores, and would give an application all that it has
+        "spark.cores.max": str(spark.executors * spark.executor_cores),
+    }
+    if not spark.dynamic_allocation:
+        return made | {"spark.executor.instances": str(spark.executors)}
+    return made | {
+        "spark.dynamicAllocation.enabled": "true",
+        # an executor that holds what others have still to fetch stays: else it takes a shuffle service beside the
+        # executors, which Kubernetes does not have and other masters have only where somebody set it up
+        "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+        "spark.dynamicAllocation.maxExecutors": str(spark.executors),
+    }
+
+
+def defaults(settings: Settings, jars: Sequence[Path], java: str) -> str:
+    """Text of spark-defaults.conf; ``java`` are options of the driver's Java besides those of the settings.
+
+    Raises:
+        SettingsError: the setting spark.options names what others of the settings decide.
+    """
     spark = settings.spark
-    options = {
+    own = {
         "spark.master": spark.master,
         "spark.driver.memory": spark.driver_memory,
         # sent to the executors; the driver has them on its class path, because archives hold no classes of others
@@ -118,9 +145,16 @@ def defaults(settings: Settings, jars: Sequence[Path], java_options: str) -> str
         "spark.ui.showConsoleProgress": "false",
         "spark.python.worker.reuse": "true",
         # tasks of iterative algorithms (ALS) are deep object graphs: 1 MB of stack is not enough to read them
-        "spark.driver.extraJavaOptions": " ".join(filter(None, ("-Xss4m", spark.java_options, java_options))),
+        "spark.driver.extraJavaOptions": " ".join(filter(None, ("-Xss4m", spark.java_options, java))),
         "spark.executor.extraJavaOptions": "-Xss4m",
+        **executors(spark),
     }
+    if twice := sorted(own.keys() & spark.options.keys()):
+        raise SettingsError(
+            f"The setting spark.options names {', '.join(twice)}, which Nightshift sets by itself: leave it out. "
+            "docs/settings.md has the settings of [spark] that decide it."
+        )
+    options = own | spark.options
     return "".join(f"{name} {value}\n" for name, value in options.items() if value)
 
 
@@ -135,23 +169,26 @@ def make_archive(settings: Settings, jars: Sequence[Path], archive: Path) -> Non
         submit(settings, "--properties-file", str(options), str(script))
 
 
+def java_options(folder: Path) -> str:
+    """Options of the driver's Java: the class archive and the log's configuration, which lie in ``folder``."""
+    # -Xshare:auto: an archive of another Java is ignored, not an error
+    return (
+        f"-XX:SharedArchiveFile={folder / ARCHIVE} -Xshare:auto -Xlog:cds=off "
+        f"-Xlog:cds+dynamic=off -Dlog4j2.configurationFile={(folder / LOG_OPTIONS).as_uri()}"
+    )
+
+
 @in_turn("setup-spark")
 def run(settings: Settings, _: NoArguments) -> None:
     """Fetches the jars, writes spark-defaults.conf and makes the class archive, where they are missing."""
     conf = spark_defaults(settings)
-    archive = conf.parent / "classes.jsa"
-    (conf.parent / "conf").mkdir(parents=True, exist_ok=True)
-    quiet = conf.parent / "log4j2.properties"
-    write_if_changed(quiet, QUIET_LOG)
+    folder = conf.parent
+    (folder / "conf").mkdir(parents=True, exist_ok=True)
+    write_if_changed(folder / LOG_OPTIONS, QUIET_LOG)
     jars = resolve_jars(settings)
-    if not archive.exists():
-        make_archive(settings, jars, archive)
-    # -Xshare:auto: an archive of another Java is ignored, not an error
-    java_options = (
-        f"-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:cds=off "
-        f"-Xlog:cds+dynamic=off -Dlog4j2.configurationFile={quiet.as_uri()}"
-    )
-    write_if_changed(conf, defaults(settings, jars, java_options))
+    if not (folder / ARCHIVE).exists():
+        make_archive(settings, jars, folder / ARCHIVE)
+    write_if_changed(conf, defaults(settings, jars, java_options(folder)))
 
 
 if __name__ == "__main__":

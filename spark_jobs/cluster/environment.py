@@ -23,7 +23,7 @@ def spark_environment(settings: Settings) -> dict[str, str]:
     return {
         "SPARK_CONF_DIR": str(settings.home / "spark" / "conf"),
         # another Python on the PATH would break the workers in ways that are hard to read
-        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_PYTHON": settings.spark.executor_python or sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PYSPARK_SUBMIT_ARGS": f"--properties-file {spark_defaults(settings)} pyspark-shell",
     }

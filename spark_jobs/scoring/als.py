@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,14 @@ from models.histories import Floats, Ints, Longs
 ITERATIONS = 6
 
 
-def factors_of(spark: SparkSession) -> Factors:
-    """A function that fits ALS on loose (user, item, count) rows in this session."""
+def factors_of(spark: SparkSession, shared: Path | None = None) -> Factors:
+    """A function that fits ALS on loose (user, item, count) rows in this session.
+
+    Args:
+        spark: The session.
+        shared: A folder that all machines of the session have in common, for checkpoints: what one writes, others
+            read. None: all is one machine.
+    """
 
     def fitted(user: Longs, item: Ints, count: Floats, items: int) -> Floats:
         made = np.zeros((items, RANK), dtype=np.float32)
@@ -31,7 +38,7 @@ def factors_of(spark: SparkSession) -> Factors:
         )  # fmt: skip
         # as many blocks as cores: an iteration of the default's ten by ten is mostly the start of tasks
         als = als.setNumBlocks(spark.sparkContext.defaultParallelism)
-        with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
+        with tempfile.TemporaryDirectory(prefix=".als-", dir=shared) as scratch:
             # without checkpoints the factors' lineage overflows the stack
             spark.sparkContext.setCheckpointDir(scratch)
             rows = als.fit(ratings).itemFactors.toPandas()
