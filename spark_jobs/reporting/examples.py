@@ -12,11 +12,12 @@ import pyarrow.dataset as pads
 
 from contracts import lake
 from contracts.columns import Columns as C
+from contracts.sampling import shuffled
 from contracts.settings import Settings
 from contracts.tables import EVENTS, FALLBACK, RECOMMENDATIONS
 from spark_jobs.reporting.item_texts import item_texts
 from spark_jobs.reporting.pseudonyms import pseudonym, pseudonym_key
-from spark_jobs.reporting.sampling import shuffled, users_of
+from spark_jobs.reporting.sampling import users_of
 
 CONSIDERED = 1000
 """Users among whom the examples are chosen."""

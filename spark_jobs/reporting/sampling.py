@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from hashlib import blake2b
 
 import pyarrow as pa
 import pyarrow.dataset as pads
@@ -15,6 +13,7 @@ from contracts import lake
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.fallback import is_own
+from contracts.sampling import sample
 from contracts.settings import Settings
 from contracts.tables import RECOMMENDATIONS
 
@@ -44,13 +43,3 @@ def users_of(settings: Settings, ds: date, at_most: int) -> Sample:
             f"Table {lake.path(settings, RECOMMENDATIONS)} has no lists of {ds}: that night was not published."
         )
     return Sample(sample((user for part in ids() for user in part.to_pylist()), at_most), users)
-
-
-def sample(users: Iterable[str], at_most: int) -> list[str]:
-    """At most so many of ``users``: always the same ones, whatever their order and whoever else there is."""
-    return heapq.nsmallest(at_most, users, key=shuffled)
-
-
-def shuffled(user: str) -> bytes:
-    """A fixed order that has nothing to do with the ids."""
-    return blake2b(user.encode(), digest_size=8).digest()

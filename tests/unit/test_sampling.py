@@ -13,6 +13,7 @@ import pytest
 
 from contracts.arrow_types import schema
 from contracts.columns import Columns as C
+from contracts.sampling import sample, shuffled
 from contracts.settings import Settings
 from contracts.tables import EVENTS, ITEMS, RECOMMENDATIONS, Table
 from models.known_ids import KnownIds
@@ -20,7 +21,7 @@ from models.profile import Profile
 from spark_jobs.quality.week import week
 from spark_jobs.reporting import examples, hindsight
 from spark_jobs.reporting.hindsight import FROM_EVENTS
-from spark_jobs.reporting.sampling import sample, shuffled, users_of
+from spark_jobs.reporting.sampling import users_of
 from tests.factories import fallback_row, item, ranked, recommended
 from tests.lakes import ArrowLake
 
