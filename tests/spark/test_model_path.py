@@ -540,7 +540,7 @@ def test_a_killed_scoring_leaves_nothing_half_done(tables: SparkLake) -> None:
         command, env=job_environment(tables, "local[2]"), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     assert killed.stderr
-    assert any("Scoring everyone" in line for line in killed.stderr)  # the executors are at work now
+    assert any("Scoring users" in line for line in killed.stderr)  # the executors are at work now
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     assert lake.version(tables.settings, staging(RECOMMENDATIONS, DS)) == versions
