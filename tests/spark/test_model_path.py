@@ -581,6 +581,9 @@ def job_environment(tables: SparkLake, master: str) -> dict[str, str]:
     options = TINY_SPARK | {
         "spark.master": master,
         "spark.executor.extraJavaOptions": f"-Xss4m {env['SPARK_SUBMIT_OPTS']}",
+        # no larger than a worker of CLUSTER, or none is ever started
+        "spark.executor.cores": "1",
+        "spark.executor.memory": "1g",
     }
     # this lake's home has no Spark of its own
     defaults = Path(os.environ.get("NIGHTSHIFT_HOME", PROJECT / "var")) / "spark" / "spark-defaults.conf"
