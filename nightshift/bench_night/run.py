@@ -45,6 +45,8 @@ scheduled = false
 master = "{master}"
 shuffle_partitions = {slices}
 driver_memory = "{driver_memory}"
+executor_cores = 1
+executor_memory = "2g"
 [splits]
 window_days = 7
 [training]
