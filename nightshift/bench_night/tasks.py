@@ -33,22 +33,23 @@ def read(folder: Path) -> Tasks:
 
 def of_events(events: Iterable[Mapping[str, Any]]) -> Tasks:
     """The tasks of an event log. A stage with workers is the one that scores; all others read."""
-    ran: dict[int, list[float]] = {}
+    ran: dict[int, float] = {}
     python: dict[int, float] = {}
+    scoring: list[float] = []
     for event in events:
         if event["Event"] != "SparkListenerTaskEnd" or "Task Metrics" not in event:
             continue
-        stage = event["Stage ID"]
-        ran.setdefault(stage, []).append(event["Task Metrics"]["Executor Run Time"] / 1000)
-        for each in event["Task Info"]["Accumulables"]:
-            if each.get("Name") == IN_PYTHON:
-                python[stage] = python.get(stage, 0.0) + int(each.get("Update") or 0) / 1000
-    scoring = [seconds for stage in python for seconds in ran[stage]]
+        stage, seconds = event["Stage ID"], event["Task Metrics"]["Executor Run Time"] / 1000
+        ran[stage] = ran.get(stage, 0.0) + seconds
+        told = [each for each in event["Task Info"]["Accumulables"] if each.get("Name") == IN_PYTHON]
+        if told:  # a task without users starts no worker
+            python[stage] = python.get(stage, 0.0) + sum(int(each.get("Update") or 0) for each in told) / 1000
+            scoring.append(seconds)
     in_python = sum(python.values())
     return Tasks(
-        sum(sum(each) for stage, each in ran.items() if stage not in python),
+        sum(seconds for stage, seconds in ran.items() if stage not in python),
         in_python,
-        max(sum(scoring) - in_python, 0.0),
+        max(sum(ran[stage] for stage in python) - in_python, 0.0),
         max(scoring, default=0.0),
         statistics.median(scoring) if scoring else 0.0,
     )

@@ -111,9 +111,10 @@ def test_tasks_with_workers_score_and_all_others_read(tmp_path: Path) -> None:
         task(1, 1000),
         task(4, 5000, 4000),
         task(4, 2000, 1500),
+        task(4, 100),  # of a slice without users
     ]
     (tmp_path / "app").write_text("".join(json.dumps(each) + "\n" for each in events))
-    assert tasks.read(tmp_path) == Tasks(4.0, 5.5, 1.5, 5.0, 3.5)
+    assert tasks.read(tmp_path) == Tasks(4.0, 5.5, pytest.approx(1.6), 5.0, 3.5)
 
 
 def night(users: int, factor: float) -> Night:
