@@ -74,7 +74,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Days) -> Counted:
         kept = records.where(F.col(C.FATE) != DUPLICATE).hint("rebalance", C.DS)
         # it comes last: without it nothing is there to take in
         lake.replace(kept, settings, waiting_table(RECORDS, night), None)
-        return in_all(counts)
+        return dict(zip(("records", "clean", "rejected", "duplicates"), in_all(counts)[1:], strict=True))
     finally:
         records.unpersist()
 
@@ -128,10 +128,9 @@ def balance(records: DataFrame, landings: Mapping[Interval, Landing]) -> list[Co
     return rows
 
 
-def in_all(counts: Sequence[Counts]) -> Counted:
-    """The records of all days: raw ones, and what became of them."""
-    names = ("records", "clean", "rejected", "duplicates")
-    return {name: sum(of_day) for name, of_day in zip(names, list(zip(*counts, strict=True))[2:], strict=True)}
+def in_all(counts: Sequence[Counts]) -> list[int]:
+    """Files, raw records, clean ones, rejects and duplicates of all days."""
+    return [sum(column) for column in zip(*(row[1:] for row in counts), strict=True)]
 
 
 def files_of(landings: Mapping[Interval, Landing]) -> list[tuple[object, ...]]:
@@ -157,7 +156,7 @@ def log_counts(counts: Sequence[Counts], shown: int = 7) -> None:
     for row in counts[-shown:]:
         log.info(line, *row)
     if len(counts) > 1:
-        log.info(line, "all", *(sum(column) for column in zip(*(row[1:] for row in counts), strict=True)))
+        log.info(line, "all", *in_all(counts))
 
 
 if __name__ == "__main__":

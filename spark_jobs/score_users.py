@@ -61,16 +61,15 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts
         package = Path(scratch) / f"scoring-{model_folder.name}-{interval.ds}"
         counts = daily_counts(events, interval.end, settings).toArrow()
         model_id = pack(settings, model_folder, counts, Edition(interval.ds), package)
-        kept = carried(spark, settings, events, interval, model_id).persist()
-        # nothing is carried but by a setting: then it takes no look at the events
-        due = events if kept.isEmpty() else events.join(kept.select(C.USER_ID), C.USER_ID, "left_anti")
+        kept = carried(spark, settings, events, interval, model_id)
+        due = events if kept is None else events.join(kept.persist().select(C.USER_ID), C.USER_ID, "left_anti")
         users = in_fixed_batches(
             with_fallback(histories(due, interval.end, settings)), settings.scoring, settings.spark.shuffle_partitions
         )
         log.info("Scoring users as of %s with model %s …", interval.end, model_id)
         lists = score(users, ship(spark, package), settings.scoring, interval.end_seconds)
-        rows = lists.withColumn(C.SCORED_DS, F.lit(interval.ds)).unionByName(kept)
-        rows = rows.withColumns(
+        scored_now = lists.withColumn(C.SCORED_DS, F.lit(interval.ds))
+        rows = (scored_now if kept is None else scored_now.unionByName(kept)).withColumns(
             {C.DS: F.lit(interval.ds), C.MODEL_ID: F.lit(model_id), C.RUN_ID: F.lit(arguments.run_id)}
         )
         lake.replace(rows, settings, table, None, {"run_id": arguments.run_id})

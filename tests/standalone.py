@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import time
 import venv
@@ -19,22 +18,14 @@ from typing import Any
 import psutil
 import pyspark
 
+from nightshift.runtime.services import stop
+
 LOOPBACK = "127.0.0.1"
 SPARK = Path(pyspark.__file__).parent
 STARTED = re.compile(r"Starting Spark master at (spark://\S+)")
 JOINED = re.compile(r"Successfully registered with master (\S+)")
 WAIT_SECONDS = 300
 """For a start of Java on a machine that has other things to do."""
-
-
-def event_log(folder: Path) -> dict[str, str]:
-    """Options of Spark with which each application leaves one file in ``folder``, for `events`."""
-    return {
-        "spark.eventLog.enabled": "true",
-        "spark.eventLog.dir": folder.as_uri(),
-        "spark.eventLog.rolling.enabled": "false",
-        "spark.eventLog.compress": "false",
-    }
 
 
 def events(file: Path) -> list[dict[str, Any]]:
@@ -79,7 +70,7 @@ def standalone(folder: Path, workers: int = 2) -> Iterator[Cluster]:
             _start(started, each.parent, "worker.Worker", JOINED, *size, master)
         yield Cluster(master, work, tuple(started))
     finally:
-        _stop(started)
+        stop([process.pid for process in reversed(started)])
 
 
 def python_without_the_project(folder: Path) -> Path:
@@ -129,23 +120,3 @@ def _environment(conf: Path) -> dict[str, str]:
         # for the executors too: short jobs, and several Javas on few cores
         "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }
-
-
-def _tree(pid: int) -> list[psutil.Process]:
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _stop(started: list[subprocess.Popen[bytes]]) -> None:
-    """Ends the processes and what they have started: first kindly, then not."""
-    all_of_them = [each for process in started for each in _tree(process.pid)]
-    for process in reversed(started):
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-    _, alive = psutil.wait_procs(all_of_them, timeout=20)
-    for each in alive:
-        each.kill()
-    psutil.wait_procs(alive, timeout=20)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,10 @@ import psutil
 from contracts.cli import RESULT_FILE, log, read_result
 from contracts.interval import Interval
 from contracts.settings import PROJECT, Settings
+from nightshift.bench_night.tasks import event_log
 from nightshift.runtime.commands import Messages, log_file
 from nightshift.runtime.environment import environment
+from nightshift.runtime.services import family, stop
 from spark_jobs.cluster.environment import spark_defaults
 
 RUN_ID = ("--run-id", "bench-night")
@@ -84,8 +85,7 @@ def embedding(ds: Interval, model: str) -> Step:
 def night(ds: Interval, model: str, tasks: Path) -> list[Step]:
     """The steps of a night in the order of the DAG; what Spark did in `score_users` is told in the folder ``tasks``."""
     told, use = ("--ds", str(ds.start), *RUN_ID), ("--model", model)
-    options = {"enabled": "true", "dir": tasks.as_uri(), "compress": "false", "rolling.enabled": "false"}
-    kept = [word for name, value in options.items() for word in ("--conf", f"spark.eventLog.{name}={value}")]
+    kept = [word for name, value in event_log(tasks).items() for word in ("--conf", f"{name}={value}")]
     return [
         *intake(ds),
         Step("measure_drift", (*told, *use), spark=False),
@@ -123,8 +123,7 @@ def run(settings: Settings, step: Step) -> Taken:
                 peaks = highest(peaks, memory(process.pid))
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-                process.wait()
+                stop([process.pid])
     seconds = time.monotonic() - begun
     if process.returncode:
         messages = Messages()
@@ -151,14 +150,6 @@ def memory(pid: int) -> dict[str, int]:
             kind = kind_of(process.cmdline())
             found[kind] = found.get(kind, 0) + process.memory_info().rss
     return found
-
-
-def family(pid: int) -> Iterator[psutil.Process]:
-    """A process and its descendants."""
-    with suppress(psutil.NoSuchProcess):
-        leader = psutil.Process(pid)
-        yield leader
-        yield from leader.children(recursive=True)
 
 
 def kind_of(command: list[str]) -> str:

@@ -24,6 +24,16 @@ class Tasks:
     median: float
 
 
+def event_log(folder: Path) -> dict[str, str]:
+    """Options of Spark with which each application leaves one file of its events in ``folder``."""
+    return {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": folder.as_uri(),
+        "spark.eventLog.rolling.enabled": "false",
+        "spark.eventLog.compress": "false",
+    }
+
+
 def read(folder: Path) -> Tasks:
     """The tasks of the one application whose log is in ``folder``."""
     [file] = (each for each in folder.iterdir() if not each.name.startswith("."))

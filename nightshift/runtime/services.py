@@ -212,20 +212,25 @@ def _stop_leftovers(settings: Settings) -> None:
         _file(settings).unlink(missing_ok=True)
 
 
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all that came from it; nobody where it has ended."""
+    try:
+        leader = psutil.Process(pid)
+        return [leader, *leader.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
 def stop(pids: Sequence[int], patience: float = STOP_SECONDS) -> None:
     """Ends processes and all that came from them, first kindly, then not.
 
     One by one, because Airflow gives each task a process group of its own.
     """
-    family: list[psutil.Process] = []
-    for pid in pids:
-        with suppress(psutil.NoSuchProcess):
-            leader = psutil.Process(pid)
-            family += [leader, *leader.children(recursive=True)]
-    for member in family:
+    members = [member for pid in pids for member in family(pid)]
+    for member in members:
         with suppress(psutil.NoSuchProcess):
             member.terminate()
-    deaf = psutil.wait_procs(family, patience)[1]
+    deaf = psutil.wait_procs(members, patience)[1]
     for member in deaf:
         with suppress(psutil.NoSuchProcess):
             member.kill()

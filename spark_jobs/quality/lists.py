@@ -14,8 +14,8 @@ from contracts.fallback import is_own
 from contracts.settings import Scoring, Settings
 from contracts.tables import LIST_SOURCES
 from spark_jobs.quality import audit
-from spark_jobs.scoring.carried import over_category_cap
 from spark_jobs.scoring.histories import EXCLUDED, excluded_items
+from spark_jobs.scoring.rules import is_blocked, over_category_cap
 
 EMPTY = "array<string>"
 
@@ -151,8 +151,7 @@ def measure_shown(lists: DataFrame, items: DataFrame, scoring: Scoring) -> audit
     wrong = {
         "unknown": is_shown & F.col("known").isNull(),
         "unavailable": is_shown & ~F.col(C.AVAILABLE),
-        "blocked": is_shown
-        & (F.col(C.ITEM_ID).isin(*scoring.blocked_items) | F.col(C.CATEGORY).isin(*scoring.blocked_categories)),
+        "blocked": is_shown & is_blocked(scoring),
     }
     row = joined.agg(
         F.count_if(F.col("shows") > 0).alias("distinct"),

@@ -20,25 +20,26 @@ from contracts.settings import Scoring, Settings
 from contracts.states import newest_published
 from contracts.tables import PUBLICATIONS, RECOMMENDATIONS
 from spark_jobs.scoring.histories import EXCLUDED, excluded_items
-from spark_jobs.scoring.score import LISTS
+from spark_jobs.scoring.rules import is_blocked, items_of, over_category_cap
 
 RULES = "rules"
 """In the note of a commit of `recommendations`: `Scoring.rules_hash` of the night."""
 NEWEST = "newest"
 """The last day that brought something of a user."""
-CARRIED = f"{LISTS}, {C.SCORED_DS} date"
 
 
-def carried(spark: SparkSession, settings: Settings, events: DataFrame, interval: Interval, model_id: str) -> DataFrame:
+def carried(
+    spark: SparkSession, settings: Settings, events: DataFrame, interval: Interval, model_id: str
+) -> DataFrame | None:
     """The lists of the last published night that this one takes over: user_id, items, scored_ds.
 
     A list is carried while nothing came of its user since it was scored, while it was scored by the same model and
-    rules within the last `idle_nights`, and while all its items may still be shown. Without the setting there are no
-    rows, and nothing is read.
+    rules within the last `idle_nights`, and while all its items may still be shown. None where none can be, as without
+    the setting: then nothing is read.
     """
     rules, night = settings.scoring, interval.ds
     if rules.idle_days is None or (last := _last_night(settings, night)) is None:
-        return spark.createDataFrame([], CARRIED)
+        return None
     users = (
         events.where(lake.known_before(interval.end, F.col, settings.shop.zone))
         .groupBy(C.USER_ID)
@@ -67,13 +68,6 @@ def has_turn(night: date, nights: int) -> Column:
     return F.pmod(F.xxhash64(C.USER_ID), F.lit(nights)) == night.toordinal() % nights
 
 
-def over_category_cap(lists: DataFrame, items: DataFrame, cap: int) -> DataFrame:
-    """Users whose list has more than ``cap`` items of one category."""
-    shown = lists.select(C.USER_ID, F.explode("items.item_id").alias(C.ITEM_ID))
-    counts = shown.join(items.select(C.ITEM_ID, C.CATEGORY), C.ITEM_ID).groupBy(C.USER_ID, C.CATEGORY).count()
-    return counts.where((F.col("count") > cap) & F.col(C.CATEGORY).isNotNull()).select(C.USER_ID).distinct()
-
-
 def _last_night(settings: Settings, night: date) -> date | None:
     """The last published night before this one, if its lists were made by the rules of now."""
     last = newest_published(row for row in lake.rows(settings, PUBLICATIONS) if row[C.DS] < night)
@@ -87,10 +81,8 @@ def _last_night(settings: Settings, night: date) -> date | None:
 
 def _with_a_fault(lists: DataFrame, items: DataFrame, rules: Scoring) -> DataFrame:
     """Users whose list shows what may not be shown now: items come and go, and change their category."""
-    is_blocked = F.col(C.ITEM_ID).isin(*rules.blocked_items) | F.col(C.CATEGORY).isin(*rules.blocked_categories)
-    allowed = items.where(F.col(C.AVAILABLE) & ~F.coalesce(is_blocked, F.lit(False))).select(C.ITEM_ID)
-    shown = lists.select(C.USER_ID, F.explode("items.item_id").alias(C.ITEM_ID))
-    wrong = shown.join(allowed, C.ITEM_ID, "left_anti").select(C.USER_ID).distinct()
+    allowed = items.where(F.col(C.AVAILABLE) & ~is_blocked(rules)).select(C.ITEM_ID)
+    wrong = items_of(lists).join(allowed, C.ITEM_ID, "left_anti").select(C.USER_ID).distinct()
     if rules.max_per_category is None:
         return wrong
     return wrong.union(over_category_cap(lists, items, rules.max_per_category))

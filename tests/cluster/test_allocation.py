@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from contracts.settings import Settings, Spark, load_settings
+from nightshift.bench_night.tasks import event_log
 from nightshift.runtime import setup_spark
 from nightshift.runtime.environment import environment
 from spark_jobs.cluster.environment import spark_defaults
-from tests.standalone import event_log, events, executors_of, standalone
+from tests.standalone import events, executors_of, standalone
 
 pytestmark = pytest.mark.timeout(1200)
 

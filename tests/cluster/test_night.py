@@ -29,6 +29,7 @@ from contracts.interval import Interval
 from contracts.settings import PROJECT, Settings, load_settings
 from contracts.states import PUBLISHED, newest
 from contracts.tables import EVENTS, PUBLICATIONS, RECOMMENDATIONS
+from nightshift.bench_night.tasks import event_log
 from nightshift.chaos.story import NEXT_TO_NO_TRAINING
 from nightshift.demo import data as demo_data
 from nightshift.runtime import setup_spark
@@ -38,7 +39,6 @@ from tests.lakes import TINY_SPARK
 from tests.standalone import (
     LOOPBACK,
     Cluster,
-    event_log,
     events,
     executors_of,
     listening,

@@ -53,8 +53,8 @@ def kept(shop: SparkLake, settings: Settings | None = None, model: str = "m1") -
     """The users whose lists are carried, and the night that scored them."""
     ruled_by = settings or shop.settings
     events = lake.read(shop.spark, ruled_by, EVENTS)
-    rows = carried(shop.spark, ruled_by, events, Interval.of_night(NIGHT), model).collect()
-    return {row.user_id: row.scored_ds for row in rows}
+    found = carried(shop.spark, ruled_by, events, Interval.of_night(NIGHT), model)
+    return {row.user_id: row.scored_ds for row in found.collect()} if found is not None else {}
 
 
 def test_lists_of_who_does_nothing_are_carried_with_the_night_that_scored_them(shop: SparkLake) -> None:
