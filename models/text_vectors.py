@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +14,10 @@ from safetensors.numpy import load_file, save_file
 
 from models.histories import Floats, Ints
 
-if TYPE_CHECKING:
-    from models.item_tower import ItemTower
-
 FILE = "text_vectors.safetensors"
+
+Encode = Callable[[Sequence[str]], Floats]
+"""Texts to unit vectors [texts, size], as `models.item_tower.ItemTower.encode`."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,13 @@ class TextVectors:
         """Tuned vectors [texts, size] of texts that training encoded: all of its catalogue are."""
         return self.after[self.rows(texts)]
 
-    def encode(self, tower: ItemTower, texts: Sequence[str], batch: int) -> Floats:
-        """Tuned vectors [texts, size]: known ones as they are, the others by the tower."""
+    def encode(self, texts: Sequence[str], encode: Encode) -> Floats:
+        """Tuned vectors [texts, size]: known ones as they are, the others, if there are any, by ``encode``."""
         rows = self.rows(texts)
         vectors = self.after[rows]
         new = np.flatnonzero(rows < 0)
-        vectors[new] = tower.encode([texts[each] for each in new.tolist()], batch)
+        if new.size:
+            vectors[new] = encode([texts[each] for each in new.tolist()])
         return vectors
 
 

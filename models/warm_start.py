@@ -76,8 +76,10 @@ class Beginning:
         """Vectors of a catalogue's texts: only those that it does not know are encoded."""
         own, distinct = self.settings.tower, sorted(set(texts))
         untuned = ItemTower.load(base_model_folder(own.base_model), own.max_tokens, own.pooling)
-        before = replace(self.texts, after=self.texts.before).encode(untuned, distinct, own.text_batch)
-        after = self.texts.encode(for_inference(self.tower, own), distinct, own.text_batch)
+        tuned = for_inference(self.tower, own)
+        known_before = replace(self.texts, after=self.texts.before)
+        before = known_before.encode(distinct, lambda texts: untuned.encode(texts, own.text_batch))
+        after = self.texts.encode(distinct, lambda texts: tuned.encode(texts, own.text_batch))
         return TextVectors.of(distinct, before, after)
 
     @property

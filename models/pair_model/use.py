@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +18,13 @@ from models.catalogue import Catalogue
 from models.histories import Floats, Ints, Longs
 from models.item_state import ItemState
 from models.pair_model.lists import are_best, raised
-from models.pair_model.network import PairModel
 from models.pair_model.student import Student, read_of
 from models.pair_model.texts import Teller
 from models.recommend import Reordering
+
+if TYPE_CHECKING:
+    # transformers and peft take longer to import than torch: only who reads texts waits for them
+    from models.pair_model.network import PairModel
 
 WEIGHT = "pair_model.json"
 
@@ -37,7 +41,7 @@ class UsablePair:
 
     def save(self, folder: Path) -> None:
         """Writes safetensors and JSON below the folder of a model."""
-        self.says.save(folder / PAIR_MODEL if isinstance(self.says, PairModel) else folder)
+        self.says.save(folder if isinstance(self.says, Student) else folder / PAIR_MODEL)
         (folder / WEIGHT).write_text(json.dumps({"weight": self.weight}) + "\n")
 
     @classmethod
@@ -48,15 +52,17 @@ class UsablePair:
             return None
         weight = float(json.loads(file.read_text())["weight"])
         if own.use == "rerank":
+            from models.pair_model.network import PairModel
+
             return cls(PairModel.load(folder / PAIR_MODEL, own.max_tokens), weight)
         return cls(Student.load(folder), weight)
 
     def on(self, catalogue: Catalogue, settings: Training) -> Reordering:
         """Reorders candidates among the items of a catalogue."""
         own = settings.pair_model
-        if isinstance(self.says, PairModel):
-            return _Reordering(_of_texts(self.says, catalogue, settings), self.weight, own.reranked)
-        return _Reordering(_of_vectors(self.says, settings), self.weight, own.best)
+        if isinstance(self.says, Student):
+            return _Reordering(_of_vectors(self.says, settings), self.weight, own.best)
+        return _Reordering(_of_texts(self.says, catalogue, settings), self.weight, own.reranked)
 
 
 def _of_texts(model: PairModel, catalogue: Catalogue, settings: Training) -> Logits:

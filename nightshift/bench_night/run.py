@@ -92,10 +92,19 @@ class Night:
 
     @property
     def scoring_parts(self) -> dict[str, float]:
-        """Seconds of cores in `score_users`; what ran in Python is shared out as the parts of a user."""
-        whole = sum(self.parts.values())
-        inside = {name: self.scoring.python * each / whole for name, each in self.parts.items()}
-        return {"reading": self.scoring.reading, **inside, "sending, writing": self.scoring.writing}
+        """Seconds of cores in `score_users`: the parts of all users, and what else the workers' Python ran."""
+        python = self.scoring.python
+        of_users = {name: self.users * each / 1000 for name, each in self.parts.items()}
+        # the parts are measured in another process: they can come out larger than what they are parts of
+        share = min(1.0, python / sum(of_users.values()))
+        inside = {name: each * share for name, each in of_users.items()}
+        starting = python - sum(inside.values())
+        return {
+            "reading": self.scoring.reading,
+            "starting Python": starting,
+            **inside,
+            "sending, writing": self.scoring.writing,
+        }
 
 
 def run(wanted: Wanted) -> list[Night]:

@@ -25,7 +25,7 @@ from spark_jobs.cluster.environment import spark_defaults
 
 RUN_ID = ("--run-id", "bench-night")
 LOOK_SECONDS = 0.5
-"""So often the memory is looked at, which takes a hundredth of a core: a peak between two looks is not seen."""
+"""So often the memory is looked at, which takes some hundredths of a core: a peak between two looks is not seen."""
 
 DRIVER, DRIVER_PYTHON, EXECUTORS, WORKERS = "driver's Java", "driver's Python", "executors' Java", "workers' Python"
 KINDS = (DRIVER, DRIVER_PYTHON, EXECUTORS, WORKERS)

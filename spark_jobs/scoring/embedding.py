@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from spark_jobs.cluster.shipping import Shipment, ship
 if TYPE_CHECKING:
     from models.item_tower import ItemTower
     from models.published import PublishedModel
-    from models.text_vectors import TextVectors
+    from models.text_vectors import Encode, TextVectors
 
 ID_ROW = "id_row"
 """Row of an item's id embedding: 0 for an item new since training."""
@@ -56,6 +57,8 @@ def embed(spark: SparkSession, settings: Settings, folder: Path, stale: pa.Table
         shutil.copytree(folder, shipped, copy_function=shutil.copyfile, ignore=not_read)
         (shipped / artifact.MANIFEST).unlink()
         slices = max(2 * spark.sparkContext.defaultParallelism, 1 + stale.num_rows // 10_000)
+        # a few texts are encoded in less time than another worker takes to start
+        slices = min(slices, 1 + stale.num_rows // 1_000)
         made = encoded(distinct_texts(spark, stale, id_rows, slices), ship(spark, shipped), model_id)
         kept = lake.read_or_empty(spark, settings, ITEM_VECTORS).where(F.col(C.MODEL_ID) == model_id)
         # vectors of texts that an item had on other days stay: a backfilled night needs them
@@ -80,11 +83,9 @@ def distinct_texts(spark: SparkSession, stale: pa.Table, id_rows: pd.Series[int]
 def encoded(texts: DataFrame, shipment: Shipment, model_id: str) -> DataFrame:
     """Rows of `item_vectors` for rows of (text, text_hash, items: array<struct<item_id, id_row>>)."""
 
-    def load(folder: Path) -> tuple[ItemTower, TextVectors, PublishedModel]:
+    def load(folder: Path) -> tuple[Encode, TextVectors, PublishedModel]:
         import torch
 
-        from models.int8 import for_inference
-        from models.item_tower import ItemTower
         from models.published import TOWER, PublishedModel
         from models.text_vectors import TextVectors
 
@@ -92,14 +93,21 @@ def encoded(texts: DataFrame, shipment: Shipment, model_id: str) -> DataFrame:
         model = PublishedModel.load(folder)
         # the model's own cut, not today's: its other vectors were made with it
         own = model.settings.tower
-        tower = for_inference(ItemTower.load(folder / TOWER, own.max_tokens), own)
-        return tower, TextVectors.load(folder), model
+
+        @cache
+        def tower() -> ItemTower:
+            # transformers takes longer to import than all else: who meets known texts alone does not wait for it
+            from models.int8 import for_inference
+            from models.item_tower import ItemTower
+
+            return for_inference(ItemTower.load(folder / TOWER, own.max_tokens), own)
+
+        return lambda texts: tower().encode(texts, own.text_batch), TextVectors.load(folder), model
 
     def vectors(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        tower, known, model = shipment.open(load)
-        batch = model.settings.tower.text_batch
+        encode, known, model = shipment.open(load)
         for frame in frames:
-            of_texts = known.encode(tower, frame[C.TEXT].tolist(), batch)
+            of_texts = known.encode(frame[C.TEXT].tolist(), encode)
             row = np.repeat(np.arange(len(frame)), frame[C.ITEMS].map(len).to_numpy())
             items = [item for each in frame[C.ITEMS] for item in each]
             said = model.space.of_texts(of_texts)[row]

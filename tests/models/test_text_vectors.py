@@ -39,19 +39,15 @@ def test_a_saved_file_gives_the_same(known: TextVectors, tmp_path: Path) -> None
     np.testing.assert_array_equal(loaded.before, -AFTER)
 
 
-def test_only_unknown_texts_reach_the_tower(
-    known: TextVectors, tower: ItemTower, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reached: list[str] = []
-    encode = tower.encode
+def test_only_unknown_texts_are_encoded(known: TextVectors, tower: ItemTower) -> None:
+    reached: list[list[str]] = []
 
-    def watched(texts: Sequence[str], batch: int) -> Floats:
-        reached.extend(texts)
-        return encode(texts, batch)
+    def encode(texts: Sequence[str]) -> Floats:
+        reached.append(list(texts))
+        return tower.encode(texts, 2)
 
-    monkeypatch.setattr(tower, "encode", watched)
-    vectors = known.encode(tower, ["oats", "rye bread", "whole milk", "tea"], 2)
-    assert reached == ["oats", "tea"]
+    vectors = known.encode(["oats", "rye bread", "whole milk", "tea"], encode)
     np.testing.assert_array_equal(vectors[1:3], AFTER[[1, 0]])
-    np.testing.assert_array_equal(vectors[[0, 3]], encode(["oats", "tea"], 2))
-    assert known.encode(tower, ["rye bread"], 2).tolist() == AFTER[[1]].tolist()
+    np.testing.assert_array_equal(vectors[[0, 3]], tower.encode(["oats", "tea"], 2))
+    assert known.encode(["rye bread"], encode).tolist() == AFTER[[1]].tolist()
+    assert reached == [["oats", "tea"]]

@@ -129,11 +129,20 @@ def night(users: int, factor: float) -> Night:
     return Night(Size(users, 100, 10 * users), users, took, Tasks(4.0, 5.0, 1.0, 5.0, 3.5), parts)
 
 
-def test_python_is_shared_out_as_the_parts_of_a_user() -> None:
-    parts = night(1000, 1).scoring_parts
-    assert parts == pytest.approx(
-        {"reading": 4, "encoding": 1, "matching": 1.5, "ranking": 2, "choosing, rows": 0.5, "sending, writing": 1}
-    )
+OF_A_USER = {"encoding": 0.2, "matching": 0.3, "ranking": 0.4, "choosing, rows": 0.1}
+AROUND = {"reading": 4.0, "sending, writing": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("users", "starting", "times"),
+    [
+        pytest.param(1000, 4.0, 1, id="what users leave of Python is its start"),
+        pytest.param(10_000, 0.0, 5, id="parts that come out larger than the whole are scaled to it"),
+    ],
+)
+def test_python_is_the_parts_of_all_users_and_its_start(users: int, starting: float, times: float) -> None:
+    inside = {name: each * times for name, each in OF_A_USER.items()}
+    assert night(users, 1).scoring_parts == pytest.approx(AROUND | {"starting Python": starting} | inside)
 
 
 def test_the_tables_have_every_step_and_how_it_grows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +152,7 @@ def test_the_tables_have_every_step_and_how_it_grows(capsys: pytest.CaptureFixtu
     shown = capsys.readouterr().out
     assert re.search(r"score_users +2\.0 +12\.5% +500 +1,000 +100", shown)
     assert re.search(r"night +16\.0 +100\.0% +62 +1,000 +100", shown)
-    assert re.search(r"ranking +2\.0 +20\.0%", shown)
+    assert re.search(r"starting Python +4\.0 +40\.0%", shown)
     assert "4.0 times as many users" in shown
     assert re.search(r"score_users +2\.0 → 6\.0 +3\.0 +1,000 → 1,000 +1\.0", shown)
 

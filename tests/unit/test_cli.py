@@ -80,9 +80,19 @@ def test_results_add_up_in_the_file_that_was_asked_for(tmp_path: Path, monkeypat
     assert read_result(file) == {"model_id": "b", "rows": 3}
 
 
-def test_the_drivers_of_a_night_import_nothing_that_only_executors_need() -> None:
-    steps = "clean_events, validate, score_users, publish, report, hindsight"
-    heavy = {"torch", "numba", "transformers"}
-    code = f"import sys; from spark_jobs import {steps}; print(sorted({heavy} & {{*sys.modules}}))"
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        pytest.param(
+            "spark_jobs, clean_events, validate, score_users, publish, report, hindsight",
+            {"torch", "numba", "transformers"},
+            id="drivers of a night: what only executors need",
+        ),
+        pytest.param("spark_jobs.scoring, worker", {"transformers", "peft"}, id="who scores: what reads texts"),
+    ],
+)
+def test_processes_of_a_night_do_not_wait_for_what_they_do_not_need(modules: str, heavy: set[str]) -> None:
+    package, _, names = modules.partition(", ")
+    code = f"import sys; from {package} import {names}; print(sorted({heavy} & {{*sys.modules}}))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
