@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +27,27 @@ TINY_SPARK = {
 """Options of Spark for frames of a few rows."""
 
 
+def noted(note: Mapping[str, object]) -> deltalake.CommitProperties:
+    """What a commit by Spark with this note says."""
+    return deltalake.CommitProperties(custom_metadata={"userMetadata": json.dumps(note, default=str)})
+
+
 @dataclass(frozen=True)
 class ArrowLake:
     """A test's own lake. Its Delta tables are read and written without Spark: a row is then there in a moment."""
 
     settings: Settings
 
-    def write(self, table: Table, rows: Sequence[dict[str, Any]] | pa.Table, row_group: int | None = None) -> None:
+    def write(
+        self,
+        table: Table,
+        rows: Sequence[dict[str, Any]] | pa.Table,
+        row_group: int | None = None,
+        note: Mapping[str, object] | None = None,
+    ) -> None:
         """Makes ``rows`` the whole content of a table; columns that a row leaves out are null.
 
-        ``row_group`` is the most rows of a row group of its files.
+        ``row_group`` is the most rows of a row group of its files, ``note`` that of the commit, as of `lake.replace`.
         """
         columns = pa.schema([field.with_nullable(True) for field in schema(table)])
         if not isinstance(rows, pa.Table):
@@ -47,6 +59,7 @@ class ArrowLake:
             mode="overwrite",
             partition_by=list(table.partition_by) or None,
             writer_properties=deltalake.WriterProperties(max_row_group_size=row_group),
+            commit_properties=noted(note) if note else None,
         )
 
     def rows(self, table: Table) -> list[dict[str, Any]]:

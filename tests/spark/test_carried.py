@@ -44,9 +44,8 @@ def shop(tables: SparkLake) -> SparkLake:
 
 
 def publish(shop: SparkLake, *rows: Mapping[str, Any], rules: Scoring | None = None) -> None:
-    frame = shop.frame(RECOMMENDATIONS, [*(dict(row) for row in rows), fallback_row("jam", ds=LAST)])
     note = {"ds": LAST, RULES: (rules or shop.settings.scoring).rules_hash}
-    lake.replace(frame, shop.settings, RECOMMENDATIONS, f"ds = '{LAST}'", note)
+    shop.write(RECOMMENDATIONS, [*(dict(row) for row in rows), fallback_row("jam", ds=LAST)], note=note)
 
 
 def kept(shop: SparkLake, settings: Settings | None = None, model: str = "m1") -> dict[str, date]:
