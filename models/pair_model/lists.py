@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from models.histories import Flags, Floats, Longs
 from models.metrics import Doubles, ndcg
@@ -132,6 +131,9 @@ def weight_of(lists: RankedLists, logits: Floats) -> float:
 
     Of lists with something that was taken; 0 where the logits say nothing, or the wrong thing.
     """
+    # a worker that scores imports this module too, and would wait a second for it
+    from scipy.optimize import minimize_scalar
+
     rows = (lists.hits > 0)[lists.owner]
     if not rows.any() or not logits[rows].any():
         return 0.0

@@ -88,7 +88,11 @@ def test_results_add_up_in_the_file_that_was_asked_for(tmp_path: Path, monkeypat
             {"torch", "numba", "transformers"},
             id="drivers of a night: what only executors need",
         ),
-        pytest.param("spark_jobs.scoring, worker", {"transformers", "peft"}, id="who scores: what reads texts"),
+        pytest.param(
+            "spark_jobs.scoring, worker",
+            {"transformers", "peft", "scipy.optimize"},
+            id="who scores: what reads texts and what fits",
+        ),
     ],
 )
 def test_processes_of_a_night_do_not_wait_for_what_they_do_not_need(modules: str, heavy: set[str]) -> None:
