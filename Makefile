@@ -103,6 +103,11 @@ bench-scoring: setup  ## the scoring kernel, faiss, implicit, torch and Spark's 
 bench-night: setup  ## a night of a seeded shop, by step: make bench-night [USERS=10000] [ITEMS=5000] [EVENTS=300000] [JSON=FILE]
 	@$(RUN) nightshift bench-night $(if $(USERS),--users $(USERS)) $(if $(ITEMS),--items $(ITEMS)) $(if $(EVENTS),--events $(EVENTS)) $(if $(JSON),--json "$(JSON)")
 
+.PHONY: plan
+plan: setup  ## hours, memory and cost of a night: make plan USERS=1000000 ITEMS=100000 CORES=16 [EVENTS_PER_USER=30] [PRICE=1.20]
+	@[ -n "$(USERS)" ] && [ -n "$(ITEMS)" ] && [ -n "$(CORES)" ] || { echo "Of which shop? make plan USERS=1000000 ITEMS=100000 CORES=16" >&2; exit 64; }
+	@$(RUN) nightshift plan --users "$(USERS)" --items "$(ITEMS)" --cores "$(CORES)" $(if $(EVENTS_PER_USER),--events-per-user "$(EVENTS_PER_USER)") $(if $(PRICE),--price-per-hour "$(PRICE)")
+
 .PHONY: chaos-data
 chaos-data: setup  ## nights that go wrong, on generated logs through Airflow, and what came of each (20 minutes)
 	@$(RUN) python -m nightshift.chaos $(if $(DOCS),--docs "$(DOCS)")

@@ -18,6 +18,9 @@ log = logging.getLogger("nightshift")
 Counts = Mapping[str, int]
 """What a step did, by what is counted, in words that people read: ``{"users scored": 2468}``."""
 
+COMPARED, EXACT_MATCHES, FOUND_MATCHES = "users searched both ways", "matches of exact search", "of these found"
+"""Counts of `score_users` with approximate search: of some of its users, what exact and approximate search found."""
+
 
 def keep(settings: Settings, ds: date, counts: Counts) -> None:
     """Writes the row of the step that this program is; of an earlier run of the step there is none any more.

@@ -634,11 +634,22 @@ class Scoring(Section):
     )
     idle_nights: int = Field(default=7, ge=2, description="nights among which idle users are shared out evenly")
     users_per_batch: int = Field(default=256, description="users scored at once in a worker")
+    search: Literal["exact", "approximate"] = Field(
+        default="exact",
+        description="how the items closest to a user are found: approximate looks into some lists of like items only, "
+        "which misses some and pays from some 200,000 items on; the report says what it missed",
+    )
+    search_probes: int = Field(
+        default=64, ge=1, description="lists that an approximate search looks into, of about 4·√items: more miss less"
+    )
 
     @property
     def rules_hash(self) -> str:
         """Of all that decides what a list holds; lists of nights with equal hashes were made by the same rules."""
-        rules = self.model_dump_json(exclude={"idle_days", "idle_nights", "users_per_batch"})
+        others = {"idle_days", "idle_nights", "users_per_batch"}
+        if self.search == "exact":  # as it was before there was another search
+            others |= {"search", "search_probes"}
+        rules = self.model_dump_json(exclude=others)
         return sha256(rules.encode()).hexdigest()
 
 

@@ -16,6 +16,7 @@ from models.histories import DAY, Flags, Floats, Histories, Ints
 from models.pairs import Pairs
 
 if TYPE_CHECKING:
+    from models.approximate import ApproximateIndex
     from models.kernel import ItemIndex
 
 POPULARITY_DAYS = (3, 7, 28, 91)
@@ -85,6 +86,15 @@ class ItemFacts:
 
 
 @dataclass(frozen=True)
+class Approximation:
+    """Lists of the allowed items (`models.approximate.make_lists`), of which each user looks into some."""
+
+    of_vectors: Any
+    of_texts: Any
+    probes: int
+
+
+@dataclass(frozen=True)
 class ItemState:
     """Everything about the items as of one moment. All arrays are in the order of the catalogue."""
 
@@ -94,6 +104,7 @@ class ItemState:
     neighbours: Neighbours
     facts: ItemFacts
     by_popularity: Ints  # [allowed items], all of them, most popular first
+    approximation: Approximation | None = None  # None: items are searched exactly
 
     @cached_property
     def directions(self) -> Floats:
@@ -101,18 +112,24 @@ class ItemState:
         return unit_rows(self.vectors)
 
     @cached_property
-    def matching(self) -> ItemIndex:
+    def matching(self) -> ItemIndex | ApproximateIndex:
         """Of the vectors, for users' vectors."""
-        from models.kernel import ItemIndex  # brings torch, which takes seconds: only the executors match
-
-        return ItemIndex.of(self.vectors, self.allowed)
+        return self._index(self.vectors, self.approximation.of_vectors if self.approximation else None)
 
     @cached_property
-    def matching_texts(self) -> ItemIndex:
+    def matching_texts(self) -> ItemIndex | ApproximateIndex:
         """Of the texts, for what users' texts say."""
-        from models.kernel import ItemIndex
+        return self._index(self.texts, self.approximation.of_texts if self.approximation else None)
 
-        return ItemIndex.of(self.texts, self.allowed)
+    def _index(self, vectors: Floats, lists: Any) -> ItemIndex | ApproximateIndex:
+        from models.kernel import ItemIndex  # brings torch, which takes seconds: only the executors match
+
+        exact = ItemIndex.of(vectors, self.allowed)
+        if self.approximation is None:
+            return exact
+        from models.approximate import ApproximateIndex
+
+        return ApproximateIndex.of(exact, lists, self.approximation.probes)
 
     @property
     def categories(self) -> Ints:

@@ -73,6 +73,11 @@ class ItemIndex:
         keys = torch.from_numpy(of_items)
         return cls(items, keys, keys[: len(items) : SAMPLED].contiguous(), in_sample)
 
+    @property
+    def exact(self) -> ItemIndex:
+        """Itself: what an approximate index (`models.approximate`) has beside its lists."""
+        return self
+
     def best(self, users: Floats, k: int, excluded: Excluded | None = None, cap: Cap | None = None) -> Ints:
         """The ``k`` items with the largest inner product for each user, exactly, best first, [users, k]; ``-1`` pads.
 

@@ -95,9 +95,41 @@ def by_text(known: Known, state: ItemState, settings: Training, excluded: Exclud
     k = settings.candidates.text
     if not k:
         return np.empty((len(known.past), 0), dtype=np.int32)
+    return state.matching_texts.best(_said(known, state, settings), k, excluded, _cap(rules, state, k))
+
+
+def _said(known: Known, state: ItemState, settings: Training) -> Floats:
+    """What the texts of each user's newest events say, [users, text size]."""
     newest = known.past.last(settings.features.recent_texts)
-    tastes = _mean_vectors(newest, leads(newest, known.behaviours, settings.cooccurrence), state.texts)
-    return state.matching_texts.best(tastes, k, excluded, _cap(rules, state, k))
+    return _mean_vectors(newest, leads(newest, known.behaviours, settings.cooccurrence), state.texts)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What approximate search found of what exact search finds, over all searches of some users."""
+
+    users: int
+    found: int  # items of both
+    exact: int  # items of the exact search
+
+
+def recall(
+    known: Known, state: ItemState, encoder: UserEncoder, settings: Training, excluded: Excluded, rules: Rules
+) -> Recall:
+    """Searches for the users both ways; the arguments are those of `generated`, and ``state`` has an approximation."""
+    wanted = settings.candidates
+    users = encode_users(encoder, torch.from_numpy(state.vectors), known.past, settings.encoder.length, batch=64)
+    searches = [(state.matching, users, wanted.match)]
+    if wanted.text:
+        searches.append((state.matching_texts, _said(known, state, settings), wanted.text))
+    found = exact = 0
+    rows = np.arange(len(users), dtype=np.int64)[:, None] * len(state.allowed)
+    for index, queries, k in searches:
+        near, all_near = (way.best(queries, k, excluded, _cap(rules, state, k)) for way in (index, index.exact))
+        is_there = all_near >= 0
+        found += int((is_there & np.isin(rows + all_near, (rows + near)[near >= 0])).sum())
+        exact += int(is_there.sum())
+    return Recall(len(users), found, exact)
 
 
 def _cap(rules: Rules | None, state: ItemState, k: int) -> Cap | None:

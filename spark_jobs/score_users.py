@@ -1,7 +1,8 @@
 """Scores every user on the executors and writes the night's top N to its staging table.
 
 With `[scoring] idle_days` the lists of users of whom nothing came are carried over from the last night, but for those
-whose turn it is (`spark_jobs.scoring.carried`).
+whose turn it is (`spark_jobs.scoring.carried`). With `search = "approximate"` the items closest to a user are looked
+for in lists of like ones (`spark_jobs.scoring.search`).
 
 Beside the users stands one row for whoever has none (`contracts.fallback`): the list of a user who did nothing, made by
 the same code under the same rules.
@@ -39,6 +40,7 @@ from spark_jobs.scoring.carried import carried
 from spark_jobs.scoring.histories import daily_counts, histories, with_fallback
 from spark_jobs.scoring.package import pack
 from spark_jobs.scoring.score import in_fixed_batches, score
+from spark_jobs.scoring.search import Comparison, add_lists
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts
     Raises:
         ModelError: there is no such model, it is damaged, or an item has no vector of it.
         RegistryError: no model was named, and the registry could not be asked.
+        SettingsError: approximate search is set, and faiss is not installed.
     """
     begun = time.monotonic()
     interval, table = arguments.interval, staging(RECOMMENDATIONS, arguments.ds)
@@ -61,13 +64,15 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts
         package = Path(scratch) / f"scoring-{model_folder.name}-{interval.ds}"
         counts = daily_counts(events, interval.end, settings).toArrow()
         model_id = pack(settings, model_folder, counts, Edition(interval.ds), package)
+        add_lists(package, settings.scoring)
+        comparison = Comparison.of(spark, settings.scoring, events)
         kept = carried(spark, settings, events, interval, model_id)
         due = events if kept is None else events.join(kept.persist().select(C.USER_ID), C.USER_ID, "left_anti")
         users = in_fixed_batches(
             with_fallback(histories(due, interval.end, settings)), settings.scoring, settings.spark.shuffle_partitions
         )
         log.info("Scoring users as of %s with model %s …", interval.end, model_id)
-        lists = score(users, ship(spark, package), settings.scoring, interval.end_seconds)
+        lists = score(users, ship(spark, package), settings.scoring, interval.end_seconds, comparison)
         scored_now = lists.withColumn(C.SCORED_DS, F.lit(interval.ds))
         rows = (scored_now if kept is None else scored_now.unionByName(kept)).withColumns(
             {C.DS: F.lit(interval.ds), C.MODEL_ID: F.lit(model_id), C.RUN_ID: F.lit(arguments.run_id)}
@@ -78,7 +83,8 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts
     over = lake.count(settings, table, own) - scored
     told = f", and carried the lists of {over:,} idle ones over" if over else ""
     log.info("Scored %s users with model %s%s, in %.1f s.", f"{scored:,}", model_id, told, time.monotonic() - begun)
-    return {"users scored": scored, "users carried": over}
+    found = comparison.told() if comparison else {}
+    return {"users scored": scored, "users carried": over, **found}
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from nightshift.bench_scoring.whole_user import ALL, CANDIDATES, ENCODER, FEATUR
 from spark_jobs.cluster.session import session
 from spark_jobs.scoring.histories import EXCLUDED, daily_counts, histories
 from spark_jobs.scoring.package import pack
+from spark_jobs.scoring.search import add_lists
 from spark_jobs.scoring.worker import Worker
 
 USERS = 512
@@ -35,6 +36,7 @@ def of_users(settings: Settings, model: str, night: Interval) -> dict[str, float
             everyone = histories(events, night.end, settings)
             rows = everyone.orderBy(F.xxhash64(C.USER_ID)).limit(USERS).toArrow()
         pack(settings, settings.models / model, counts, Edition(night.ds), package)
+        add_lists(package, settings.scoring)
         worker = Worker.open(package, settings.scoring, night.end_seconds)
     _, took = parts(
         worker.known(rows),

@@ -13,9 +13,8 @@ import numpy as np
 from models.devices import torch_threads
 from models.ragged import Floats, Ints
 from nightshift.bench_scoring.contenders import BOUND, CONTENDERS, EXCLUDING, OURS
+from nightshift.bench_scoring.whole_user import ROUNDS
 
-ROUNDS = 3
-"""Everyone has so many turns, one after the other, and the best counts: the machine is not always as fast."""
 PAIRS = 1.5e8
 """About so many products a turn, of 512 users at least."""
 
@@ -52,7 +51,8 @@ class Timed:
     pairs_per_second: float
     of_bound: float  # share of the product's rate
     peak_bytes: int  # beyond what was there before, vectors and index not counted
-    same: float | None  # share of the items found that are those of the kernel
+    same: float | None  # share of the kernel's items that were found: of approximate search, its recall
+    preparing: float  # seconds to make the index
 
 
 def measured(shape: Shape, only: tuple[str, ...] = ()) -> list[Timed]:
@@ -66,7 +66,11 @@ def measured(shape: Shape, only: tuple[str, ...] = ()) -> list[Timed]:
     seconds: dict[str, float] = dict.fromkeys(wanted, float("inf"))
     peaks: dict[str, int] = {}
     found: dict[str, Ints | None] = {}
-    searches = {name: make(items, users, shape.threads) for name, make in wanted.items()}
+    searches, preparing = {}, {}
+    for name, make in wanted.items():
+        begun = time.perf_counter()
+        searches[name] = make(items, users, shape.threads)
+        preparing[name] = time.perf_counter() - begun
     for turn in range(ROUNDS):
         for name, search in searches.items():
             with torch_threads(shape.threads):
@@ -79,7 +83,8 @@ def measured(shape: Shape, only: tuple[str, ...] = ()) -> list[Timed]:
                 peaks[name], found[name] = max(_memory("VmHWM") - before, 0), lists
     rates = {name: len(users) * len(items) / took for name, took in seconds.items()}
     return [
-        Timed(name, shape, rate, rate / rates[BOUND], peaks[name], _same(name, found)) for name, rate in rates.items()
+        Timed(name, shape, rate, rate / rates[BOUND], peaks[name], _same(name, found), preparing[name])
+        for name, rate in rates.items()
     ]
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from implicit.cpu.topk import topk
 
+from contracts.settings import Scoring
+from models.approximate import ApproximateIndex, make_lists
 from models.devices import by_threads
 from models.excluded import Excluded
 from models.kernel import BLOCK_ITEMS, BLOCK_USERS, ItemIndex
@@ -20,6 +22,7 @@ Search = Callable[[Floats, int], Ints | None]
 OURS, BOUND = "nightshift", "product alone"
 EXCLUDING = "nightshift, one user excludes 20,000 items"
 EXCLUDED_ITEMS = 20_000
+APPROXIMATE = "nightshift, approximate"
 
 
 def ours(items: Floats, _users: Floats, _threads: int) -> Search:
@@ -38,6 +41,12 @@ def ours_excluding(items: Floats, users: Floats, _threads: int) -> Search:
         return index.best(users, k, Excluded(indptr_of(counts), best))
 
     return search
+
+
+def ours_approximate(items: Floats, _users: Floats, _threads: int) -> Search:
+    """The approximate search of the night, by the default of ``[scoring] search_probes``."""
+    lists = make_lists(items, np.ones(len(items), dtype=np.bool_))
+    return ApproximateIndex.of(ItemIndex.of(items), lists, Scoring().search_probes).best
 
 
 def faiss_flat(items: Floats, _users: Floats, threads: int) -> Search:
@@ -92,6 +101,7 @@ def bound(items: Floats, _users: Floats, threads: int) -> Search:
 CONTENDERS: Mapping[str, Callable[[Floats, Floats, int], Search]] = {
     OURS: ours,
     EXCLUDING: ours_excluding,
+    APPROXIMATE: ours_approximate,
     "faiss IndexFlatIP": faiss_flat,
     "implicit topk": implicit_topk,
     "torch matmul + topk": torch_topk,

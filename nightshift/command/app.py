@@ -20,6 +20,7 @@ from nightshift.command import (
     doctor,
     init,
     nights,
+    plan,
     rejects,
     runs,
     show,
@@ -94,6 +95,7 @@ app.command(rich_help_panel=LOOK)(rejects.rejects)
 app.command(rich_help_panel=LOOK)(why.why)
 app.command("bench-model", rich_help_panel=MEND)(bench_model.bench_model)
 app.command(rich_help_panel=MEND)(tune.tune)
+app.command(rich_help_panel=MEND)(plan.plan)
 app.command("bench-night", rich_help_panel=MEND)(bench_night.bench_night)
 app.command("bench-scoring", rich_help_panel=MEND)(bench_scoring.bench_scoring)
 app.command("bench-techniques", rich_help_panel=MEND)(bench_techniques.bench_techniques)

@@ -35,6 +35,7 @@ from nightshift.lookups.fallback import given
 from nightshift.lookups.published import Event, excluding, published
 from spark_jobs.scoring.histories import EXCLUDED, ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH
 from spark_jobs.scoring.package import pack
+from spark_jobs.scoring.search import add_lists
 from spark_jobs.scoring.worker import HISTORIES, Worker
 
 TOP = 8
@@ -93,6 +94,7 @@ def rescored(settings: Settings, user: str, item: str, ds: date | None) -> Resco
             Edition(night),
             package,
         )
+        add_lists(package, settings.scoring)
         worker = Worker.open(package, settings.scoring, now)
         rows = pa.Table.from_pylist([history(settings, user, end)], schema=HISTORIES)
         [made] = worker.lists_of(rows).to_pylist()

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from contracts import lake
 from contracts.columns import Columns as C
 from contracts.interval import Interval
+from contracts.night_steps import COMPARED, EXACT_MATCHES, FOUND_MATCHES
 from contracts.settings import Settings
 from contracts.states import Row
 from contracts.tables import NIGHT_STEPS
@@ -31,6 +32,7 @@ class Costs:
     rows: list[tuple[str, str, str, str]]  # step, seconds, share, what it did
     total: str
     per_thousand: str | None  # price of a thousand users; None where no price is set, or nobody was scored
+    recall: str | None  # what approximate search found of what exact search finds; None where all was exact
     trend: Markup  # seconds of the last nights, by step
 
 
@@ -52,6 +54,7 @@ def costs(settings: Settings, ds: date) -> Costs | None:
         ],
         f"{seconds:,.0f} s",
         per_thousand(own, settings.costs.price_per_hour),
+        recall(own),
         trend(rows),
     )
 
@@ -67,6 +70,15 @@ def per_thousand(steps: Sequence[Row], price_per_hour: float | None) -> str | No
     if price_per_hour is None or not users:
         return None
     return f"{sum(row[C.SECONDS] for row in steps) / 3600 * price_per_hour / users * 1000:.4f}"
+
+
+def recall(steps: Sequence[Row]) -> str | None:
+    """What approximate search missed, in words; ``steps`` are the rows of a night in `night_steps`."""
+    for counts in (row[C.COUNTS] for row in steps if row[C.STEP] == SCORE):
+        if exact := counts.get(EXACT_MATCHES, 0):
+            found = percent(counts[FOUND_MATCHES] / exact)
+            return f"{found} of what exact search finds, of {count(counts[COMPARED])} users searched both ways"
+    return None
 
 
 def trend(rows: Sequence[Row]) -> Markup:

@@ -15,20 +15,30 @@ from contracts.columns import Columns as C
 from contracts.settings import Scoring
 from contracts.tables import RANKED_ITEM
 from spark_jobs.cluster.shipping import Shipment
+from spark_jobs.scoring.search import Comparison
 
 LISTS = f"{C.USER_ID} string, {C.ITEMS} array<{RANKED_ITEM}>"
 """What scoring gives."""
 
 
-def score(users: DataFrame, shipment: Shipment, scoring: Scoring, now: int) -> DataFrame:
-    """Lists (user_id, items) of rows of `spark_jobs.scoring.histories`, as of ``now`` (seconds), on the executors."""
+def score(
+    users: DataFrame, shipment: Shipment, scoring: Scoring, now: int, comparison: Comparison | None = None
+) -> DataFrame:
+    """Lists (user_id, items) of rows of `spark_jobs.scoring.histories`, as of ``now`` (seconds), on the executors.
+
+    With a ``comparison``, some of the users are also searched for exactly.
+    """
 
     def lists(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         # torch takes seconds to import: only the executors do
         from spark_jobs.scoring.worker import Worker
 
         worker = shipment.open(lambda folder: Worker.open(folder, scoring, now))
-        return (worker.lists_of(pa.Table.from_batches([batch])) for batch in batches)
+        for batch in batches:
+            rows = pa.Table.from_batches([batch])
+            yield worker.lists_of(rows)
+            if comparison is not None:
+                worker.compare(rows, comparison)
 
     return users.mapInArrow(lists, LISTS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,11 @@ from models.item_state import DailyCounts, ItemState, item_state
 from models.pair_model.use import UsablePair
 from models.published import PublishedModel
 from models.ragged import indptr_of
-from models.recommend import Lists, Reordering, Rules, recommend
+from models.recommend import Lists, Reordering, Rules, recall, recommend
 from models.user_encoder import NO_ID
 from spark_jobs.scoring.histories import EXCLUDED
 from spark_jobs.scoring.package import CATALOGUE, DAYS, VECTORS
+from spark_jobs.scoring.search import Comparison, allowed, read_lists
 
 HISTORIES = pa.schema(
     [
@@ -70,9 +71,10 @@ class Worker:
             known.neighbours,
             known.habits,
             known.id_rows != NO_ID,
-            catalogue.available & ~catalogue.is_one_of(scoring.blocked_items, scoring.blocked_categories),
+            allowed(catalogue, scoring),
             now,
         )
+        state = replace(state, approximation=read_lists(folder, scoring))
         rules = Rules(scoring.n, scoring.max_per_category, round(scoring.explore * scoring.n))
         settings = model.settings
         pair = UsablePair.load(folder, settings)
@@ -95,10 +97,22 @@ class Worker:
             known, self.state, model.encoder, model.ranker, rules, self.settings, excluded, self.reordering
         )
 
+    def excluded(self, rows: pa.Table) -> Excluded:
+        """What the users of ``rows`` of `HISTORIES` must not get."""
+        return Excluded(*lists_from_arrow(rows[EXCLUDED], self.catalogue))
+
     def lists_of(self, rows: pa.Table) -> pa.RecordBatch:
         """Rows of (user_id, items) for rows of `HISTORIES`."""
-        made = self.top(self.known(rows), Excluded(*lists_from_arrow(rows[EXCLUDED], self.catalogue)))
+        made = self.top(self.known(rows), self.excluded(rows))
         return as_rows(rows[C.USER_ID].combine_chunks(), made, self.item_names)
+
+    def compare(self, rows: pa.Table, comparison: Comparison) -> None:
+        """Searches both ways for those of the users that the comparison takes, and adds up what came of it."""
+        chosen = rows.filter(pa.array(comparison.takes(rows[C.USER_ID])))
+        if chosen.num_rows:
+            known, excluded = self.known(chosen), self.excluded(chosen)
+            told = recall(known, self.state, self.model.encoder, self.settings, excluded, self.rules)
+            comparison.add(told.users, told.exact, told.found)
 
 
 def as_rows(users: pa.Array, lists: Lists, item_names: pa.Array) -> pa.RecordBatch:

@@ -42,6 +42,7 @@ from contracts.tables import (
     staging,
 )
 from models import artifact, fine_tune, refit
+from models.approximate import ApproximateIndex
 from models.cost import Cost
 from models.identity import model_id
 from models.item_tower import ItemTower
@@ -60,6 +61,7 @@ from nightshift.runtime.environment import environment
 from spark_jobs import build_splits, embed_items, evaluate, score_users
 from spark_jobs.scoring.embedding import stale_items
 from spark_jobs.scoring.package import pack
+from spark_jobs.scoring.search import add_lists
 from spark_jobs.scoring.worker import HISTORIES, Worker
 from tests.factories import event, item, noon
 from tests.lakes import TINY_SPARK, SparkLake
@@ -408,6 +410,34 @@ def test_everyone_gets_n_available_items_and_the_same_twice(tables: SparkLake) -
         assert [item["rank"] for item in row["items"]] == [1, 2, 3, 4, 5]
     score(tables)
     assert staged(tables) == first
+
+
+def test_approximate_search_brings_its_lists_and_tells_what_it_found(tables: SparkLake, tmp_path: Path) -> None:
+    score(tables)
+    exact = staged(tables)
+    scoring = tables.settings.scoring.model_copy(update={"search": "approximate", "blocked_items": ("i00",)})
+    package = tmp_path / "package"
+    pack(tables.settings, champion(tables.settings), daily_counts(tables.settings, END), Edition(DS), package)
+    add_lists(package, tables.settings.scoring)
+    assert not list(package.glob("*.faiss"))
+    add_lists(package, scoring)
+    worker = Worker.open(package, scoring, midnight_seconds(END))
+    for index in (worker.state.matching, worker.state.matching_texts):
+        assert isinstance(index, ApproximateIndex)
+        assert index.lists.ntotal == len(item_rows()) - 2  # neither what is sold out nor what is blocked
+    approximate = tables.settings.model_copy(update={"scoring": scoring.model_copy(update={"blocked_items": ()})})
+    counts = score_users.run(tables.spark, approximate, score_users.Arguments(ds=DS, run_id="test"))
+    # so few items are in one list, into which everyone looks
+    assert staged(tables) == exact
+    # ten by vectors, and by text all that can be sold; nothing of the row for whoever has none
+    both_ways = USERS * (tables.settings.training.candidates.match + len(item_rows()) - 1)
+    assert counts == {
+        "users scored": USERS,
+        "users carried": 0,
+        "users searched both ways": USERS + 1,
+        "matches of exact search": both_ways,
+        "of these found": both_ways,
+    }
 
 
 def test_events_after_the_night_change_nothing(tables: SparkLake) -> None:

@@ -12,7 +12,7 @@ from contracts.errors import InputError
 from contracts.settings import Settings
 from nightshift.bench_scoring import cells, whole_user
 from nightshift.bench_scoring.cells import Shape, measured
-from nightshift.bench_scoring.contenders import BOUND, CONTENDERS, EXCLUDING, OURS
+from nightshift.bench_scoring.contenders import APPROXIMATE, BOUND, CONTENDERS, EXCLUDING, OURS
 from nightshift.bench_scoring.whole_user import ALL, cost
 from nightshift.command.app import app
 
@@ -23,7 +23,10 @@ def test_everyone_finds_what_the_kernel_finds(monkeypatch: pytest.MonkeyPatch, t
     rows = {each.name: each for each in measured(Shape(30_000, 16, 5, threads))}
     assert list(rows) == list(CONTENDERS)
     assert [name for name, each in rows.items() if each.same is None] == [EXCLUDING, BOUND]
-    assert all(each.same is None or each.same > 0.999 for each in rows.values())
+    # vectors at random have no like ones: the worst case for lists of them
+    assert 0.2 < (rows[APPROXIMATE].same or 0) <= 1
+    exact = [each for name, each in rows.items() if name != APPROXIMATE]
+    assert all(each.same is None or each.same > 0.999 for each in exact)
     assert rows[BOUND].of_bound == 1
     assert all(each.pairs_per_second > 0 for each in rows.values())
 
@@ -51,9 +54,9 @@ def test_numbers_that_are_none_are_refused(wrong: str) -> None:
 
 
 def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    for name in [each for each in sys.modules if each.startswith("nightshift.bench_scoring")]:
+    monkeypatch.setitem(sys.modules, "implicit", None)
+    for name in [each for each in sys.modules if each.startswith(("nightshift.bench_scoring", "implicit."))]:
         monkeypatch.delitem(sys.modules, name)
     found = CliRunner().invoke(app, ["bench-scoring", "--no-spark"])
     assert found.exit_code == InputError.exit_code
-    assert "faiss is not installed: pip install -r requirements-dev.txt" in found.output
+    assert "implicit is not installed: pip install -r requirements-dev.txt" in found.output

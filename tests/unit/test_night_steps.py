@@ -107,3 +107,16 @@ def test_the_page_shows_the_steps_in_their_order_and_what_a_thousand_users_cost(
     alone = costs(priced, NIGHT - timedelta(days=1))
     assert alone
     assert (alone.per_thousand, alone.trend) == (None, "")
+
+
+def test_the_page_says_what_approximate_search_missed(arrow_lake: ArrowLake) -> None:
+    counts = {"users_searched_both_ways": 498, "matches_of_exact_search": 2_000, "of_these_found": 1_950}
+    arrow_lake.write(NIGHT_STEPS, [
+        row(NIGHT, "score_users", 90, 2, users_scored=1500, **counts),
+        row(NIGHT - timedelta(days=1), "score_users", 80, 1, users_scored=1500),
+    ])  # fmt: skip
+    found, before = costs(arrow_lake.settings, NIGHT), costs(arrow_lake.settings, NIGHT - timedelta(days=1))
+    assert found
+    assert found.recall == "97.5% of what exact search finds, of 498 users searched both ways"
+    assert before
+    assert before.recall is None

@@ -12,6 +12,7 @@ import pytest
 
 from contracts import lake
 from contracts.cli import Night
+from contracts.night_steps import COMPARED, EXACT_MATCHES, FOUND_MATCHES
 from contracts.notices import Notice, tell
 from contracts.tables import (
     DRIFT_RESULTS,
@@ -174,6 +175,14 @@ def test_the_same_tables_give_the_same_page_and_the_index_links_it(shop: ArrowLa
     index = (shop.settings.reports / "index.html").read_text()
     assert index.index('href="2017-12-23.html"') < index.index('href="2017-12-22.html"')
     assert not list(shop.settings.reports.glob(".*"))
+
+
+def test_the_page_says_what_approximate_search_missed(shop: ArrowLake) -> None:
+    assert "Approximate search" not in written(shop)
+    counts = [(COMPARED, 2), (EXACT_MATCHES, 400), (FOUND_MATCHES, 396)]
+    took = {"ds": NIGHT, "seconds": 83.0, "ended_at": noon(NIGHT), "step": "score_users", "counts": counts}
+    shop.write(NIGHT_STEPS, [took])
+    assert "Approximate search found 99.0% of what exact search finds, of 2 users searched both ways" in written(shop)
 
 
 def test_a_held_night_says_why_and_what_readers_get(shop: ArrowLake) -> None:
