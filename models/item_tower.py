@@ -24,6 +24,7 @@ from models.adapters import Encoder
 from models.frozen_layers import FrozenLayers
 from models.histories import Flags, Floats
 from models.pooling import Pooling, is_causal, pooled, pooling_of, write_pooling
+from models.progress import Progress
 
 
 def base_model_folder(name: str) -> Path:
@@ -171,9 +172,11 @@ class ItemTower(nn.Module):
         self.eval()
         vectors = np.empty((len(rows), self.size), dtype=np.float32)
         order = _by_length([texts.tokens[row] for row in rows])
+        progress = Progress(len(order), "texts encoded")
         for start in range(0, len(order), batch):
             part = order[start : start + batch]
             vectors[part] = self(texts, [rows[number] for number in part]).cpu().numpy()
+            progress.at(start + len(part))
         return vectors
 
     def encode_first(self, texts: Sequence[str], batch: int, first_tuned: int) -> tuple[Floats, Texts]:

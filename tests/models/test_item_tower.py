@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from contracts.settings import Tower, Training
-from models import item_tower
+from models import item_tower, progress
 from models.histories import Floats
 from models.item_tower import ItemTower, Texts, base_model_folder, first_tuned, merged, with_adapters
 from models.tower_tuning import TextPairs, tune
@@ -107,3 +107,14 @@ def test_a_transformer_that_shares_its_layers_keeps_nothing(tower: ItemTower) ->
     vectors, texts = other.encode_first(TEXTS, 2, 2)
     assert not texts.states
     np.testing.assert_allclose(vectors, other.encode(TEXTS, 3), atol=1e-6)
+
+
+def test_long_encoding_says_now_and_then_how_far_it_is(
+    tower: ItemTower, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "nightshift"):
+        tower.encode(["milk", "rye bread", "tea"], 2)
+        assert not caplog.messages
+        monkeypatch.setattr(progress, "SECONDS", 0.0)
+        tower.encode(["milk", "rye bread", "tea"], 2)
+    assert caplog.messages == ["2 of 3 texts encoded …"]
