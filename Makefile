@@ -99,6 +99,10 @@ bench-techniques: setup  ## what each technique of the item tower does: make ben
 bench-scoring: setup  ## the scoring kernel, faiss, implicit, torch and Spark's ALS on the same vectors (15 minutes)
 	@$(RUN) nightshift bench-scoring
 
+.PHONY: bench-encoding
+bench-encoding: setup  ## texts to vectors: the item tower next to sentence-transformers: make bench-encoding [TEXTS=FILE] [THREADS=1]
+	@$(RUN) nightshift bench-encoding $(if $(TEXTS),--texts "$(TEXTS)") $(if $(THREADS),--threads $(THREADS))
+
 .PHONY: bench-night
 bench-night: setup  ## a night of a seeded shop, by step: make bench-night [USERS=10000] [ITEMS=5000] [EVENTS=300000] [JSON=FILE]
 	@$(RUN) nightshift bench-night $(if $(USERS),--users $(USERS)) $(if $(ITEMS),--items $(ITEMS)) $(if $(EVENTS),--events $(EVENTS)) $(if $(JSON),--json "$(JSON)")

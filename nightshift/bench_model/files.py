@@ -41,7 +41,7 @@ def read(sequences: Path, texts: Path, template: str) -> Sequences:
         InputError: names the file and the line that is neither format, or says that nothing fits together.
     """
     taken = _sequences(sequences)
-    described = _texts(texts, template)
+    described = texts_of(texts, template)
     named = {item for items in taken.values() for item in items}
     without = len(named - described.keys())
     if named and without == len(named):
@@ -75,6 +75,25 @@ def catalogue_of(names: Iterable[str], described: Mapping[str, Mapping[str, str]
     )
 
 
+def texts_of(file: Path, template: str) -> dict[str, dict[str, str]]:
+    """The text and attributes of each item of a file; items of JSON get their texts by ``template``.
+
+    Raises:
+        InputError: the file is neither lines of ITEM text nor a JSON object of fields.
+    """
+    content = _content(file)
+    if (made := _json(file, content)) is not None:
+        return {str(item): _described(file, item, fields, template) for item, fields in made.items()}
+    described: dict[str, dict[str, str]] = {}
+    for line in content.splitlines():
+        item, _, words = line.strip().replace("\t", " ").partition(" ")
+        if item:
+            described[item] = {"text": " ".join(words.split()[:MOST_WORDS])}
+    if not described:
+        raise InputError(f"{file}: expected lines of ITEM text, or a JSON object {{item: fields}}, found nothing.")
+    return described
+
+
 def _sequences(file: Path) -> dict[str, list[str]]:
     content = _content(file)
     if (made := _json(file, content)) is not None:
@@ -98,20 +117,6 @@ def _items(file: Path, user: object, items: object) -> list[str]:
     if not isinstance(items, list) or any(isinstance(item, (list, dict)) or item is None for item in items):
         raise InputError(f"{file}: expected {JSON}, found of user {user!r}: {str(items)[:60]!r}.")
     return [str(item) for item in items]
-
-
-def _texts(file: Path, template: str) -> dict[str, dict[str, str]]:
-    content = _content(file)
-    if (made := _json(file, content)) is not None:
-        return {str(item): _described(file, item, fields, template) for item, fields in made.items()}
-    described: dict[str, dict[str, str]] = {}
-    for line in content.splitlines():
-        item, _, words = line.strip().replace("\t", " ").partition(" ")
-        if item:
-            described[item] = {"text": " ".join(words.split()[:MOST_WORDS])}
-    if not described:
-        raise InputError(f"{file}: expected lines of ITEM text, or a JSON object {{item: fields}}, found nothing.")
-    return described
 
 
 def _described(file: Path, item: object, fields: object, template: str) -> dict[str, str]:

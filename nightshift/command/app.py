@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from contracts.errors import ERROR_PREFIX, InputError, NightshiftError
 from nightshift.command import (
+    bench_encoding,
     bench_model,
     bench_night,
     bench_scoring,
@@ -97,6 +98,7 @@ app.command("bench-model", rich_help_panel=MEND)(bench_model.bench_model)
 app.command(rich_help_panel=MEND)(tune.tune)
 app.command(rich_help_panel=MEND)(plan.plan)
 app.command("bench-night", rich_help_panel=MEND)(bench_night.bench_night)
+app.command("bench-encoding", rich_help_panel=MEND)(bench_encoding.bench_encoding)
 app.command("bench-scoring", rich_help_panel=MEND)(bench_scoring.bench_scoring)
 app.command("bench-techniques", rich_help_panel=MEND)(bench_techniques.bench_techniques)
 app.command(rich_help_panel=MEND)(doctor.doctor)
