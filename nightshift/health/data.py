@@ -78,7 +78,7 @@ def _newest(settings: Settings) -> Check:
 def _half_written(settings: Settings) -> Check:
     """Folders of tables whose first write was killed."""
     name = "Half-written tables"
-    folders = sorted(folder.name for folder in _table_folders(settings) if not _has_commit(folder))
+    folders = sorted(folder.name for folder in _table_folders(settings) if not lake.has_commit(folder))
     if folders:
         return warning(name, ", ".join(folders), "Nothing to do: the next write clears them away.")
     return ok(name, "none")
@@ -91,11 +91,6 @@ def _table_folders(settings: Settings) -> Iterator[Path]:
         if parent.is_dir():
             tables_there = (folder for folder in parent.iterdir() if folder.is_dir() and folder.name[0] != ".")
             yield from (folder for folder in tables_there if folder not in (staging, *intakes))
-
-
-def _has_commit(folder: Path) -> bool:
-    log = folder / "_delta_log"
-    return log.is_dir() and any(lake.COMMIT.fullmatch(file.name) for file in log.iterdir())
 
 
 def champion(settings: Settings) -> Check:
