@@ -24,6 +24,7 @@ from contracts.columns import Columns as C
 from contracts.errors import InputError, SettingsError, StorageError
 from contracts.settings import PROJECT, Settings, load_settings
 from contracts.tables import INGEST_FILES
+from nightshift.health import data
 from tests.object_store import ObjectStore
 
 DAYS = [date(2017, 12, day) for day in range(1, 9)]
@@ -172,6 +173,14 @@ def test_a_store_that_is_not_there_or_lets_nobody_in_is_named(
     stranger = store.settings(tmp_path / "stranger")
     with pytest.raises(StorageError, match="cannot be reached"):
         s3.require_conditional_writes(stranger.lake)
+
+
+def test_doctor_looks_at_the_store(own: Settings, forgetful: str, store: ObjectStore, tmp_path: Path) -> None:
+    write(own, DAYS[0])
+    found = {check.name: check.state for check in data.tables(own)}
+    assert (found["Store"], found["Lake"], found["Half-written tables"]) == ("ok", "ok", "ok")
+    (only,) = data.tables(ObjectStore(forgetful, store.environ).settings(tmp_path / "forgetful"))
+    assert (only.name, only.state) == ("Store", "problem")
 
 
 def test_credentials_stand_in_no_file(own: Settings) -> None:
