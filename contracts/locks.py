@@ -3,7 +3,7 @@
 In a store the leases of a table are numbered objects below `.locks/` of the lake, and the newest one counts. Who wants
 to write creates the next number, which the store lets only one do, as soon as the newest one was given back, or has not
 been renewed for `EXPIRES` seconds on the clock of whoever waits: its holder was killed. A holder that was only asleep
-loses nothing of others: Delta's commits replace none that is there.
+is told when it ends, as an error: its step runs again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 from filelock import FileLock
 
 from contracts import places, s3
+from contracts.errors import StorageError
 from contracts.settings import Settings
 
 log = logging.getLogger("nightshift")
@@ -65,12 +66,16 @@ def leased(folder: Path) -> Iterator[None]:
     ended = threading.Event()
     beats = threading.Thread(target=lease.keep, args=(ended,), daemon=True)
     beats.start()
+    failed = True
     try:
         yield
+        failed = False
     finally:
         ended.set()
         beats.join()
-        lease.give_back()
+        # where the block has failed, that is the news
+        with suppress(StorageError) if failed else nullcontext():
+            lease.give_back()
 
 
 @dataclass
@@ -93,12 +98,16 @@ class _Lease:
                 self.file.write_bytes(self.content)
 
     def give_back(self) -> None:
-        """Lets the next one write. Its object stays, so that numbers only grow."""
+        """Lets the next one write. Its object stays, so that numbers only grow.
+
+        Raises:
+            StorageError: another writer has taken over meanwhile.
+        """
         if newer := [each for each in _numbers(self.file.parent) if each > self.file.name]:
-            log.warning(
-                "The lock %s was taken over meanwhile (%s): this process was not heard of.", self.file, newer[-1]
+            raise StorageError(
+                f"Another writer has taken over {self.file.parent} ({newer[-1]}), for this process was not heard of "
+                f"for {EXPIRES:.0f} s: what it wrote may not be there. Run the step again."
             )
-            return
         try:
             self.file.write_bytes(json.dumps({"holder": self.holder, "released": True}).encode())
         except Exception as error:  # what was written stays: the next writer waits until the lease ends by itself

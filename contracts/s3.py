@@ -1,4 +1,4 @@
-"""How each library reaches an S3 store: where it is, and that a write that must not replace anything does not.
+"""How each library reaches an S3 store, and a write that is refused where something is there.
 
 Credentials are nobody's business here: every library takes them from its environment by itself (AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY, a web identity, the machine's role).
@@ -56,15 +56,13 @@ def arrow_files(store: Store) -> pafs.FileSystem:
 
 
 def spark_options(store: Store) -> dict[str, str]:
-    """Options of Spark: where the store is, and commits that never replace one that is there.
+    """Options of Spark: where the store is, and Delta's log store for one driver at a time.
 
-    Delta's log store for S3 looks whether a commit is there, and then creates the file without overwriting it;
-    Hadoop makes a conditional write of that.
+    It looks whether a commit is there, and then writes it. That nobody comes between the two, `contracts.locks` sees
+    to.
     """
     made = {
         "spark.delta.logStore.s3a.impl": "io.delta.storage.S3SingleDriverLogStore",
-        "spark.hadoop.fs.s3a.create.conditional.enabled": "true",
-        "spark.hadoop.fs.s3a.performance.flags": "create",
         "spark.hadoop.fs.s3a.endpoint": store.endpoint or "",
         # servers of one's own seldom have a host name for each bucket
         "spark.hadoop.fs.s3a.path.style.access": "true" if store.endpoint else "",

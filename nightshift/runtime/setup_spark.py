@@ -67,6 +67,9 @@ S3A_JARS = Jars(
 )  # fmt: skip
 """12 MB: S3 and what it stands on."""
 
+UNSAFE = ("spark.delta.logStore.", "spark.hadoop.fs.s3a.performance.flags", "spark.hadoop.fs.s3a.create.performance")
+"""How options start with which Spark would replace a commit that is there, without a look."""
+
 WARM_UP = """
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
@@ -192,7 +195,7 @@ def defaults(settings: Settings, jars: Sequence[Path], java: str) -> str:
         **executors(spark),
         **(spark_options(settings.storage.store) if settings.storage.on_s3 else {}),
     }
-    others = {name for name in spark.options if name.startswith("spark.delta.logStore.")}
+    others = {name for name in spark.options if settings.storage.on_s3 and name.startswith(UNSAFE)}
     if twice := sorted((own.keys() | others) & spark.options.keys()):
         raise SettingsError(
             f"The setting spark.options names {', '.join(twice)}, which Nightshift sets by itself: leave it out. "

@@ -107,6 +107,16 @@ def test_a_writer_that_lives_is_waited_for(own: Settings, monkeypatch: pytest.Mo
     assert days_there(own) == DAYS[:1]
 
 
+def test_a_writer_that_was_taken_for_dead_is_told(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "EXPIRES", 2.0)
+    monkeypatch.setattr(locks, "BEAT", 60.0)
+    with pytest.raises(StorageError, match="Another writer has taken over"), locks.locked(own, INGEST_FILES.name):
+        write(own, DAYS[0])
+    assert days_there(own) == DAYS[:1]
+    with locks.locked(own, INGEST_FILES.name):  # and holds up nobody
+        pass
+
+
 def write(settings: Settings, day: date) -> None:
     row = (day, "a.jsonl", 1, 2, datetime(2017, 12, 24, tzinfo=UTC))
     lake.replace_small(settings, INGEST_FILES, [row], f"ds = '{day}'")

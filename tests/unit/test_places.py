@@ -93,7 +93,6 @@ def test_each_library_is_told_the_same_store(tmp_path: Path) -> None:
     lines = defaults(settings, [], "").splitlines()
     assert f"spark.hadoop.fs.s3a.endpoint {ENDPOINT}" in lines
     assert "spark.hadoop.fs.s3a.path.style.access true" in lines
-    assert "spark.hadoop.fs.s3a.create.conditional.enabled true" in lines
     assert "spark.delta.logStore.s3a.impl io.delta.storage.S3SingleDriverLogStore" in lines
 
 
@@ -109,8 +108,10 @@ def test_the_environment_says_what_the_settings_do_not(tmp_path: Path, monkeypat
     assert said(tmp_path, "").storage.store == s3.Store(ENDPOINT, "us-east-1")
 
 
-@pytest.mark.parametrize("option", ["spark.delta.logStore.class", "spark.delta.logStore.s3a.impl"])
-def test_another_log_store_is_refused(tmp_path: Path, option: str) -> None:
+@pytest.mark.parametrize(
+    "option", ["spark.delta.logStore.class", "spark.delta.logStore.s3a.impl", "spark.hadoop.fs.s3a.performance.flags"]
+)
+def test_what_makes_commits_unsafe_is_refused(tmp_path: Path, option: str) -> None:
     settings = said(tmp_path, 'lake = "s3a://shop/lake"', f'[spark.options]\n"{option}" = "an.other.LogStore"\n')
     with pytest.raises(SettingsError, match=option):
         defaults(settings, [], "")
