@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import fsspec
 import pytest
 
 from contracts import lake, locks, places, s3
@@ -180,9 +181,12 @@ def test_a_store_that_is_not_there_or_lets_nobody_in_is_named(
     with pytest.raises(StorageError, match=r"s3a://shop/away/lake/.* cannot be reached"):
         s3.require_conditional_writes(away.lake)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    connections = fsspec.get_filesystem_class("s3a")
+    connections.clear_instance_cache()  # they keep the credentials that they began with
     stranger = store.settings(tmp_path / "stranger")
     with pytest.raises(StorageError, match="cannot be reached"):
         s3.require_conditional_writes(stranger.lake)
+    connections.clear_instance_cache()
 
 
 def test_doctor_looks_at_the_store(own: Settings, forgetful: str, store: ObjectStore, tmp_path: Path) -> None:
