@@ -20,6 +20,7 @@ import pyspark
 from contracts.cli import NoArguments, log, main
 from contracts.errors import SettingsError
 from contracts.files import complete_or_absent, write_if_changed
+from contracts.locks import FOLDER
 from contracts.places import is_remote
 from contracts.s3 import require_conditional_writes, spark_options
 from contracts.settings import Settings, Spark
@@ -236,7 +237,7 @@ def run(settings: Settings, _: NoArguments) -> None:
         make_archive(settings, resolve_jars(settings), folder / ARCHIVE)
     write_if_changed(conf, defaults(settings, jars_for(settings), java_options(folder)))
     if is_remote(settings.lake):
-        require_conditional_writes(settings.lake)
+        require_conditional_writes(settings.lake / FOLDER)
 
 
 if __name__ == "__main__":
