@@ -68,16 +68,20 @@ docs: $(INSTALLED)  ## docs/settings.md from contracts/settings.py
 	@$(PY) -m nightshift.docs
 
 .PHONY: test
-test: setup  ## all tests but test-cluster, both DAGs end to end among them
-	@.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not cluster"
+test: setup  ## all tests but test-cluster and test-s3, both DAGs end to end among them
+	@.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not cluster and not s3"
 
 .PHONY: test-fast
 test-fast: $(INSTALLED)  ## the tests that need neither Spark nor Airflow (a minute)
-	@.venv/bin/pytest --numprocesses 2 --dist loadfile -m "not spark and not airflow and not e2e and not cluster"
+	@.venv/bin/pytest --numprocesses 2 --dist loadfile -m "not spark and not airflow and not e2e and not cluster and not s3"
 
 .PHONY: test-cluster
 test-cluster: setup  ## a night on a Spark master with two workers, as processes of their own (10 minutes)
 	@.venv/bin/pytest tests/cluster
+
+.PHONY: test-s3
+test-s3: setup  ## a night whose lake and logs lie on an S3 server, which it starts and stops (10 minutes)
+	@.venv/bin/pytest tests/s3
 
 .PHONY: bench-quality
 bench-quality: setup  ## what validation costs over one aggregate pass of the same rows

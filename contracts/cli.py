@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from contracts.errors import ERROR_PREFIX, NightshiftError
 from contracts.files import write_atomically
 from contracts.interval import Interval
+from contracts.s3 import explained
 from contracts.settings import Settings, load_settings
 
 log = logging.getLogger("nightshift")
@@ -195,7 +196,8 @@ def start_log() -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         datefmt="%H:%M:%S",
     )
-    logging.getLogger("py4j").setLevel(logging.WARNING)
+    for library in ("py4j", "aiobotocore"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def main(
@@ -222,6 +224,11 @@ def main(
     except NightshiftError as error:
         print(f"{ERROR_PREFIX} {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        if (told := explained(error)) is None:
+            raise
+        print(f"{ERROR_PREFIX} {told}", file=sys.stderr, flush=True)
+        sys.exit(told.exit_code)
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr, flush=True)
         sys.exit(INTERRUPTED)

@@ -52,6 +52,12 @@ class RegistryError(NightshiftError):
     exit_code = 75
 
 
+class StorageError(NightshiftError):
+    """The object store of the lake or the landing folder could not be reached: trying again can help."""
+
+    exit_code = 75
+
+
 FINAL_EXIT_CODES = frozenset(
     error.exit_code for error in (SettingsError, InputError, QualityError, HeldError, ModelError)
 )

@@ -9,9 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from contracts.places import is_remote
+
 
 def write_atomically(file: Path, content: str | bytes, *, mode: int = 0o644) -> None:
-    """Writes a file in one move, with the permissions ``mode``; makes its folder where it is missing."""
+    """Writes a file in one move, with the permissions ``mode``; makes its folder where it is missing.
+
+    In an object store, which knows neither folders nor permissions, each write is one move.
+    """
+    if is_remote(file):
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        return
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:

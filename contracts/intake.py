@@ -6,12 +6,11 @@ A run that goes on has some for a moment; what stays belongs to a night that was
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from contracts import lake
+from contracts import lake, places
 from contracts.columns import Columns as C
 from contracts.settings import Settings
 from contracts.tables import EVENTS_REJECTED, INGEST_COUNTS, INGEST_FILES, RECORDS, Table, intake_folder, waiting_table
@@ -25,9 +24,8 @@ Counts = dict[date, dict[str, Any]]
 
 def nights(settings: Settings) -> list[date]:
     """The nights whose runs have cleaned days that are not taken in."""
-    return sorted(
-        date.fromisoformat(folder.name.partition("_")[2]) for folder in settings.lake.glob("staging/intake_*")
-    )
+    there = places.names(settings.lake / "staging")
+    return sorted(date.fromisoformat(name.partition("_")[2]) for name in there if name.startswith("intake_"))
 
 
 def cleaned_at(settings: Settings, night: date) -> float:
@@ -107,10 +105,17 @@ def forget(settings: Settings, night: date, days: Collection[date]) -> None:
 
 
 def drop(settings: Settings, night: date) -> None:
-    """Removes what the run of a night has cleaned: all of its tables or, when killed, none."""
+    """Removes what the run of a night has cleaned: all of its tables or, when killed, what nobody takes in."""
     folder = settings.lake / intake_folder(night)
+    if places.is_remote(folder):
+        # no folder can be renamed there: without a balance the rest counts for nothing, until the next one removes it
+        balance = waiting_table(INGEST_COUNTS, night)
+        if lake.exists(settings, balance):
+            lake.replace_small(settings, balance, [], "true")
+        places.remove(folder)
+        return
     dropped = folder.with_name(f".{folder.name}")
-    shutil.rmtree(dropped, ignore_errors=True)  # what a killed one has left
+    places.remove(dropped)  # what a killed one has left
     if folder.exists():
         folder.rename(dropped)
-        shutil.rmtree(dropped)
+        places.remove(dropped)

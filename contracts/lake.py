@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from filelock import FileLock
-
+from contracts import places, s3
 from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.interval import midnight
+from contracts.locks import locked
 from contracts.settings import Settings
 from contracts.tables import Table
 
@@ -50,8 +49,17 @@ def path(settings: Settings, table: Table) -> Path:
 
 def exists(settings: Settings, table: Table) -> bool:
     """Whether a table has a commit."""
-    log = path(settings, table) / "_delta_log"
-    return log.is_dir() and any(COMMIT.fullmatch(file.name) for file in log.iterdir())
+    return has_commit(path(settings, table))
+
+
+def has_commit(folder: Path) -> bool:
+    """Whether the folder of a table has a commit."""
+    return any(COMMIT.fullmatch(name) for name in places.names(folder / "_delta_log"))
+
+
+def delta_options(settings: Settings, folder: Path) -> dict[str, str] | None:
+    """How the Delta library reaches a table; None for a folder of this machine."""
+    return s3.delta_options(settings.storage.store) if places.is_remote(folder) else None
 
 
 def known_before(end: date, column: Callable[[str], Any], zone: tzinfo) -> Any:
@@ -125,13 +133,15 @@ def replace_small(settings: Settings, table: Table, rows: Sequence[tuple[object,
 
     made = pa.Table.from_pylist([dict(zip(table.names, row, strict=True)) for row in rows], schema(table))
     with _writing(settings, table):
+        folder = path(settings, table)
         deltalake.write_deltalake(
-            str(path(settings, table)),
+            str(folder),
             made,
             mode="overwrite",
             schema_mode="merge",
             partition_by=list(table.partition_by) or None,
             predicate=where if exists(settings, table) else None,
+            storage_options=delta_options(settings, folder),
         )
 
 
@@ -147,8 +157,8 @@ def partitions(settings: Settings, table: Table, at: int | None = None) -> list[
 
 def newest_commit(settings: Settings, table: Table) -> str:
     """Name of a table's newest commit, as a file; empty where there is none. Light, for who looks over and over."""
-    log = path(settings, table) / "_delta_log"
-    return max((file.name for file in log.glob("*.json") if COMMIT.fullmatch(file.name)), default="")
+    there = places.names(path(settings, table) / "_delta_log")
+    return max((name for name in there if name.endswith(".json") and COMMIT.fullmatch(name)), default="")
 
 
 def note_with(settings: Settings, table: Table, values: Mapping[str, object]) -> dict[str, Any] | None:
@@ -177,7 +187,12 @@ def dataset(settings: Settings, table: Table, at: int | None = None) -> pads.Dat
     actual = spark_types(opened.schema())
     table.check(actual, f"Table {folder}", may_be_older=True)
     # Arrow closes deltalake's own file handles, which are Python's, in threads: that can abort Python at its end
-    files = pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem())
+    store, within = (
+        (s3.arrow_files(settings.storage.store), places.key(folder))
+        if places.is_remote(folder)
+        else (pafs.LocalFileSystem(), str(folder))
+    )
+    files = pafs.SubTreeFileSystem(within, store)
     made = opened.to_pyarrow_dataset(filesystem=files)
     lacking = [field for field in schema(table) if field.name not in actual]
     return made.replace_schema(pa.schema([*made.schema, *lacking])) if lacking else made
@@ -276,14 +291,14 @@ def _open(settings: Settings, table: Table, at: int | None = None) -> deltalake.
 
     _require(settings, table)
     folder = path(settings, table)
+    options = delta_options(settings, folder)
     if at is None:
-        return deltalake.DeltaTable(folder)
+        return deltalake.DeltaTable(str(folder), storage_options=options)
     try:
-        opened = deltalake.DeltaTable(folder, version=at)
+        opened = deltalake.DeltaTable(str(folder), version=at, storage_options=options)
     except DeltaError as error:
         raise InputError(_gone(folder, at, "its log does not reach back to it")) from error
-    lost = sum(not Path(file).exists() for file in opened.file_uris())
-    if lost:
+    if lost := places.lacking(folder, opened.file_uris()):
         raise InputError(_gone(folder, at, f"{lost} of its files were cleaned away"))
     return opened
 
@@ -315,10 +330,9 @@ def _require(settings: Settings, table: Table) -> None:
 @contextmanager
 def _writing(settings: Settings, table: Table) -> Iterator[None]:
     """One writer a table: on a plain file system two drivers could both report success and lose a commit."""
-    locks = settings.home / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / f"{table.name.replace('/', '-')}.lock"):
-        if path(settings, table).is_dir() and not exists(settings, table):
+    folder = path(settings, table)
+    with locked(settings, table.name.replace("/", "-")):
+        if folder.is_dir() and not has_commit(folder):
             # a first write was killed before its commit: Spark and deltalake refuse the folder as it is
-            shutil.rmtree(path(settings, table))
+            places.remove(folder)
         yield

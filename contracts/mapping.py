@@ -12,10 +12,18 @@ import re
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
+from contracts import places
 from contracts.columns import Columns as C
 from contracts.errors import SettingsError
 from contracts.interval import YEARS
@@ -42,10 +50,19 @@ JAVA_LETTERS, ZONE_LETTERS = "GyMLdDEFaQqHhKkmsS", "VzOXxZ"
 """Letters of Java's patterns of times that Spark reads; and those among all of them that stand for a zone."""
 
 
+def _place(value: Any, check: ValidatorFunctionWrapHandler) -> Path:
+    """A place in a store is no path to pydantic."""
+    if isinstance(value, str) or not places.is_remote(value):
+        return cast("Path", check(value))
+    return cast("Path", value)
+
+
 class Source(Section):
     """Where files lie, and how they are read."""
 
-    path: Path = Field(description="a file, or a folder; relative to the folder of mapping.toml")
+    path: Annotated[Path, WrapValidator(_place)] = Field(
+        description="a file or a folder, relative to the folder of mapping.toml; or s3a://bucket/…"
+    )
     files: str = Field(default="**/*", description="which files below path, as a glob")
     days: str | None = Field(default=None, description="how the path below `path` tells the day, as of strptime")
     format: Format | None = Field(default=None, description="of files whose name does not tell it")
@@ -256,7 +273,7 @@ def load_mapping(settings: Settings) -> Mapping:
         catalogue = {"path": settings.landing / "items", "days": DS_FOLDERS} | catalogue
     for place in (logs, catalogue):
         if isinstance(place["path"], str):
-            place["path"] = (settings.home / Path(place["path"]).expanduser()).resolve()
+            place["path"] = _found(settings, place["path"], file)
     ours = EVENT_COLUMNS if settings.ingest.scale is None else (*EVENT_COLUMNS, C.RATING)
     event = told.get("event", {name: name for name in ours})
     values: dict[str, Any] = told | {"logs": logs, "event": event, "catalogue": catalogue}
@@ -278,6 +295,19 @@ def load_mapping(settings: Settings) -> Mapping:
             "event.rating out: then a rating is an event, whatever its value."
         )
     return mapping
+
+
+def _found(settings: Settings, text: str, file: Path) -> Path:
+    """The place that a path of the mapping names."""
+    try:
+        places.checked(text)
+        if places.scheme_of(text) == places.S3 and not settings.storage.on_s3:
+            raise ValueError(
+                f"{places.S3}: needs its jars: set [storage] landing in nightshift.toml, and run make setup"
+            )
+    except ValueError as error:
+        raise SettingsError(f"Wrong mapping ({file}): path = {text!r}: {error}.") from error
+    return settings.place(text)
 
 
 _SECTIONS: dict[str, type[Section]] = {"logs": Source, "event": Event, "catalogue": Catalogue, "item": Item}

@@ -31,6 +31,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from contracts import places, s3
 from contracts.errors import SettingsError
 from contracts.prompt import EVENT_ATTRIBUTES, parts_of
 from contracts.ratings import LIKED, Scale, TargetEvents
@@ -96,6 +97,40 @@ class Shop(Section):
     def is_closed(self, day: date) -> bool:
         """Whether the calendar expects no log of ``day``."""
         return day in self.closed_dates or get_args(Weekday)[day.weekday()] in self.closed_weekdays
+
+
+class Storage(Section):
+    """Where the lake and the landing folder are."""
+
+    lake: str = Field(
+        default="",
+        description="the Delta tables: a folder, or s3a://bucket/folder; unset: lake/ in NIGHTSHIFT_HOME. What is "
+        "relative is so to that",
+    )
+    landing: str = Field(default="", description="where log files and the catalogue arrive, likewise; unset: landing/")
+    endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/@]+/?)?$",
+        description="URL of an S3 server other than Amazon's; unset: AWS_ENDPOINT_URL",
+    )
+    region: str = Field(default="", description="of the buckets; unset: AWS_REGION, and us-east-1 with an endpoint")
+
+    @field_validator("lake", "landing")
+    @classmethod
+    def _places(cls, text: str) -> str:
+        return places.checked(text)
+
+    @property
+    def store(self) -> s3.Store:
+        """The S3 store: what the settings do not say, the environment does."""
+        endpoint = self.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+        region = self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        return s3.Store(endpoint.rstrip("/") or None, region or ("us-east-1" if endpoint else None))
+
+    @property
+    def on_s3(self) -> bool:
+        """Whether anything lies in an S3 store."""
+        return places.S3 in (places.scheme_of(self.lake), places.scheme_of(self.landing))
 
 
 class Ingest(Section):
@@ -801,6 +836,7 @@ class Settings(Section):
 
     profile: Literal["demo", "full"] = Field(default="full", description="set of defaults; NIGHTSHIFT_PROFILE wins")
     home: Path = Field(description="where everything lives; NIGHTSHIFT_HOME says so")
+    storage: Storage = Storage()
     shop: Shop = Shop()
     ingest: Ingest = Ingest()
     delivery: Delivery = Delivery()
@@ -830,12 +866,16 @@ class Settings(Section):
     @property
     def lake(self) -> Path:
         """Root of the Delta tables."""
-        return self.home / "lake"
+        return self.place(self.storage.lake or "lake")
 
     @property
     def landing(self) -> Path:
         """Where log files and the catalogue arrive."""
-        return self.home / "landing"
+        return self.place(self.storage.landing or "landing")
+
+    def place(self, text: str) -> Path:
+        """The folder or file of a path, which may be relative to NIGHTSHIFT_HOME, or of a URI."""
+        return places.place(text, self.home, s3.fsspec_options(self.storage.store))
 
     @property
     def models(self) -> Path:

@@ -26,6 +26,7 @@ from contracts.columns import Columns as C
 from contracts.errors import InputError
 from contracts.interval import Interval
 from contracts.night_steps import Counts as Counted
+from contracts.places import written
 from contracts.settings import Settings
 from contracts.tables import INGEST_COUNTS, INGEST_FILES, RECORDS, waiting_table
 from spark_jobs.cluster.step import main
@@ -33,7 +34,7 @@ from spark_jobs.ingest import items
 from spark_jobs.ingest.deliveries import land_delivered
 from spark_jobs.ingest.events import CLEAN, DUPLICATE, REJECTED, REPEATED, classified
 from spark_jobs.ingest.exports import counted
-from spark_jobs.ingest.landing import Landing, as_ranges, written
+from spark_jobs.ingest.landing import Landing, as_ranges
 
 Counts = tuple[date, int, int, int, int, int]
 """A row of `ingest_counts`."""

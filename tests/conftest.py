@@ -23,6 +23,7 @@ MARKS = {
     "dags": pytest.mark.airflow,
     "e2e": pytest.mark.e2e,
     "cluster": pytest.mark.cluster,
+    "s3": pytest.mark.s3,
 }
 """Mark of all tests of a folder. The tests of all others need neither Spark nor Airflow."""
 
@@ -40,7 +41,7 @@ def nothing_from_outside() -> Iterator[None]:
     """Only NIGHTSHIFT_HOME stays: there set-up put Delta's jars and Spark's options."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("AIRFLOW", "MLFLOW", "SPARK_", "PYSPARK_")) or name == "NIGHTSHIFT_PROFILE":
+            if name.startswith(("AIRFLOW", "AWS_", "MLFLOW", "SPARK_", "PYSPARK_")) or name == "NIGHTSHIFT_PROFILE":
                 patch.delenv(name)
         # tests are starts of Java and short jobs: compiling thoroughly costs twice the processor time of all else
         patch.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from contracts.errors import ERROR_PREFIX, InputError, NightshiftError
+from contracts.s3 import explained
 from nightshift.command import (
     bench_encoding,
     bench_model,
@@ -42,6 +43,9 @@ class Commands(TyperGroup):
             _say(error)
             raise typer.Exit(error.exit_code) from error
         except Exception as error:
+            if told := explained(error):
+                _say(told)
+                raise typer.Exit(told.exit_code) from error
             if not _is_of_a_file(error):
                 raise
             _say(error)

@@ -19,11 +19,12 @@ def day(text: str) -> date:
 
 def nights_there(incomplete: str) -> list[str]:
     """Nights with lists, newest first, for the completion of a shell: from names of folders, which takes no time."""
+    from contracts.places import names
     from contracts.settings import load_settings
     from contracts.tables import RECOMMENDATIONS
 
-    folders = (load_settings().lake / RECOMMENDATIONS.name).glob(f"ds={incomplete}*")
-    return sorted((folder.name.removeprefix("ds=") for folder in folders), reverse=True)
+    there = (name.removeprefix("ds=") for name in names(load_settings().lake / RECOMMENDATIONS.name) if "=" in name)
+    return sorted((ds for ds in there if ds.startswith(incomplete)), reverse=True)
 
 
 def file(name: str, told: str) -> Any:

@@ -11,14 +11,22 @@ from contracts import lake
 from contracts.columns import Columns as C
 from contracts.errors import NightshiftError
 from contracts.fallback import is_own
+from contracts.locks import FOLDER
+from contracts.places import is_remote
+from contracts.s3 import require_conditional_writes
 from contracts.settings import Settings
 from contracts.states import newest_published
 from contracts.tables import EVENTS, PUBLICATIONS, RECOMMENDATIONS, TABLES, Table
-from nightshift.health.check import Check, ok, problem, warning
+from nightshift.health.check import PROBLEM, Check, ok, problem, warning
 
 
 def tables(settings: Settings) -> Iterator[Check]:
     """Which tables there are, whether they are those of the contracts, and the newest night's rows."""
+    if is_remote(settings.lake):
+        store = _store(settings)
+        yield store
+        if store.state == PROBLEM:
+            return
     there = [table for table in TABLES.values() if lake.exists(settings, table)]
     if not there:
         yield warning("Lake", f"{settings.lake} has no tables yet", "Run a night, or the demo: `make run`.")
@@ -33,6 +41,15 @@ def tables(settings: Settings) -> Iterator[Check]:
     if not {EVENTS.name, PUBLICATIONS.name, RECOMMENDATIONS.name} & broken.keys():
         yield _newest(settings)
     yield _half_written(settings)
+
+
+def _store(settings: Settings) -> Check:
+    """Whether the store of the lake answers, and keeps two writers of a table apart."""
+    try:
+        require_conditional_writes(settings.lake / FOLDER)
+    except NightshiftError as error:
+        return problem("Store", str(error), "Without it no night can write.")
+    return ok("Store", f"{settings.lake} answers, and refuses to replace what must not be replaced")
 
 
 def _fault(settings: Settings, table: Table) -> str | None:
@@ -78,7 +95,7 @@ def _newest(settings: Settings) -> Check:
 def _half_written(settings: Settings) -> Check:
     """Folders of tables whose first write was killed."""
     name = "Half-written tables"
-    folders = sorted(folder.name for folder in _table_folders(settings) if not _has_commit(folder))
+    folders = sorted(folder.name for folder in _table_folders(settings) if not lake.has_commit(folder))
     if folders:
         return warning(name, ", ".join(folders), "Nothing to do: the next write clears them away.")
     return ok(name, "none")
@@ -91,11 +108,6 @@ def _table_folders(settings: Settings) -> Iterator[Path]:
         if parent.is_dir():
             tables_there = (folder for folder in parent.iterdir() if folder.is_dir() and folder.name[0] != ".")
             yield from (folder for folder in tables_there if folder not in (staging, *intakes))
-
-
-def _has_commit(folder: Path) -> bool:
-    log = folder / "_delta_log"
-    return log.is_dir() and any(lake.COMMIT.fullmatch(file.name) for file in log.iterdir())
 
 
 def champion(settings: Settings) -> Check:

@@ -1,8 +1,8 @@
-"""Prepares Spark once: Delta's jars from Maven, one spark-defaults.conf for every start, a class archive.
+"""Prepares Spark once: the jars from Maven, one spark-defaults.conf for every start, a class archive.
 
     python -m nightshift.runtime.setup_spark
 
-After it a run needs no network. Run it again after changing the Spark settings: what is there is kept.
+After it a run needs no network. Run it again after changing the settings of Spark or of storage: what is there is kept.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +19,10 @@ import pyspark
 
 from contracts.cli import NoArguments, log, main
 from contracts.errors import SettingsError
-from contracts.files import write_if_changed
+from contracts.files import complete_or_absent, write_if_changed
+from contracts.locks import FOLDER
+from contracts.places import is_remote
+from contracts.s3 import require_conditional_writes, spark_options
 from contracts.settings import Settings, Spark
 from nightshift.runtime.commands import in_turn
 from nightshift.runtime.environment import environment
@@ -26,8 +30,46 @@ from spark_jobs.cluster.environment import spark_defaults
 
 DELTA = "io.delta:delta-spark_4.1_2.13:4.4.0"
 NEEDED = ("delta-spark", "delta-storage")
-LEFT_OUT = "io.unitycatalog:*,io.delta:delta-kernel*"
-"""What the jars bring that tables in folders do not need: 77 MB, with versions of Hadoop that would shadow Spark's."""
+
+
+@dataclass(frozen=True)
+class Jars:
+    """Jars that Maven Central has, and a folder below `spark/` that keeps them."""
+
+    what: str
+    folder: str
+    packages: tuple[str, ...]
+    left_out: tuple[str, ...]  # that they bring, by the patterns of spark-submit
+    needed: tuple[str, ...] = ("",)  # parts of the names of those that are kept
+
+
+DELTA_JARS = Jars(
+    "Delta's jars",
+    "jars",
+    (DELTA,),
+    # what tables in folders do not need: 77 MB, with versions of Hadoop that would shadow Spark's
+    ("io.unitycatalog:*", "io.delta:delta-kernel*"),
+    NEEDED,
+)
+AWS = "2.29.52"
+"""Version of Amazon's SDK that this Hadoop was built with."""
+S3A_JARS = Jars(
+    "Hadoop's jars for S3",
+    "jars-s3a",
+    (
+        "org.apache.hadoop:hadoop-aws:3.4.2",
+        *(f"software.amazon.awssdk:{part}:{AWS}" for part in ("s3", "s3-transfer-manager", "sts")),
+    ),
+    # the whole SDK in one jar of 600 MB, and what Spark has in other versions
+    (
+        "software.amazon.awssdk:bundle", "org.wildfly.openssl:*", "io.netty:*", "org.slf4j:*", "commons-logging:*",
+        "commons-codec:*", "org.apache.httpcomponents:*",
+    ),
+)  # fmt: skip
+"""12 MB: S3 and what it stands on."""
+
+UNSAFE = ("spark.delta.logStore.", "spark.hadoop.fs.s3a.performance.flags", "spark.hadoop.fs.s3a.create.performance")
+"""How options start with which Spark would replace a commit that is there, without a look."""
 
 WARM_UP = """
 from pyspark.sql import SparkSession
@@ -77,28 +119,32 @@ def submit(settings: Settings, *arguments: str) -> None:
         )
 
 
-def resolve_jars(settings: Settings) -> list[Path]:
-    """Delta's jars, fetched from Maven the first time.
+def resolve_jars(settings: Settings, jars: Jars = DELTA_JARS) -> list[Path]:
+    """Jars, fetched from Maven the first time.
 
     Raises:
         SettingsError: Java does not start, or Maven Central could not be reached.
     """
-    folder = settings.home / "spark" / "jars"
-    if len(jars := sorted(folder.glob("*.jar"))) == len(NEEDED):
-        return jars
-    log.info("Fetching Delta's jars (%s) from Maven Central …", DELTA)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = settings.home / "spark" / jars.folder
+    if len(there := sorted(folder.glob("*.jar"))) >= len(jars.needed):
+        return there
+    log.info("Fetching %s (%s) from Maven Central …", jars.what, ", ".join(jars.packages))
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="nightshift-ivy-") as cache:
         script = Path(cache) / "nothing.py"
         script.write_text("")
-        packages = ("--packages", DELTA, "--exclude-packages", LEFT_OUT, "--conf", f"spark.jars.ivy={cache}")
-        submit(settings, *packages, str(script))
-        for name in NEEDED:
-            (jar,) = Path(cache, "jars").glob(
-                f"io.delta_{name}_*.jar" if name == "delta-spark" else f"io.delta_{name}-*.jar"
-            )
-            shutil.copy(jar, folder / jar.name)
+        packages = ("--packages", ",".join(jars.packages), "--exclude-packages", ",".join(jars.left_out))
+        submit(settings, *packages, "--conf", f"spark.jars.ivy={cache}", str(script))
+        with complete_or_absent(folder) as draft:
+            for jar in Path(cache, "jars").glob("*.jar"):
+                if any(part in jar.name for part in jars.needed):
+                    shutil.copy(jar, draft / jar.name)
     return sorted(folder.glob("*.jar"))
+
+
+def jars_for(settings: Settings) -> list[Path]:
+    """All jars that the settings need. Delta's come first: the class archive begins with them."""
+    return [*resolve_jars(settings), *(resolve_jars(settings, S3A_JARS) if settings.storage.on_s3 else ())]
 
 
 def executors(spark: Spark) -> dict[str, str]:
@@ -148,8 +194,10 @@ def defaults(settings: Settings, jars: Sequence[Path], java: str) -> str:
         "spark.driver.extraJavaOptions": " ".join(filter(None, ("-Xss4m", spark.java_options, java))),
         "spark.executor.extraJavaOptions": "-Xss4m",
         **executors(spark),
+        **(spark_options(settings.storage.store) if settings.storage.on_s3 else {}),
     }
-    if twice := sorted(own.keys() & spark.options.keys()):
+    others = {name for name in spark.options if settings.storage.on_s3 and name.startswith(UNSAFE)}
+    if twice := sorted((own.keys() | others) & spark.options.keys()):
         raise SettingsError(
             f"The setting spark.options names {', '.join(twice)}, which Nightshift sets by itself: leave it out. "
             "docs/settings.md has the settings of [spark] that decide it."
@@ -185,10 +233,11 @@ def run(settings: Settings, _: NoArguments) -> None:
     folder = conf.parent
     (folder / "conf").mkdir(parents=True, exist_ok=True)
     write_if_changed(folder / LOG_OPTIONS, QUIET_LOG)
-    jars = resolve_jars(settings)
     if not (folder / ARCHIVE).exists():
-        make_archive(settings, jars, folder / ARCHIVE)
-    write_if_changed(conf, defaults(settings, jars, java_options(folder)))
+        make_archive(settings, resolve_jars(settings), folder / ARCHIVE)
+    write_if_changed(conf, defaults(settings, jars_for(settings), java_options(folder)))
+    if is_remote(settings.lake):
+        require_conditional_writes(settings.lake / FOLDER)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, RootModel, ValidationError
@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, RootModel, Validatio
 from contracts.errors import InputError, SettingsError
 from contracts.interval import Interval, day_ends
 from contracts.mapping import Source, load_mapping
+from contracts.places import came, written
 from contracts.settings import Settings
 from contracts.waiting import clock
-from spark_jobs.ingest.landing import Landing, by_day_of, land, listed, written
+from spark_jobs.ingest.landing import Landing, by_day_of, land, listed
 
 NAMED = 3
 """So many files or days are named of those that are missing."""
@@ -141,7 +142,7 @@ def _judged(settings: Settings, logs: Source, files: Sequence[Path], day: date, 
     if rule == "quiet" and now is not None:
         if not logs.days and max(map(written, files)) < end:
             return Delivery(complete=False, why=f"no file of {logs.path} was written since {clock(settings, end)}")
-        newest = max(map(_came, files))
+        newest = max(map(came, files))
         quiet = max(newest, end) + timedelta(minutes=settings.delivery.quiet_minutes)
         if now < quiet:
             why = f"the newest of {len(files)} files came at {clock(settings, newest)}; no more until "
@@ -156,17 +157,18 @@ def _marker(logs: Source, files: Sequence[Path], day: date, name: str) -> tuple[
         SettingsError: no such file could tell which day it means.
     """
     of_day = day.strftime(name)
-    found = sorted(logs.root.glob(of_day) if logs.path.is_file() else logs.root.rglob(of_day))
+    root = logs.root
+    found = sorted(root.glob(of_day) if logs.path.is_file() else root.rglob(of_day))
     if not logs.days or _tells_day(name, day):
-        return found, f"file {of_day} in {logs.root}"
-    in_folders = any(logs.day_of(f"{file.parent.relative_to(logs.root).as_posix()}/") == day for file in files)
+        return found, f"file {of_day} in {root}"
+    in_folders = any(logs.day_of(f"{file.parent.relative_to(root).as_posix()}/") == day for file in files)
     if any(f"%{letter}" in logs.days for letter in "HMS") or (files and not in_folders):
         raise SettingsError(
             f"[delivery] {name} tells no day: paths tell it by days = {logs.days!r}, and no folder is one day's. Give "
             f'the file a name with the day in it, such as "{name}_%Y%m%d".'
         )
-    here = [file for file in found if logs.day_of(file.relative_to(logs.root).as_posix()) == day]
-    return here, f"file {of_day} in the folder of {day} below {logs.root}"
+    here = [file for file in found if logs.day_of(file.relative_to(root).as_posix()) == day]
+    return here, f"file {of_day} in the folder of {day} below {root}"
 
 
 def _tells_day(name: str, day: date) -> bool:
@@ -242,8 +244,3 @@ def _so_far(files: Sequence[Path], logs: Source, day: date) -> str:
     """What is there, in words."""
     of = f" of {day}" if logs.days else ""
     return f"{len(files)} log file{'s' * (len(files) != 1)}{of} in {logs.path}"
-
-
-def _came(file: Path) -> datetime:
-    """When a file was last written or came here."""
-    return max(written(file), datetime.fromtimestamp(file.stat().st_ctime, UTC))

@@ -120,8 +120,9 @@ def folder_above(settings: Settings, logs: Source) -> str:
 
     In the contract's shape it is `events/`.
     """
-    below = logs.root.is_relative_to(settings.landing) and logs.root != settings.landing
-    return f"{logs.root.relative_to(settings.landing).as_posix()}/" if below else ""
+    root, landing = logs.root, settings.landing
+    below = type(root) is type(landing) and root.is_relative_to(landing) and root != landing
+    return f"{root.relative_to(landing).as_posix()}/" if below else ""
 
 
 def day_in_path(path: Column, logs: Source) -> Column:

@@ -13,9 +13,10 @@ from contracts import intake, lake
 from contracts.columns import Columns as C
 from contracts.interval import Interval
 from contracts.mapping import load_mapping
+from contracts.places import written
 from contracts.settings import Settings
 from contracts.tables import INGEST_FILES
-from spark_jobs.ingest.landing import as_ranges, log_paths, written
+from spark_jobs.ingest.landing import as_ranges, log_paths
 
 FILES_NAMED = 3
 """So many late files of a day are named."""
@@ -68,6 +69,7 @@ def gaps(settings: Settings, interval: Interval) -> Gaps:
     hole = [max(earlier) + timedelta(days=n) for n in range(1, (since - max(earlier)).days)]
     too_old = tuple(day for day in hole if not settings.shop.is_closed(day))
     logs = load_mapping(settings).logs
+    root = logs.root
     by_day, export = log_paths(logs)
     if export:
         return Gaps(tuple(expected), (), {}, too_old)
@@ -75,9 +77,7 @@ def gaps(settings: Settings, interval: Interval) -> Gaps:
     landed = {day for day in lacking if by_day.get(day)}
     taken_in = [day for day in days if day in accepted]
     there = {
-        day: {
-            path.relative_to(logs.root).as_posix(): (path.stat().st_size, written(path)) for path in by_day.get(day, [])
-        }
+        day: {path.relative_to(root).as_posix(): (path.stat().st_size, written(path)) for path in by_day.get(day, [])}
         for day in taken_in
     }
     return Gaps(

@@ -12,6 +12,7 @@ from typing import Any
 
 from contracts.files import write_atomically
 from contracts.mapping import Source
+from contracts.places import identity
 from contracts.settings import Settings
 from spark_jobs.ingest.log_files import LogFile, inspect
 
@@ -63,15 +64,11 @@ def inspect_all(settings: Settings, found: Iterable[Found]) -> dict[Found, LogFi
     return files
 
 
-def identity(path: Path) -> str:
-    """Name, size, inode and time of change: another content has another one."""
-    stat = path.stat()
-    return f"{path.name} {stat.st_size} {stat.st_ino} {stat.st_ctime_ns}"
-
-
 def _memory_file(settings: Settings, folder: Path, dialect: str) -> Path:
-    inside = folder.is_relative_to(settings.landing)
-    below = folder.relative_to(settings.landing) if inside else Path("elsewhere", *folder.parts[1:])
+    landing = settings.landing
+    inside = type(folder) is type(landing) and folder.is_relative_to(landing)
+    elsewhere = Path("elsewhere", str(folder).replace("://", "/").lstrip("/"))
+    below = folder.relative_to(landing).as_posix() if inside else elsewhere
     way = f"-{hashlib.sha256(dialect.encode()).hexdigest()[:12]}" if dialect else ""
     return settings.home / "inspections" / below / f"files{way}.json"
 

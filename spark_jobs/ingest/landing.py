@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
+from contracts import places
 from contracts.cli import log
 from contracts.errors import InputError
 from contracts.interval import Interval
@@ -134,8 +135,8 @@ def listed(source: Source) -> list[Path]:
         return [source.path]
     paths = sorted(
         path
-        for path in source.path.glob(source.files)
-        if path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(source.path).parts)
+        for path in places.files(source.path, source.files)
+        if not any(part.startswith((".", "_")) for part in path.relative_to(source.path).parts)
     )
     for path in paths:
         try:
@@ -145,16 +146,12 @@ def listed(source: Source) -> list[Path]:
     return paths
 
 
-def written(file: Path) -> datetime:
-    """When a file was last written, by its own time, which a copy may keep; UTC."""
-    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
-
-
 def by_day_of(source: Source, paths: Iterable[Path]) -> dict[date, list[Path]]:
     """Files by the day that their path tells; those that tell none are left out."""
     days: dict[date, list[Path]] = {}
+    root = source.root
     for path in paths:
-        day = source.day_of(path.relative_to(source.root).as_posix())
+        day = source.day_of(path.relative_to(root).as_posix())
         if day:
             days.setdefault(day, []).append(path)
     return days

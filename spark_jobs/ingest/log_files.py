@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, cast
 
 from contracts.errors import InputError
 from contracts.mapping import Format, Source
+from contracts.places import GLOB, S3
 from spark_jobs.ingest.text_files import (
     PACKED,
     array_records,
@@ -22,6 +22,7 @@ from spark_jobs.ingest.text_files import (
     is_array,
     is_blank,
     joined,
+    open_for_arrow,
     open_text,
     text_lines,
 )
@@ -40,8 +41,6 @@ PROBED_LINES = 1000
 """JSON lines have no header: the columns of a file are those of its first lines."""
 MAX_COLUMNS = 10_000
 """Of a CSV file: a header with more is a file without line ends."""
-GLOB = re.compile(r"[\[\]{}*?\\]")
-"""Characters of a path that mean something in a glob."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def as_glob(path: Path) -> str:
 
 def is_misread_by_hadoop(path: Path) -> bool:
     """Whether what stands before a colon is taken for a URL's scheme: in a file's own name, or anywhere in a glob."""
-    return ":" in (str(path) if GLOB.search(str(path)) else path.name)
+    return ":" in (str(path).removeprefix(f"{S3}:") if GLOB.search(str(path)) else path.name)
 
 
 def inspect(path: Path, source: Source, *, allow_empty: bool = False) -> LogFile:
@@ -239,7 +238,7 @@ def inspect_parquet(path: Path) -> LogFile:
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        with open_for_arrow(path) as opened, parquet.ParquetFile(opened) as file:
             schema = file.schema_arrow
             records = file.metadata.num_rows
             for _ in file.iter_batches():

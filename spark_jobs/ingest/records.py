@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 from pyspark.errors import AnalysisException, ParseException
@@ -15,6 +14,7 @@ from pyspark.sql import functions as F
 from contracts.columns import Columns as C
 from contracts.errors import InputError, SettingsError
 from contracts.mapping import Source
+from contracts.places import like
 from spark_jobs.ingest.expressions import Expression, Field, columns_of, expression, quoted, shown
 from spark_jobs.ingest.expressions import Path as Names
 from spark_jobs.ingest.log_files import LogFile, as_glob, is_misread_by_hadoop, text_records
@@ -217,12 +217,12 @@ def _lines_by_python(spark: SparkSession, paths: Sequence[str], source: Source) 
 
     def read(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for path in (path for batch in batches for path in batch[_FILE]):
-            for batch in _batches(text_records(Path(path), source)):
+            for batch in _batches(text_records(like(source.path, path), source)):
                 yield pd.DataFrame({_LINE: batch, _FILE: path})
 
     # a task costs more than a small file; several tasks a core even out what is left of the difference
     tasks = min(len(paths), TASKS_PER_CORE * spark.sparkContext.defaultParallelism)
-    by_size = sorted(paths, key=lambda path: Path(path).stat().st_size)
+    by_size = sorted(paths, key=lambda path: like(source.path, path).stat().st_size)
     dealt = [(path,) for task in range(tasks) for path in by_size[task::tasks]]
     rows = spark.sparkContext.parallelize(dealt, tasks)
     return spark.createDataFrame(rows, f"{_FILE} string").mapInPandas(read, f"{_LINE} string, {_FILE} string")

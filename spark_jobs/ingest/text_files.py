@@ -12,6 +12,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import BinaryIO, cast
 
 from contracts.errors import InputError
 from contracts.mapping import Source
+from contracts.places import is_remote
 
 GZIP, ZSTD = (".gz",), (".zst", ".zstd")
 PACKED = (*GZIP, *ZSTD)
@@ -42,13 +44,22 @@ def open_text(path: Path) -> BinaryIO:
     """A file as bytes, unpacked."""
     suffix = path.suffix.lower()
     if suffix in GZIP:
-        return cast("BinaryIO", gzip.open(path, "rb"))
+        opened = path.open("rb")
+        unpacked = gzip.GzipFile(fileobj=opened)
+        unpacked.myfileobj = cast("io.FileIO", opened)  # closes it too
+        return cast("BinaryIO", unpacked)
     if suffix in ZSTD:
         import pyarrow
 
         # Arrow unpacks it, and Arrow is there anyway; it says so when the file ends too early
-        return cast("BinaryIO", io.BufferedReader(pyarrow.input_stream(str(path), compression="zstd")))
+        raw = path.open("rb") if is_remote(path) else str(path)
+        return cast("BinaryIO", io.BufferedReader(pyarrow.input_stream(raw, compression="zstd")))
     return path.open("rb")
+
+
+def open_for_arrow(path: Path) -> AbstractContextManager[Path | BinaryIO]:
+    """A file as Arrow takes it: one of this machine it opens itself."""
+    return path.open("rb") if is_remote(path) else nullcontext(path)
 
 
 def is_array(path: Path, source: Source) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import SparkSession
 
+from contracts.places import scratch
 from models.baselines.als import ALPHA, PENALTY, RANK, Factors
 from models.histories import Floats, Ints, Longs
 
@@ -38,9 +38,9 @@ def factors_of(spark: SparkSession, shared: Path | None = None) -> Factors:
         )  # fmt: skip
         # as many blocks as cores: an iteration of the default's ten by ten is mostly the start of tasks
         als = als.setNumBlocks(spark.sparkContext.defaultParallelism)
-        with tempfile.TemporaryDirectory(prefix=".als-", dir=shared) as scratch:
+        with scratch(".als-", shared) as folder:
             # without checkpoints the factors' lineage overflows the stack
-            spark.sparkContext.setCheckpointDir(scratch)
+            spark.sparkContext.setCheckpointDir(folder)
             rows = als.fit(ratings).itemFactors.toPandas()
         made[rows["id"].to_numpy()] = np.stack(rows["features"].to_list())
         return made
