@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -62,25 +64,23 @@ def openvino(tower: ItemTower, settings: Tower, threads: int) -> Encode:
 
 def onnxruntime(tower: ItemTower, settings: Tower, threads: int) -> Encode:
     """ONNX Runtime in float32, with our batches."""
-    import io
-
     import onnxruntime as ort
 
-    written = io.BytesIO()
     names = ["ids", "mask"]
-    with torch.no_grad():
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    with TemporaryDirectory(prefix="nightshift-") as folder, torch.no_grad():
+        file = Path(folder) / "network.onnx"
         torch.onnx.export(
             _States(tower).eval(),
             (EXAMPLE, EXAMPLE),
-            written,
+            file,
             input_names=names,
             output_names=["states"],
             dynamic_axes={name: {0: "texts", 1: "tokens"} for name in names},
             dynamo=False,
         )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    run = ort.InferenceSession(written.getvalue(), options, providers=["CPUExecutionProvider"])
+        run = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     return _by_engine(tower, settings, lambda ids, mask: run.run(None, {"ids": ids, "mask": mask})[0])
 
 
