@@ -110,6 +110,15 @@ class ItemTower(nn.Module):
             pooling = pooling_of(folder) or ("last" if is_causal(encoder) else "mean")
         return cls(adapters.with_saved(encoder, folder), tokenizer, max_tokens, pooling)
 
+    @classmethod
+    def pre_trained(cls, settings: Tower) -> ItemTower:
+        """The base model of the settings, untuned.
+
+        Raises:
+            ModelError, SettingsError: as of `load` and `base_model_folder`.
+        """
+        return cls.load(base_model_folder(settings.base_model), settings.max_tokens, settings.pooling)
+
     @property
     def size(self) -> int:
         """Dimension of the vectors."""

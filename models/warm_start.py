@@ -15,7 +15,7 @@ from contracts.settings import Training
 from models.artifact import IN_A_ROW, STARTED_FROM
 from models.behaviours import Behaviours
 from models.int8 import for_inference
-from models.item_tower import ItemTower, base_model_folder
+from models.item_tower import ItemTower
 from models.newest import BeforeNewest
 from models.published import TOWER, PublishedModel
 from models.text_vectors import TextVectors
@@ -75,7 +75,7 @@ class Beginning:
     def texts_of(self, texts: Sequence[str]) -> TextVectors:
         """Vectors of a catalogue's texts: only those that it does not know are encoded."""
         own, distinct = self.settings.tower, sorted(set(texts))
-        untuned = ItemTower.load(base_model_folder(own.base_model), own.max_tokens, own.pooling)
+        untuned = ItemTower.pre_trained(own)
         tuned = for_inference(self.tower, own)
         known_before = replace(self.texts, after=self.texts.before)
         before = known_before.encode(distinct, lambda texts: untuned.encode(texts, own.text_batch))

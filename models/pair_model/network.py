@@ -17,7 +17,7 @@ from contracts.settings import PairModel as PairSettings
 from contracts.settings import Tower, Training
 from models.devices import autocast, training_device
 from models.histories import Floats, Longs
-from models.item_tower import ItemTower, Texts, base_model_folder, merged, with_adapters
+from models.item_tower import ItemTower, Texts, merged, with_adapters
 from models.pair_model.lists import RankedLists
 from models.ranker import listwise_loss
 from models.training import EarlyStopping, Report, descend, schedule_of
@@ -150,7 +150,7 @@ def tuned(
     """
     torch.manual_seed(settings.seed)
     own, chosen = settings.pair_model, tower_settings(settings)
-    tower = ItemTower.load(base_model_folder(chosen.base_model), chosen.max_tokens, chosen.pooling)
+    tower = ItemTower.pre_trained(chosen)
     model = PairModel(with_adapters(tower, chosen)).to(training_device())
     with torch.no_grad():
         model.head.bias.fill_(logit_of_a_share(1 / (1 + own.negatives), own.loss))

@@ -151,8 +151,3 @@ def _distinct(texts: Sequence[str], encode: Encode) -> Floats:
     """Vectors of texts, equal ones encoded once."""
     those, row = np.unique(np.asarray(texts, dtype=object).astype(str), return_inverse=True)
     return encode(those.tolist())[row]
-
-
-def tower_of(settings: Tower) -> ItemTower:
-    """The pre-trained tower of the settings."""
-    return ItemTower.load(base_model_folder(settings.base_model), settings.max_tokens, settings.pooling)

@@ -19,7 +19,8 @@ from contracts.files import write_atomically
 from contracts.settings import Settings, load_settings
 from models.devices import torch_threads
 from models.histories import Floats
-from nightshift.bench_encoding.contenders import OURS, PLAIN, chosen, tower_of
+from models.item_tower import ItemTower
+from nightshift.bench_encoding.contenders import OURS, PLAIN, chosen
 from nightshift.bench_model.files import texts_of
 
 TURNS = 3
@@ -71,7 +72,7 @@ def run(wanted: Wanted) -> Outcome:
     settings = load_settings()
     makers, own = chosen(wanted.only), settings.training.tower
     texts = sample(all_texts(settings, wanted.texts), wanted.most, settings.training.seed)
-    tower = tower_of(own)
+    tower = ItemTower.pre_trained(own)
     encoders, preparing = {}, {}
     for name, make in makers.items():
         begun = time.perf_counter()

@@ -8,10 +8,8 @@ file system that driver and workers have in common, as every cluster needs one.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,20 +20,16 @@ from typing import Any
 
 import pytest
 
-from contracts import lake
 from contracts.columns import Columns as C
-from contracts.fallback import FALLBACK_USER
 from contracts.interval import Interval
-from contracts.settings import PROJECT, Settings, load_settings
-from contracts.states import PUBLISHED, newest
-from contracts.tables import EVENTS, PUBLICATIONS, RECOMMENDATIONS
+from contracts.settings import Settings, load_settings
 from nightshift.bench_night.tasks import event_log
 from nightshift.chaos.story import NEXT_TO_NO_TRAINING
 from nightshift.demo import data as demo_data
 from nightshift.runtime import setup_spark
-from nightshift.runtime.environment import environment
 from spark_jobs.cluster.environment import spark_defaults
 from tests.lakes import TINY_SPARK
+from tests.nights import from_cleaned_to_published, lists_of_everyone, submit
 from tests.standalone import (
     LOOPBACK,
     Cluster,
@@ -97,22 +91,6 @@ def settings_for(home: Path, cluster: Cluster, mlflow: Path) -> Settings:
     return made
 
 
-def run(settings: Settings, command: list[str]) -> None:
-    """Runs a step in the project's environment, as the operators do."""
-    environ = environment(settings, os.environ) | {"PYTHONSAFEPATH": "1"}
-    done = subprocess.run(
-        command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-6000:]
-
-
-def submit(settings: Settings, job: str, *arguments: str) -> None:
-    """Runs a step by spark-submit on the cluster."""
-    told = ["--master", settings.spark.master, "--properties-file", str(spark_defaults(settings))]
-    script = str(PROJECT / "spark_jobs" / f"{job}.py")
-    run(settings, ["spark-submit", *told, "--name", f"nightshift {job}", script, *arguments])
-
-
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory, prepared_mlflow: Path) -> Iterator[Night]:
     """From the landing folder to a published night, with a model that is trained on the way: all on the cluster."""
@@ -127,22 +105,12 @@ def night(tmp_path_factory: pytest.TempPathFactory, prepared_mlflow: Path) -> It
                 addresses |= listening()
                 time.sleep(1)
             cleaning.result()
-        submit(settings, "validate", *days)
-        submit(settings, "build_splits", "--as-of", str(END))
-        run(settings, [sys.executable, "-m", "models.fine_tune", "--as-of", str(END)])
-        submit(settings, "evaluate", "--as-of", str(END))
-        for job in ("embed_items", "score_users", "publish"):
-            submit(settings, job, "--ds", str(NIGHT))
+        from_cleaned_to_published(settings, Interval(FIRST_DAY, END))
         yield Night(settings, cluster, addresses, folder / "home" / "events")
 
 
 def test_the_night_is_published_with_a_list_for_everyone(night: Night) -> None:
-    publication = newest(lake.rows(night.settings, PUBLICATIONS, {C.DS: NIGHT}))
-    assert publication
-    assert publication[C.STATUS] == PUBLISHED
-    users = lake.arrow(night.settings, EVENTS, [C.USER_ID])[C.USER_ID].unique().to_pylist()
-    lists = lake.rows(night.settings, RECOMMENDATIONS, {C.DS: NIGHT})
-    assert sorted(row[C.USER_ID] for row in lists) == sorted([FALLBACK_USER, *users])
+    lists = lists_of_everyone(night.settings, NIGHT)
     assert {len(row[C.ITEMS]) for row in lists} == {night.settings.scoring.n}
 
 

@@ -5,9 +5,7 @@ make test-s3
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,19 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from contracts import lake, places
-from contracts.columns import Columns as C
-from contracts.fallback import FALLBACK_USER
+from contracts import places
 from contracts.interval import Interval
-from contracts.settings import PROJECT, Settings, load_settings
-from contracts.states import PUBLISHED, newest
-from contracts.tables import EVENTS, PUBLICATIONS, RECOMMENDATIONS
+from contracts.settings import Settings, load_settings
 from nightshift.chaos.story import NEXT_TO_NO_TRAINING
 from nightshift.demo import data as demo_data
 from nightshift.runtime import setup_spark
-from nightshift.runtime.environment import environment
 from spark_jobs.cluster.environment import spark_defaults
 from tests.lakes import TINY_SPARK
+from tests.nights import from_cleaned_to_published, lists_of_everyone, run, submit
 from tests.object_store import ObjectStore
 
 pytestmark = pytest.mark.timeout(3600)
@@ -91,22 +85,6 @@ def prepared(store: ObjectStore, home: Path, mlflow: Path) -> Settings:
     return made
 
 
-def run(settings: Settings, *command: str) -> str:
-    """Runs a program in the project's environment, as the operators do, and gives what it printed."""
-    environ = environment(settings, os.environ) | {"PYTHONSAFEPATH": "1"}
-    done = subprocess.run(
-        command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-6000:]
-    return done.stdout
-
-
-def submit(settings: Settings, job: str, *arguments: str) -> None:
-    """Runs a step by spark-submit."""
-    told = ("--properties-file", str(spark_defaults(settings)), "--name", f"nightshift {job}")
-    run(settings, "spark-submit", *told, str(PROJECT / "spark_jobs" / f"{job}.py"), *arguments)
-
-
 @pytest.fixture(scope="module")
 def night(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory, prepared_mlflow: Path) -> Night:
     """From the landing folder to a published night and its page, with a model that is trained on the way."""
@@ -115,23 +93,13 @@ def night(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory, prepared
     days = ("--start", str(FIRST_DAY), "--end", str(END))
     run(settings, sys.executable, "-m", "spark_jobs.land_events", *days)
     submit(settings, "clean_events", *days)
-    submit(settings, "validate", *days)
-    submit(settings, "build_splits", "--as-of", str(END))
-    run(settings, sys.executable, "-m", "models.fine_tune", "--as-of", str(END))
-    submit(settings, "evaluate", "--as-of", str(END))
-    for job in ("embed_items", "score_users", "publish"):
-        submit(settings, job, "--ds", str(NIGHT))
+    from_cleaned_to_published(settings, Interval(FIRST_DAY, END))
     run(settings, sys.executable, "-m", "spark_jobs.report", "--ds", str(NIGHT))
     return Night(settings, (settings.reports / f"{NIGHT}.html").read_text())
 
 
 def test_the_night_is_published_with_a_list_for_everyone(night: Night) -> None:
-    publication = newest(lake.rows(night.settings, PUBLICATIONS, {C.DS: NIGHT}))
-    assert publication
-    assert publication[C.STATUS] == PUBLISHED
-    users = lake.arrow(night.settings, EVENTS, [C.USER_ID])[C.USER_ID].unique().to_pylist()
-    lists = lake.rows(night.settings, RECOMMENDATIONS, {C.DS: NIGHT})
-    assert sorted(row[C.USER_ID] for row in lists) == sorted([FALLBACK_USER, *users])
+    lists_of_everyone(night.settings, NIGHT)
     assert str(NIGHT) in night.report
 
 
