@@ -15,7 +15,7 @@ INSTALLED := .venv/.installed
 
 .PHONY: help
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: setup  ## demo: data, a model, two nights through Airflow, then where to look (15 minutes; again: seconds)
@@ -108,8 +108,12 @@ bench-encoding: setup  ## texts to vectors: the item tower next to sentence-tran
 	@$(RUN) nightshift bench-encoding $(if $(TEXTS),--texts "$(TEXTS)") $(if $(THREADS),--threads $(THREADS))
 
 .PHONY: bench-night
-bench-night: setup  ## a night of a seeded shop, by step: make bench-night [USERS=10000] [ITEMS=5000] [EVENTS=300000] [JSON=FILE]
-	@$(RUN) nightshift bench-night $(if $(USERS),--users $(USERS)) $(if $(ITEMS),--items $(ITEMS)) $(if $(EVENTS),--events $(EVENTS)) $(if $(JSON),--json "$(JSON)")
+bench-night: setup  ## a night of a seeded shop, by step: make bench-night [USERS=10000] [ITEMS=5000] [EVENTS=300000] [EXECUTORS=1] [JSON=FILE]
+	@$(RUN) nightshift bench-night $(if $(USERS),--users $(USERS)) $(if $(ITEMS),--items $(ITEMS)) $(if $(EVENTS),--events $(EVENTS)) $(if $(filter 1 true yes,$(EXECUTORS)),--executors) $(if $(JSON),--json "$(JSON)")
+
+.PHONY: verify-incremental
+verify-incremental: setup  ## a night with lists carried over next to a full one: make verify-incremental [DS=2017-12-24] [IDLE_DAYS=1]
+	@$(RUN) nightshift verify-incremental $(if $(DS),--ds $(DS)) $(if $(IDLE_DAYS),--idle-days $(IDLE_DAYS))
 
 .PHONY: plan
 plan: setup  ## hours, memory and cost of a night: make plan USERS=1000000 ITEMS=100000 CORES=16 [EVENTS_PER_USER=30] [PRICE=1.20]

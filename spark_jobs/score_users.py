@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.dataset as pads
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts import lake
@@ -30,6 +30,7 @@ from contracts.catalogue import Edition
 from contracts.cli import Night, OneModel, log
 from contracts.columns import Columns as C
 from contracts.fallback import is_own
+from contracts.interval import Interval
 from contracts.night_steps import Counts
 from contracts.settings import Settings
 from contracts.tables import EVENTS, RECOMMENDATIONS, staging
@@ -48,6 +49,15 @@ class Arguments(OneModel, Night):
     """The night that is scored, and with which model."""
 
 
+@dataclass(frozen=True)
+class Lists:
+    """Everyone's lists of a night, which Spark makes when they are written."""
+
+    rows: DataFrame  # user_id, items, scored_ds
+    model_id: str
+    comparison: Comparison | None
+
+
 def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts:
     """Scores everyone as of the night's end into its staging table.
 
@@ -59,32 +69,43 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts
     begun = time.monotonic()
     interval, table = arguments.interval, staging(RECOMMENDATIONS, arguments.ds)
     model_folder = registry.chosen_folder(settings, arguments.model, interval.end)
-    events = lake.read(spark, settings, EVENTS)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
-        package = Path(scratch) / f"scoring-{model_folder.name}-{interval.ds}"
-        counts = daily_counts(events, interval.end, settings).toArrow()
-        model_id = pack(settings, model_folder, counts, Edition(interval.ds), package)
-        add_lists(package, settings.scoring)
-        comparison = Comparison.of(spark, settings.scoring, events)
-        kept = carried(spark, settings, events, interval, model_id)
-        due = events if kept is None else events.join(kept.persist().select(C.USER_ID), C.USER_ID, "left_anti")
-        users = in_fixed_batches(
-            with_fallback(histories(due, interval.end, settings)), settings.scoring, settings.spark.shuffle_partitions
-        )
-        log.info("Scoring users as of %s with model %s …", interval.end, model_id)
-        lists = score(users, ship(spark, package), settings.scoring, interval.end_seconds, comparison)
-        scored_now = lists.withColumn(C.SCORED_DS, F.lit(interval.ds))
-        rows = (scored_now if kept is None else scored_now.unionByName(kept)).withColumns(
-            {C.DS: F.lit(interval.ds), C.MODEL_ID: F.lit(model_id), C.RUN_ID: F.lit(arguments.run_id)}
+        made = lists(spark, settings, interval, model_folder, Path(scratch))
+        rows = made.rows.withColumns(
+            {C.DS: F.lit(interval.ds), C.MODEL_ID: F.lit(made.model_id), C.RUN_ID: F.lit(arguments.run_id)}
         )
         lake.replace(rows, settings, table, None, {"run_id": arguments.run_id})
     own = is_own(pads.field)
     scored = lake.count(settings, table, own & (pads.field(C.SCORED_DS) == interval.ds))
     over = lake.count(settings, table, own) - scored
     told = f", and carried the lists of {over:,} idle ones over" if over else ""
-    log.info("Scored %s users with model %s%s, in %.1f s.", f"{scored:,}", model_id, told, time.monotonic() - begun)
-    found = comparison.told() if comparison else {}
+    log.info(
+        "Scored %s users with model %s%s, in %.1f s.", f"{scored:,}", made.model_id, told, time.monotonic() - begun
+    )
+    found = made.comparison.told() if made.comparison else {}
     return {"users scored": scored, "users carried": over, **found}
+
+
+def lists(spark: SparkSession, settings: Settings, interval: Interval, model_folder: Path, scratch: Path) -> Lists:
+    """Scores everyone as of the night's end, but for those whose lists are carried over.
+
+    What the workers need is written into the folder ``scratch``, which has to stay until the lists are there.
+    """
+    events = lake.read(spark, settings, EVENTS)
+    package = scratch / f"scoring-{model_folder.name}-{interval.ds}"
+    counts = daily_counts(events, interval.end, settings).toArrow()
+    model_id = pack(settings, model_folder, counts, Edition(interval.ds), package)
+    add_lists(package, settings.scoring)
+    comparison = Comparison.of(spark, settings.scoring, events)
+    kept = carried(spark, settings, events, interval, model_id)
+    due = events if kept is None else events.join(kept.persist().select(C.USER_ID), C.USER_ID, "left_anti")
+    users = in_fixed_batches(
+        with_fallback(histories(due, interval.end, settings)), settings.scoring, settings.spark.shuffle_partitions
+    )
+    log.info("Scoring users as of %s with model %s …", interval.end, model_id)
+    scored = score(users, ship(spark, package), settings.scoring, interval.end_seconds, comparison)
+    rows = scored.withColumn(C.SCORED_DS, F.lit(interval.ds))
+    return Lists(rows if kept is None else rows.unionByName(kept), model_id, comparison)
 
 
 if __name__ == "__main__":

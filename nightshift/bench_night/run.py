@@ -32,10 +32,15 @@ from nightshift.runtime.home import prepare_spark
 USERS_A_SLICE = 5_000
 """Users of a task that scores: tasks are as large in a large shop as in a small one."""
 
+EXECUTORS = (1, 2)
+"""Executors of a core each, by which everyone is scored again."""
+
 HOW_TRAINED = (
     "The model was trained as cheaply as it goes: no text tuned, one pass over 5,000 users. Its networks are as large "
     "as always, and that decides how long a night takes."
 )
+
+EXECUTOR_MEGABYTES = 2048
 
 SETTINGS = """
 profile = "full"
@@ -46,7 +51,7 @@ master = "{master}"
 shuffle_partitions = {slices}
 driver_memory = "{driver_memory}"
 executor_cores = 1
-executor_memory = "2g"
+executor_memory = "{megabytes}m"
 [splits]
 window_days = 7
 [training]
@@ -73,6 +78,16 @@ class Wanted:
     master: str
     driver_memory: str
     as_json: Path | None
+    executors: bool = False  # score again by so many executors as EXECUTORS has
+
+
+@dataclass(frozen=True)
+class Again:
+    """Everyone scored once more by some executors."""
+
+    executors: int
+    taken: Taken
+    scoring: Tasks
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,7 @@ class Night:
     steps: list[Taken]
     scoring: Tasks
     parts: dict[str, float]  # milliseconds of a user on one core
+    again: Sequence[Again] = ()
 
     @property
     def seconds(self) -> float:
@@ -116,7 +132,8 @@ def run(wanted: Wanted) -> list[Night]:
     """
     start_log()
     outer = load_settings()
-    nights = [of_shop(own_home(outer, wanted, size), size) for size in wanted.sizes]
+    numbers = EXECUTORS if wanted.executors else ()
+    nights = [of_shop(own_home(outer, wanted, size), size, numbers) for size in wanted.sizes]
     if wanted.as_json:
         write_atomically(wanted.as_json, json.dumps([asdict(each) for each in nights], indent=1) + "\n")
     return nights
@@ -130,7 +147,9 @@ def own_home(outer: Settings, wanted: Wanted, size: Size) -> Settings:
             shutil.rmtree(each) if each.is_dir() else each.unlink()
     home.mkdir(parents=True, exist_ok=True)
     slices = max(size.users // USERS_A_SLICE, 2 * (os.cpu_count() or 1))
-    told = SETTINGS.format(master=wanted.master, slices=slices, driver_memory=wanted.driver_memory)
+    told = SETTINGS.format(
+        master=wanted.master, slices=slices, driver_memory=wanted.driver_memory, megabytes=EXECUTOR_MEGABYTES
+    )
     write_atomically(home / "nightshift.toml", told)
     # make runs this with the outer home's environment
     for name, value in environment(outer, {}).items():
@@ -144,8 +163,8 @@ def own_home(outer: Settings, wanted: Wanted, size: Size) -> Settings:
     return own
 
 
-def of_shop(settings: Settings, size: Size) -> Night:
-    """Makes the shop, takes in its history, trains, and runs the night."""
+def of_shop(settings: Settings, size: Size, executors: Sequence[int]) -> Night:
+    """Makes the shop, takes in its history, trains, and runs the night; then scores again by so many executors."""
     begun = time.monotonic()
     log.info("Logs of %s users, %s items, %s events …", *(f"{each:,}" for each in asdict(size).values()))
     write(settings.landing, size)
@@ -154,13 +173,24 @@ def of_shop(settings: Settings, size: Size) -> Night:
     before = Interval(days().start, ds.start)
     [trained] = taken(settings, [*steps.intake(before), *steps.training(before)])[-1:]
     model = str(trained.result["model_id"])
+    steps.run(settings, steps.embedding(Interval.of_night(before.ds), model))  # as `evaluate` does
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
-        steps.run(settings, steps.embedding(Interval.of_night(before.ds), model))  # as `evaluate` does
         of_night = taken(settings, steps.night(ds, model, Path(scratch)))
         scoring = tasks.read(Path(scratch))
     users = lake.count(settings, RECOMMENDATIONS, (pads.field(C.DS) == NIGHT) & is_own(pads.field))
+    again = [scored_by(settings, ds, model, number) for number in executors]
     log.info("Parts of scoring, of some users in this process …")
-    return Night(size, users, of_night, scoring, parts.of_users(settings, model, ds))
+    return Night(size, users, of_night, scoring, parts.of_users(settings, model, ds), again)
+
+
+def scored_by(settings: Settings, ds: Interval, model: str, executors: int) -> Again:
+    """Scores everyone of a night by executors of a core each, which are processes of this machine."""
+    master = f"local-cluster[{executors},1,{EXECUTOR_MEGABYTES}]"
+    spark = settings.spark.model_copy(update={"master": master})
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
+        step = steps.scoring(ds, model, Path(scratch))
+        took = steps.run(settings.model_copy(update={"spark": spark}), step)
+        return Again(executors, took, tasks.read(Path(scratch)))
 
 
 def taken(settings: Settings, wanted: Sequence[steps.Step]) -> list[Taken]:

@@ -82,15 +82,20 @@ def embedding(ds: Interval, model: str) -> Step:
     return Step("embed_items", ("--ds", str(ds.start), *RUN_ID, "--model", model))
 
 
+def scoring(ds: Interval, model: str, tasks: Path) -> Step:
+    """What scores everyone of a night; what Spark did is told in the folder ``tasks``."""
+    kept = [word for name, value in event_log(tasks).items() for word in ("--conf", f"{name}={value}")]
+    return Step("score_users", ("--ds", str(ds.start), *RUN_ID, "--model", model), options=tuple(kept))
+
+
 def night(ds: Interval, model: str, tasks: Path) -> list[Step]:
     """The steps of a night in the order of the DAG; what Spark did in `score_users` is told in the folder ``tasks``."""
     told, use = ("--ds", str(ds.start), *RUN_ID), ("--model", model)
-    kept = [word for name, value in event_log(tasks).items() for word in ("--conf", f"{name}={value}")]
     return [
         *intake(ds),
         Step("measure_drift", (*told, *use), spark=False),
         embedding(ds, model),
-        Step("score_users", (*told, *use), options=tuple(kept)),
+        scoring(ds, model, tasks),
         Step("publish", told),
         Step("report", told, spark=False),
     ]

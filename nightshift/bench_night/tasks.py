@@ -22,6 +22,7 @@ class Tasks:
     writing: float  # what else the tasks with workers do: they sort users, send them, and write lists
     longest: float  # of the tasks with workers
     median: float
+    wall: float  # from the start of the first task with workers to the end of the last
 
 
 def event_log(folder: Path) -> dict[str, str]:
@@ -46,6 +47,8 @@ def of_events(events: Iterable[Mapping[str, Any]]) -> Tasks:
     ran: dict[int, float] = {}
     python: dict[int, float] = {}
     scoring: list[float] = []
+    launched: list[int] = []
+    finished: list[int] = []
     for event in events:
         if event["Event"] != "SparkListenerTaskEnd" or "Task Metrics" not in event:
             continue
@@ -55,6 +58,8 @@ def of_events(events: Iterable[Mapping[str, Any]]) -> Tasks:
         if told:  # a task without users starts no worker
             python[stage] = python.get(stage, 0.0) + sum(int(each.get("Update") or 0) for each in told) / 1000
             scoring.append(seconds)
+            launched.append(event["Task Info"]["Launch Time"])
+            finished.append(event["Task Info"]["Finish Time"])
     in_python = sum(python.values())
     return Tasks(
         sum(seconds for stage, seconds in ran.items() if stage not in python),
@@ -62,4 +67,5 @@ def of_events(events: Iterable[Mapping[str, Any]]) -> Tasks:
         max(sum(ran[stage] for stage in python) - in_python, 0.0),
         max(scoring, default=0.0),
         statistics.median(scoring) if scoring else 0.0,
+        (max(finished) - min(launched)) / 1000 if scoring else 0.0,
     )

@@ -27,6 +27,7 @@ from nightshift.command import (
     runs,
     show,
     tune,
+    verify_incremental,
     why,
 )
 from nightshift.command.terminal import printable
@@ -105,6 +106,7 @@ app.command("bench-night", rich_help_panel=MEND)(bench_night.bench_night)
 app.command("bench-encoding", rich_help_panel=MEND)(bench_encoding.bench_encoding)
 app.command("bench-scoring", rich_help_panel=MEND)(bench_scoring.bench_scoring)
 app.command("bench-techniques", rich_help_panel=MEND)(bench_techniques.bench_techniques)
+app.command("verify-incremental", rich_help_panel=MEND)(verify_incremental.verify_incremental)
 app.command(rich_help_panel=MEND)(doctor.doctor)
 
 

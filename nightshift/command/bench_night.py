@@ -13,9 +13,11 @@ from nightshift.command.options import file
 from nightshift.command.terminal import count, line, percent, screen, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
-    from nightshift.bench_night.run import Night
+    from nightshift.bench_night.run import Again, Night
 
 
 def bench_night(
@@ -34,6 +36,9 @@ def bench_night(
     master: Annotated[
         str, typer.Option(help="Where Spark runs; two executors of a core: local-cluster\\[2,1,2048].")
     ] = "local[*]",
+    executors: Annotated[
+        bool, typer.Option("--executors", help="Then score everyone again by one executor of a core, and by two.")
+    ] = False,
     driver_memory: Annotated[str, typer.Option(help="Memory of the driver's Java.")] = "4g",
     as_json: Annotated[Path | None, file("--json", "Write everything there, for machines.")] = None,
 ) -> None:
@@ -48,6 +53,7 @@ def bench_night(
       nightshift bench-night --users 100000 --items 50000 --events 3000000 --json night.json
       nightshift bench-night --users 1000000 --items 100000 --events 20000000 --driver-memory 8g
       nightshift bench-night --compare-users 40000
+      nightshift bench-night --users 100000 --items 50000 --events 3000000 --executors
     """
     if events < 2 * users:
         raise InputError(f"{users:,} users need {2 * users:,} events at least, not {events:,}: raise --events.")
@@ -56,7 +62,7 @@ def bench_night(
 
     first = Size(users, items, events)
     others = [replace(first, users=compare_users, events=events * compare_users // users)] if compare_users else []
-    nights = run(Wanted((first, *others), master, driver_memory, as_json))
+    nights = run(Wanted((first, *others), master, driver_memory, as_json, executors))
     for each in nights:
         draw(screen(), each)
     if len(nights) > 1:
@@ -97,8 +103,31 @@ def draw(console: Console, night: Night) -> None:
     )
     console.print(table(("part", "seconds", "share"), parts, right=("seconds", "share")))
     scoring = night.scoring
+    if night.again:
+        draw_again(console, night.again)
     line(console, f"The longest task that scores took {scoring.longest:.1f} s, the median one {scoring.median:.1f} s.")
     line(console)
+
+
+def draw_again(console: Console, again: Sequence[Again]) -> None:
+    """What more executors give."""
+    from nightshift.bench_night.steps import EXECUTORS, WORKERS
+
+    line(console)
+    line(console, "score_users once more, by executors of a core each:")
+    columns = ("executors", "step, s", "tasks that score, s", "times as fast", f"{EXECUTORS}, MB", f"{WORKERS}, MB")
+    one = again[0].scoring.wall
+    rows = [
+        (
+            str(each.executors),
+            f"{each.taken.seconds:.1f}",
+            f"{each.scoring.wall:.1f}",
+            f"{one / each.scoring.wall:.2f}",
+            *(count(each.taken.peaks.get(kind, 0) / 1e6) for kind in (EXECUTORS, WORKERS)),
+        )
+        for each in again
+    ]
+    console.print(table(columns, rows, right=columns))
 
 
 def draw_growth(console: Console, first: Night, second: Night) -> None:

@@ -38,6 +38,7 @@ from contracts.tables import (
     ITEMS,
     MODEL_DECISIONS,
     MODEL_EVALUATIONS,
+    PUBLICATIONS,
     RECOMMENDATIONS,
     staging,
 )
@@ -56,14 +57,16 @@ from models.store import registry
 from models.store.beginning import beginning_of
 from models.store.snapshot import windows_of
 from models.text_losses import TextLosses
+from nightshift.lookups import incremental
 from nightshift.lookups.rescoring import daily_counts, history
 from nightshift.runtime.environment import environment
 from spark_jobs import build_splits, embed_items, evaluate, score_users
+from spark_jobs.scoring.carried import RULES
 from spark_jobs.scoring.embedding import stale_items
 from spark_jobs.scoring.package import pack
 from spark_jobs.scoring.search import add_lists
 from spark_jobs.scoring.worker import HISTORIES, Worker
-from tests.factories import event, item, noon
+from tests.factories import event, item, noon, publication
 from tests.lakes import TINY_SPARK, SparkLake
 
 END = date(2017, 3, 5)
@@ -438,6 +441,35 @@ def test_approximate_search_brings_its_lists_and_tells_what_it_found(tables: Spa
         "matches of exact search": both_ways,
         "of these found": both_ways,
     }
+
+
+def test_lists_carried_over_are_those_of_then_and_all_others_those_of_a_full_night(tables: SparkLake) -> None:
+    before = DS - timedelta(days=1)
+    active = [event(f"u{user:02d}", "i00", noon(DS)) | {"event_id": f"active-{user}"} for user in range(5)]
+    tables.write(EVENTS, [*event_rows(), *active])
+    score_users.run(tables.spark, tables.settings, score_users.Arguments(ds=before, run_id="test"))
+    then = tables.rows(staging(RECOMMENDATIONS, before))
+    note = {"ds": before, RULES: tables.settings.scoring.rules_hash}
+    tables.write(RECOMMENDATIONS, then, note=note)
+    model = then[0]["model_id"]
+    night = publication(DS, model_id=model)
+    tables.write(PUBLICATIONS, [publication(before, model_id=model), night])
+    found = incremental.compare(tables.spark, tables.settings, night, idle_days=1, idle_nights=1000)
+    assert (found.scored, found.carried, found.alone, found.wrong) == (5, USERS - 5, 0, ())
+    assert found.holds
+    assert 0 < found.overlap <= 1
+    assert found.seconds > 0
+    # a list that says to be of a night that has none like it
+    old = {"scored_ds": DS - timedelta(days=2)}
+    tables.write(RECOMMENDATIONS, [row | old if row["user_id"] == "u23" else row for row in then], note=note)
+    found = incremental.compare(tables.spark, tables.settings, night, idle_days=1, idle_nights=1000)
+    assert not found.holds
+    assert (found.carried, found.as_published, len(found.wrong)) == (USERS - 5, USERS - 6, 1)
+    with pytest.raises(InputError, match="No list is carried into the night"):
+        incremental.compare(tables.spark, tables.settings, night, idle_days=30, idle_nights=1000)
+    tables.write(EVENTS, event_rows())
+    tables.write(RECOMMENDATIONS, [])
+    tables.write(PUBLICATIONS, [])
 
 
 def test_events_after_the_night_change_nothing(tables: SparkLake) -> None:

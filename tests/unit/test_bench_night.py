@@ -17,7 +17,7 @@ from contracts.interval import Interval
 from contracts.settings import PROJECT, Settings
 from nightshift.bench_night import steps, tasks
 from nightshift.bench_night.parts import grouped
-from nightshift.bench_night.run import Night
+from nightshift.bench_night.run import Again, Night
 from nightshift.bench_night.shop import DAYS, NIGHT, Size, catalogue, days, draw, write
 from nightshift.bench_night.steps import DRIVER, DRIVER_PYTHON, EXECUTORS, WORKERS, Step, Taken
 from nightshift.bench_night.tasks import IN_PYTHON, Tasks
@@ -100,7 +100,7 @@ def task(stage: int, milliseconds: int, python: int | None = None) -> dict[str, 
     return {
         "Event": "SparkListenerTaskEnd",
         "Stage ID": stage,
-        "Task Info": {"Accumulables": told},
+        "Task Info": {"Accumulables": told, "Launch Time": 1000 * stage, "Finish Time": 1000 * stage + milliseconds},
         "Task Metrics": {"Executor Run Time": milliseconds},
     }
 
@@ -117,7 +117,7 @@ def test_tasks_with_workers_score_and_all_others_read(tmp_path: Path) -> None:
     (tmp_path / "app").write_text("".join(json.dumps(each) + "\n" for each in events))
     found = tasks.read(tmp_path)
     assert found.writing == pytest.approx(1.6)
-    assert replace(found, writing=1.6) == Tasks(4.0, 5.5, 1.6, 5.0, 3.5)
+    assert replace(found, writing=1.6) == Tasks(4.0, 5.5, 1.6, 5.0, 3.5, 5.0)
 
 
 def night(users: int, factor: float) -> Night:
@@ -126,7 +126,7 @@ def night(users: int, factor: float) -> Night:
     parts = grouped(
         {"user encoder": 0.2, "all candidates": 0.5, "features": 0.3, "ranker": 0.1, "all, with rows of Arrow": 1.0}
     )
-    return Night(Size(users, 100, 10 * users), users, took, Tasks(4.0, 5.0, 1.0, 5.0, 3.5), parts)
+    return Night(Size(users, 100, 10 * users), users, took, Tasks(4.0, 5.0, 1.0, 5.0, 3.5, 6.0), parts)
 
 
 OF_A_USER = {"encoding": 0.2, "matching": 0.3, "ranking": 0.4, "choosing, rows": 0.1}
@@ -155,6 +155,22 @@ def test_the_tables_have_every_step_and_how_it_grows(capsys: pytest.CaptureFixtu
     assert re.search(r"starting Python +4\.0 +40\.0%", shown)
     assert "4.0 times as many users" in shown
     assert re.search(r"score_users +2\.0 → 6\.0 +3\.0 +1,000 → 1,000 +1\.0", shown)
+
+
+def test_more_executors_are_compared_by_the_time_from_their_first_task_to_the_last(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    walls = {1: 60.0, 2: 32.0}
+    again = [
+        Again(
+            number, Taken("score_users", wall + 20, {EXECUTORS: number * 10**9}), Tasks(4.0, 5.0, 1.0, 5.0, 3.5, wall)
+        )
+        for number, wall in walls.items()
+    ]
+    draw_night(screen(), replace(night(1000, 1), again=again))
+    shown = capsys.readouterr().out
+    assert re.search(r"1 +80\.0 +60\.0 +1\.00 +1,000 +0", shown)
+    assert re.search(r"2 +52\.0 +32\.0 +1\.88 +2,000 +0", shown)
 
 
 def test_too_few_events_are_refused() -> None:
