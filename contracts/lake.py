@@ -145,6 +145,36 @@ def replace_small(settings: Settings, table: Table, rows: Sequence[tuple[object,
         )
 
 
+def add(settings: Settings, table: Table, rows: pa.Table, where: Where) -> None:
+    """Adds those of the rows whose key the table does not have, without Spark: running it twice adds nothing.
+
+    ``where`` holds for all of them: keys are looked for only among rows that have the same.
+    """
+    import deltalake
+    import numpy as np
+    import pyarrow as pa
+
+    from contracts.arrow_types import schema
+
+    place = "_place"
+    with _writing(settings, table):
+        if exists(settings, table):
+            there = arrow(settings, table, table.key, where)
+            # Arrow joins no columns that are lists
+            keys = rows.select(table.key).append_column(place, pa.array(np.arange(rows.num_rows)))
+            new = keys.join(there, keys=list(table.key), join_type="left anti")
+            rows = rows.take(new[place].sort())
+        folder = path(settings, table)
+        deltalake.write_deltalake(
+            str(folder),
+            rows.cast(schema(table)),
+            mode="append",
+            schema_mode="merge",
+            partition_by=list(table.partition_by) or None,
+            storage_options=delta_options(settings, folder),
+        )
+
+
 def version(settings: Settings, table: Table) -> int:
     """Newest version of a table."""
     return _open(settings, table).version()

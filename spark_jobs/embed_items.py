@@ -1,4 +1,4 @@
-"""Embeds the catalogue of a night with a model's item tower, on the executors: only texts that are new or changed.
+"""Embeds the catalogue of a night with a model's item tower: only texts that are new or changed.
 
     python -m spark_jobs.embed_items --ds 2017-12-23
     python -m spark_jobs.embed_items --ds 2017-12-23 --model 2017-12-23-0a1b2c3d
@@ -6,8 +6,8 @@
 Without a name the model is the one that the night uses: the champion, or of a night of the past that of its time.
 Gives `model_id` to Airflow, so that `score_users` takes the same.
 
-The texts of items with events were encoded by the training. Where nothing changed, no Spark session is started and, as
-torch and transformers take ten seconds to import, neither are they.
+The texts of items with events were encoded by the training. Where nothing changed, torch is not imported, and for a few
+new texts no Spark session is started (`spark_jobs.scoring.embedding`); many are encoded on the executors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from contracts.settings import Settings
 from models import artifact
 from models.store import registry
 from spark_jobs.cluster.step import main
-from spark_jobs.scoring.embedding import embed, stale_items
+from spark_jobs.scoring.embedding import embed_here, embed_on_executors, stale_items
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,8 @@ class Arguments(OneModel, Night):
     """The night whose catalogue is embedded, and with which model."""
 
 
-def nothing_is_stale(settings: Settings, arguments: Arguments) -> Counts | None:
-    """What is counted where all items have their vector of the model; None where some have not."""
-    folder = registry.chosen_folder(settings, arguments.model, arguments.interval.end)
-    if stale_items(settings, folder.name, Edition(arguments.ds)).num_rows:
-        return None
-    log.info("All items have their vector of model %s: nothing to embed.", folder.name)
-    give_result({"model_id": folder.name})
-    return counted(settings, arguments, 0)
-
-
-def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts:
-    """Encodes what is stale and writes it to `item_vectors`.
+def without_spark(settings: Settings, arguments: Arguments) -> Counts | None:
+    """Encodes what is stale where that is nothing, or little, and tells what was counted; None where it is much.
 
     Raises:
         ModelError: there is no such model, or its folder is damaged.
@@ -53,10 +43,26 @@ def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts
     """
     begun = time.monotonic()
     folder = registry.chosen_folder(settings, arguments.model, arguments.interval.end)
+    stale = stale_items(settings, folder.name, Edition(arguments.ds))
+    if stale.num_rows:
+        artifact.verify(folder)
+        if not embed_here(settings, folder, stale):
+            return None
+        log.info("Embedded %s items in %.1f s, without Spark.", f"{stale.num_rows:,}", time.monotonic() - begun)
+    else:
+        log.info("All items have their vector of model %s: nothing to embed.", folder.name)
+    give_result({"model_id": folder.name})
+    return counted(settings, arguments, stale.num_rows)
+
+
+def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts:
+    """Encodes what is stale on the executors and writes it to `item_vectors`; raises as `without_spark`."""
+    begun = time.monotonic()
+    folder = registry.chosen_folder(settings, arguments.model, arguments.interval.end)
     artifact.verify(folder)
     stale = stale_items(settings, folder.name, Edition(arguments.ds))
     log.info("Embedding %s items with model %s …", f"{stale.num_rows:,}", folder.name)
-    embed(spark, settings, folder, stale)
+    embed_on_executors(spark, settings, folder, stale)
     log.info("Embedded %s items in %.1f s.", f"{stale.num_rows:,}", time.monotonic() - begun)
     give_result({"model_id": folder.name})
     return counted(settings, arguments, stale.num_rows)
@@ -69,4 +75,4 @@ def counted(settings: Settings, arguments: Arguments, encoded: int) -> Counts:
 
 
 if __name__ == "__main__":
-    main("embed_items", __doc__, Arguments, run, instead=nothing_is_stale)
+    main("embed_items", __doc__, Arguments, run, instead=without_spark)

@@ -52,7 +52,7 @@ from models.text_vectors import TextVectors
 from models.user_encoder import NO_ID
 from spark_jobs.cluster.step import main
 from spark_jobs.scoring.als import factors_of
-from spark_jobs.scoring.embedding import embed, stale_items
+from spark_jobs.scoring.embedding import embed_here, embed_on_executors, stale_items
 from spark_jobs.scoring.histories import ITEM_DAY, ITEM_EVENTS, ITEM_STRENGTH, daily_counts
 from spark_jobs.scoring.trial import Contest, Outcome, compare
 
@@ -217,7 +217,8 @@ def embed_stale(spark: SparkSession, settings: Settings, folder: Path, edition: 
     stale = stale_items(settings, folder.name, edition)
     if stale.num_rows:
         log.info("Embedding %s items with model %s …", f"{stale.num_rows:,}", folder.name)
-        embed(spark, settings, folder, stale)
+        if not embed_here(settings, folder, stale):
+            embed_on_executors(spark, settings, folder, stale)
 
 
 def rows_of(snapshot_id: str, results: Mapping[str, Mapping[tuple[str, str], Estimate]]) -> list[tuple[object, ...]]:

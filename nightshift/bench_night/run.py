@@ -7,7 +7,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -187,10 +188,21 @@ def scored_by(settings: Settings, ds: Interval, model: str, executors: int) -> A
     """Scores everyone of a night by executors of a core each, which are processes of this machine."""
     master = f"local-cluster[{executors},1,{EXECUTOR_MEGABYTES}]"
     spark = settings.spark.model_copy(update={"master": master})
-    with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch, only_cores(executors):
         step = steps.scoring(ds, model, Path(scratch))
         took = steps.run(settings.model_copy(update={"spark": spark}), step)
         return Again(executors, took, tasks.read(Path(scratch)))
+
+
+@contextmanager
+def only_cores(number: int) -> Iterator[None]:
+    """What is started meanwhile has so many cores; else the executor's Java and Python would share out all of them."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:number])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def taken(settings: Settings, wanted: Sequence[steps.Step]) -> list[Taken]:

@@ -37,7 +37,8 @@ def bench_night(
         str, typer.Option(help="Where Spark runs; two executors of a core: local-cluster\\[2,1,2048].")
     ] = "local[*]",
     executors: Annotated[
-        bool, typer.Option("--executors", help="Then score everyone again by one executor of a core, and by two.")
+        bool,
+        typer.Option("--executors", help="Then score everyone again by one executor on one core, and by two on two."),
     ] = False,
     driver_memory: Annotated[str, typer.Option(help="Memory of the driver's Java.")] = "4g",
     as_json: Annotated[Path | None, file("--json", "Write everything there, for machines.")] = None,
@@ -114,7 +115,7 @@ def draw_again(console: Console, again: Sequence[Again]) -> None:
     from nightshift.bench_night.steps import EXECUTORS, WORKERS
 
     line(console)
-    line(console, "score_users once more, by executors of a core each:")
+    line(console, "score_users once more, by executors of a core each, with as many cores for all of Spark:")
     columns = ("executors", "step, s", "tasks that score, s", "times as fast", f"{EXECUTORS}, MB", f"{WORKERS}, MB")
     one = again[0].scoring.wall
     rows = [

@@ -1,10 +1,14 @@
-"""Vectors of the catalogue, on the executors: every distinct text is encoded once, and only where it is new."""
+"""Vectors of the catalogue: every distinct text is encoded once, and only where it is new.
+
+Many texts are encoded on the executors, a few by the step itself: it has them before workers have started.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +28,9 @@ from models import artifact
 from spark_jobs.cluster.shipping import Shipment, ship
 
 if TYPE_CHECKING:
+    from models.histories import Floats, Ints
     from models.item_tower import ItemTower
-    from models.published import PublishedModel
+    from models.published import ItemKnowledge, PublishedModel
     from models.text_vectors import Encode, TextVectors
 
 ID_ROW = "id_row"
@@ -33,6 +38,10 @@ ID_ROW = "id_row"
 
 TEXTS_A_SLICE = 1024
 """Texts sorted by length together: enough that a batch holds like lengths, small beside the catalogue."""
+
+FEW_TEXTS, FEW_ITEMS = 2_000, 200_000
+"""So many texts that nobody has encoded yet, and so many items, are embedded without Spark: in less time, in less than
+a gigabyte."""
 
 
 def stale_items(settings: Settings, model_id: str, edition: Edition) -> pa.Table:
@@ -44,13 +53,87 @@ def stale_items(settings: Settings, model_id: str, edition: Edition) -> pa.Table
     return items.join(there, keys=[C.ITEM_ID, C.TEXT_HASH], join_type="left anti")
 
 
-def embed(spark: SparkSession, settings: Settings, folder: Path, stale: pa.Table) -> None:
+@dataclass(frozen=True)
+class Embedder:
+    """A model's tower and what belongs to it, in memory."""
+
+    model: PublishedModel
+    known: TextVectors
+    encode: Encode
+
+    @classmethod
+    def open(cls, folder: Path) -> Embedder:
+        """Reads a model folder. Check it with `models.artifact.verify` first."""
+        from models.published import TOWER, PublishedModel
+        from models.text_vectors import TextVectors
+
+        model = PublishedModel.load(folder)
+        # the model's own cut, not today's: its other vectors were made with it
+        own = model.settings.tower
+
+        @cache
+        def tower() -> ItemTower:
+            # transformers takes longer to import than all else: who meets known texts alone does not wait for it
+            from models.int8 import for_inference
+            from models.item_tower import ItemTower
+
+            return for_inference(ItemTower.load(folder / TOWER, own.max_tokens), own)
+
+        return cls(model, TextVectors.load(folder), lambda texts: tower().encode(texts, own.text_batch))
+
+    def vectors(self, texts: Sequence[str], of_item: Ints, id_rows: Ints) -> tuple[Floats, Floats]:
+        """The vectors of items, and those of their texts alone, [items, size] each.
+
+        Args:
+            texts: All distinct.
+            of_item: Number of each item's text, [items].
+            id_rows: Row of each item's id embedding, [items].
+        """
+        of_texts = self.known.encode(texts, self.encode)
+        return self.model.item_vectors(of_texts[of_item], id_rows), self.model.space.of_texts(of_texts)[of_item]
+
+
+def embed_here(settings: Settings, folder: Path, stale: pa.Table) -> bool:
+    """Embeds the stale items with the model in ``folder`` in this process, if they are few; tells whether they are."""
+    from models.text_vectors import TextVectors
+
+    if stale.num_rows > FEW_ITEMS:
+        return False
+    texts = stale[C.TEXT].combine_chunks().dictionary_encode()
+    distinct, of_item = texts.dictionary.to_pylist(), texts.indices.to_numpy().astype(np.int32)
+    if np.count_nonzero(TextVectors.load(folder).rows(distinct) < 0) > FEW_TEXTS:
+        return False
+    embedder = Embedder.open(folder)
+    id_rows = id_rows_of(embedder.model.items)
+    own = np.array(pd.Series(stale[C.ITEM_ID].to_pylist()).map(id_rows).fillna(0), dtype=np.int32)
+    made, said = embedder.vectors(distinct, of_item, own)
+    columns = {
+        C.MODEL_ID: pa.repeat(folder.name, stale.num_rows),
+        C.ITEM_ID: stale[C.ITEM_ID],
+        C.TEXT_HASH: stale[C.TEXT_HASH],
+        C.VECTOR: as_lists(made),
+        C.TEXT_VECTOR: as_lists(said),
+    }
+    lake.add(settings, ITEM_VECTORS, pa.table(columns), {C.MODEL_ID: folder.name})
+    return True
+
+
+def id_rows_of(known: ItemKnowledge) -> pd.Series[int]:
+    """Row of the id embedding by item id."""
+    return pd.Series(known.id_rows, index=list(known.item_ids))
+
+
+def as_lists(vectors: Floats) -> pa.Array:
+    """Vectors [items, size] as Arrow has them in a table."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]).cast(pa.list_(pa.float32()))
+
+
+def embed_on_executors(spark: SparkSession, settings: Settings, folder: Path, stale: pa.Table) -> None:
     """Embeds the stale items with the model in ``folder``, and writes them next to the vectors that stay."""
     from models.published import PublishedModel
 
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(TEXTS_A_SLICE))
-    model_id, known = folder.name, PublishedModel.load(folder).items
-    id_rows = pd.Series(known.id_rows, index=list(known.item_ids))
+    model_id, id_rows = folder.name, id_rows_of(PublishedModel.load(folder).items)
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         shipped = Path(scratch) / f"tower-{model_id}"
         not_read = shutil.ignore_patterns(artifact.PAIR_MODEL)
@@ -83,35 +166,19 @@ def distinct_texts(spark: SparkSession, stale: pa.Table, id_rows: pd.Series[int]
 def encoded(texts: DataFrame, shipment: Shipment, model_id: str) -> DataFrame:
     """Rows of `item_vectors` for rows of (text, text_hash, items: array<struct<item_id, id_row>>)."""
 
-    def load(folder: Path) -> tuple[Encode, TextVectors, PublishedModel]:
+    def load(folder: Path) -> Embedder:
         import torch
 
-        from models.published import TOWER, PublishedModel
-        from models.text_vectors import TextVectors
-
         torch.set_num_threads(1)  # Spark runs a worker on every core
-        model = PublishedModel.load(folder)
-        # the model's own cut, not today's: its other vectors were made with it
-        own = model.settings.tower
-
-        @cache
-        def tower() -> ItemTower:
-            # transformers takes longer to import than all else: who meets known texts alone does not wait for it
-            from models.int8 import for_inference
-            from models.item_tower import ItemTower
-
-            return for_inference(ItemTower.load(folder / TOWER, own.max_tokens), own)
-
-        return lambda texts: tower().encode(texts, own.text_batch), TextVectors.load(folder), model
+        return Embedder.open(folder)
 
     def vectors(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        encode, known, model = shipment.open(load)
+        embedder = shipment.open(load)
         for frame in frames:
-            of_texts = known.encode(frame[C.TEXT].tolist(), encode)
-            row = np.repeat(np.arange(len(frame)), frame[C.ITEMS].map(len).to_numpy())
+            row = np.repeat(np.arange(len(frame), dtype=np.int32), frame[C.ITEMS].map(len).to_numpy())
             items = [item for each in frame[C.ITEMS] for item in each]
-            said = model.space.of_texts(of_texts)[row]
-            made = model.item_vectors(of_texts[row], np.array([item[ID_ROW] for item in items], dtype=np.int32))
+            id_rows = np.array([item[ID_ROW] for item in items], dtype=np.int32)
+            made, said = embedder.vectors(frame[C.TEXT].tolist(), row, id_rows)
             yield pd.DataFrame(
                 {
                     C.MODEL_ID: model_id,

@@ -61,6 +61,7 @@ from nightshift.lookups import incremental
 from nightshift.lookups.rescoring import daily_counts, history
 from nightshift.runtime.environment import environment
 from spark_jobs import build_splits, embed_items, evaluate, score_users
+from spark_jobs.scoring import embedding
 from spark_jobs.scoring.carried import RULES
 from spark_jobs.scoring.embedding import stale_items
 from spark_jobs.scoring.package import pack
@@ -369,18 +370,22 @@ def vectors(tables: SparkLake) -> dict[tuple[str, str], list[float]]:
     return {(row["item_id"], row["text_hash"]): row["vector"] for row in tables.rows(ITEM_VECTORS)}
 
 
-def test_only_a_changed_text_is_embedded_again(tables: SparkLake) -> None:
+def test_only_a_changed_text_is_embedded_again(tables: SparkLake, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, name = tables.settings, champion(tables.settings).name
     before = vectors(tables)
     arguments = embed_items.Arguments(ds=DS, model=name)
-    assert embed_items.nothing_is_stale(settings, arguments) == {"items encoded": 0, "items reused": 18}
+    assert embed_items.without_spark(settings, arguments) == {"items encoded": 0, "items reused": 18}
     changed = item_rows()
     changed[0] |= {"text": "oat drink with vanilla, for coffee", "text_hash": "a hash"}
     pinned = lake.version(settings, ITEMS)
     tables.write(ITEMS, changed)
     assert stale_items(settings, name, Edition(DS, pinned)).num_rows == 0
     assert stale_items(settings, name, Edition(DS))["item_id"].to_pylist() == ["i00"]
-    embed_items.run(tables.spark, settings, embed_items.Arguments(ds=DS, model=name))
+    with monkeypatch.context() as patched:
+        patched.setattr(embedding, "FEW_TEXTS", 0)
+        assert embed_items.without_spark(settings, arguments) is None
+    assert vectors(tables) == before
+    assert embed_items.without_spark(settings, arguments) == {"items encoded": 1, "items reused": 17}
     # an evaluation of the older text finds its vector still there
     assert stale_items(settings, name, Edition(DS, pinned)).num_rows == 0
     after = vectors(tables)
@@ -395,7 +400,7 @@ def test_only_a_changed_text_is_embedded_again(tables: SparkLake) -> None:
     assert cut_as_before["i00", "another hash"] == pytest.approx(after["i00", "a hash"], abs=1e-5)
     tables.write(ITEMS, item_rows())
     # of a text that comes back the vector is still there
-    assert embed_items.nothing_is_stale(settings, embed_items.Arguments(ds=DS, model=name))
+    assert embed_items.without_spark(settings, embed_items.Arguments(ds=DS, model=name))
 
 
 def score(tables: SparkLake, settings: Settings | None = None) -> None:
@@ -704,7 +709,7 @@ def test_a_night_that_is_told_no_model_uses_that_of_its_time(
     result = tmp_path / "result.json"
     monkeypatch.setenv(RESULT_FILE, str(result))
     try:
-        assert embed_items.nothing_is_stale(settings, embed_items.Arguments(ds=DS))
+        assert embed_items.without_spark(settings, embed_items.Arguments(ds=DS))
         assert read_result(result) == {"model_id": own}
         result.unlink()
         embed_items.run(tables.spark, settings, embed_items.Arguments(ds=DS))

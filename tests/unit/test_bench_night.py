@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from contracts.interval import Interval
 from contracts.settings import PROJECT, Settings
 from nightshift.bench_night import steps, tasks
 from nightshift.bench_night.parts import grouped
-from nightshift.bench_night.run import Again, Night
+from nightshift.bench_night.run import Again, Night, only_cores
 from nightshift.bench_night.shop import DAYS, NIGHT, Size, catalogue, days, draw, write
 from nightshift.bench_night.steps import DRIVER, DRIVER_PYTHON, EXECUTORS, WORKERS, Step, Taken
 from nightshift.bench_night.tasks import IN_PYTHON, Tasks
@@ -171,6 +173,14 @@ def test_more_executors_are_compared_by_the_time_from_their_first_task_to_the_la
     shown = capsys.readouterr().out
     assert re.search(r"1 +80\.0 +60\.0 +1\.00 +1,000 +0", shown)
     assert re.search(r"2 +52\.0 +32\.0 +1\.88 +2,000 +0", shown)
+
+
+def test_what_is_started_meanwhile_has_so_many_cores() -> None:
+    before = os.sched_getaffinity(0)
+    told = [sys.executable, "-c", "import os; print(len(os.sched_getaffinity(0)))"]
+    with only_cores(1):
+        assert subprocess.check_output(told, text=True).strip() == "1"
+    assert os.sched_getaffinity(0) == before
 
 
 def test_too_few_events_are_refused() -> None:
