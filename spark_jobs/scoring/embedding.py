@@ -95,15 +95,13 @@ class Embedder:
 
 def embed_here(settings: Settings, folder: Path, stale: pa.Table) -> bool:
     """Embeds the stale items with the model in ``folder`` in this process, if they are few; tells whether they are."""
-    from models.text_vectors import TextVectors
-
     if stale.num_rows > FEW_ITEMS:
         return False
+    embedder = Embedder.open(folder)
     texts = stale[C.TEXT].combine_chunks().dictionary_encode()
     distinct, of_item = texts.dictionary.to_pylist(), texts.indices.to_numpy().astype(np.int32)
-    if np.count_nonzero(TextVectors.load(folder).rows(distinct) < 0) > FEW_TEXTS:
+    if np.count_nonzero(embedder.known.rows(distinct) < 0) > FEW_TEXTS:
         return False
-    embedder = Embedder.open(folder)
     id_rows = id_rows_of(embedder.model.items)
     own = np.array(pd.Series(stale[C.ITEM_ID].to_pylist()).map(id_rows).fillna(0), dtype=np.int32)
     made, said = embedder.vectors(distinct, of_item, own)
