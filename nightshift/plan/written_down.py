@@ -23,8 +23,8 @@ STEPS: Mapping[str, Rate] = {
     "clean_events": Rate(59.0, per_day_event=2e-4),  # events of history, which lie in 55 days
     "validate": Rate(56.0, per_day_event=1.5e-4),
     "measure_drift": Rate(1.0, per_event=1e-6, per_item=2e-5, spark=False),
-    # estimate: one text of 100 is new, and encoded in 4 ms (12,000 texts in 25 s on two cores); the rest is writing
-    "embed_items": Rate(72.0, per_item=1e-4),
+    # 18.6 s with 100,000 items, one in 100 with a new text; more than 2,000 such texts start Spark, for a minute
+    "embed_items": Rate(12.0, per_item=6.6e-5, spark=False),
     # the start of the workers is fixed; of an item an estimate: packing, sending and opening its vectors
     "score_users": Rate(62.0, per_event=3e-5, per_item=2e-4),
     "publish": Rate(35.0, per_user=1.2e-3),
@@ -41,11 +41,12 @@ later tasks of the night of 10,000 users took 2.0 ms of a core for a user, whose
 
 MEMORY: Mapping[str, Memory] = {
     "driver's Java": Memory(1.9e9),
-    "driver's Python": Memory(0.9e9, per_item=3e3),
+    "driver's Python": Memory(0.9e9, per_item=8.5e3),
     "workers' Python": Memory(1.25e9, per_item=3e3, per_core=True),
 }
-"""At a night's highest, of 10,000 users; what an item takes is an estimate: 128 numbers two or three times, its texts
-and names. With a master ``local`` the driver's Java is the executors' too."""
+"""At a night's highest, of 10,000 users. The driver's Python took 1.75 GB with 100,000 items; in the workers what an
+item takes is an estimate: 128 numbers two or three times, its texts and names. With a master ``local`` the driver's
+Java is the executors' too."""
 
 SEARCH = SearchRate(fixed=0.08e-3, products=2.3e9, making=2.3e10, probes=64)
 """Of approximate search, by vectors and by texts together: from catalogues of 92,331, 200,000 and 1,000,000 items."""
