@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from contracts import catalogue
@@ -42,34 +44,37 @@ def without_spark(settings: Settings, arguments: Arguments) -> Counts | None:
         RegistryError: no model was named, and the registry could not be asked.
     """
     begun = time.monotonic()
-    folder = registry.chosen_folder(settings, arguments.model, arguments.interval.end)
-    stale = stale_items(settings, folder.name, Edition(arguments.ds))
-    if stale.num_rows:
-        artifact.verify(folder)
-        if not embed_here(settings, folder, stale):
-            return None
-        log.info("Embedded %s items in %.1f s, without Spark.", f"{stale.num_rows:,}", time.monotonic() - begun)
-    else:
-        log.info("All items have their vector of model %s: nothing to embed.", folder.name)
-    give_result({"model_id": folder.name})
-    return counted(settings, arguments, stale.num_rows)
+    folder, stale = wanted(settings, arguments)
+    if stale.num_rows and not embed_here(settings, folder, stale):
+        return None
+    return embedded(settings, arguments, folder, stale.num_rows, time.monotonic() - begun)
 
 
 def run(spark: SparkSession, settings: Settings, arguments: Arguments) -> Counts:
     """Encodes what is stale on the executors and writes it to `item_vectors`; raises as `without_spark`."""
     begun = time.monotonic()
-    folder = registry.chosen_folder(settings, arguments.model, arguments.interval.end)
-    artifact.verify(folder)
-    stale = stale_items(settings, folder.name, Edition(arguments.ds))
-    log.info("Embedding %s items with model %s …", f"{stale.num_rows:,}", folder.name)
+    folder, stale = wanted(settings, arguments)
     embed_on_executors(spark, settings, folder, stale)
-    log.info("Embedded %s items in %.1f s.", f"{stale.num_rows:,}", time.monotonic() - begun)
+    return embedded(settings, arguments, folder, stale.num_rows, time.monotonic() - begun)
+
+
+def wanted(settings: Settings, arguments: Arguments) -> tuple[Path, pa.Table]:
+    """The model's folder, which is checked if it is going to be read, and the items that need its vectors."""
+    folder = registry.chosen_folder(settings, arguments.model, arguments.interval.end)
+    stale = stale_items(settings, folder.name, Edition(arguments.ds))
+    if stale.num_rows:
+        artifact.verify(folder)
+        log.info("Embedding %s items with model %s …", f"{stale.num_rows:,}", folder.name)
+    return folder, stale
+
+
+def embedded(settings: Settings, arguments: Arguments, folder: Path, encoded: int, seconds: float) -> Counts:
+    """Tells with which model, and of how many items the text was encoded, and of how many the vector was there."""
+    if encoded:
+        log.info("Embedded %s items in %.1f s.", f"{encoded:,}", seconds)
+    else:
+        log.info("All items have their vector of model %s: nothing to embed.", folder.name)
     give_result({"model_id": folder.name})
-    return counted(settings, arguments, stale.num_rows)
-
-
-def counted(settings: Settings, arguments: Arguments, encoded: int) -> Counts:
-    """Of how many items the text was encoded, and of how many the vector was there."""
     items = catalogue.arrow(settings, Edition(arguments.ds), [C.ITEM_ID]).num_rows
     return {"items encoded": encoded, "items reused": items - encoded}
 
