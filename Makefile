@@ -108,8 +108,8 @@ bench-encoding: setup  ## texts to vectors: the item tower next to sentence-tran
 	@$(RUN) nightshift bench-encoding $(if $(TEXTS),--texts "$(TEXTS)") $(if $(THREADS),--threads $(THREADS))
 
 .PHONY: bench-night
-bench-night: setup  ## a night of a seeded shop, by step: make bench-night [USERS=10000] [ITEMS=5000] [EVENTS=300000] [EXECUTORS=1] [JSON=FILE]
-	@$(RUN) nightshift bench-night $(if $(USERS),--users $(USERS)) $(if $(ITEMS),--items $(ITEMS)) $(if $(EVENTS),--events $(EVENTS)) $(if $(filter 1 true yes,$(EXECUTORS)),--executors) $(if $(JSON),--json "$(JSON)")
+bench-night: setup  ## a night of a seeded shop, by step: make bench-night [USERS=10000] [ITEMS=5000] [EVENTS=300000] [EXECUTORS=1] [CHANGED=0.05] [JSON=FILE]
+	@$(RUN) nightshift bench-night $(if $(USERS),--users $(USERS)) $(if $(ITEMS),--items $(ITEMS)) $(if $(EVENTS),--events $(EVENTS)) $(if $(filter 1 true yes,$(EXECUTORS)),--executors) $(if $(CHANGED),--changed $(CHANGED)) $(if $(JSON),--json "$(JSON)")
 
 .PHONY: verify-incremental
 verify-incremental: setup  ## a night with lists carried over next to a full one: make verify-incremental [DS=2017-12-24] [IDLE_DAYS=1]

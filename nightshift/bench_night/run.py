@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.dataset as pads
@@ -23,9 +24,10 @@ from contracts.interval import Interval
 from contracts.settings import Settings, load_settings
 from contracts.tables import RECOMMENDATIONS
 from nightshift.bench_night import parts, steps, tasks
-from nightshift.bench_night.shop import NIGHT, Size, days, write
+from nightshift.bench_night.shop import NIGHT, Size, days, write, write_day_after
 from nightshift.bench_night.steps import Taken
 from nightshift.bench_night.tasks import Tasks
+from nightshift.lookups.incremental import Compared, compared
 from nightshift.runtime import setup_mlflow
 from nightshift.runtime.environment import environment
 from nightshift.runtime.home import prepare_spark
@@ -35,6 +37,9 @@ USERS_A_SLICE = 5_000
 
 EXECUTORS = (1, 2)
 """Executors of a core each, by which everyone is scored again."""
+
+IDLE_NIGHTS = 28
+"""In the night after, an idle user has a turn once in so many nights."""
 
 HOW_TRAINED = (
     "The model was trained as cheaply as it goes: no text tuned, one pass over 5,000 users. Its networks are as large "
@@ -80,6 +85,7 @@ class Wanted:
     driver_memory: str
     as_json: Path | None
     executors: bool = False  # score again by so many executors as EXECUTORS has
+    changed: float | None = None  # run the night after too, in which this share of the users did something
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,7 @@ class Night:
     scoring: Tasks
     parts: dict[str, float]  # milliseconds of a user on one core
     again: Sequence[Again] = ()
+    after: Compared | None = None  # the night after, in full and with lists carried over
 
     @property
     def seconds(self) -> float:
@@ -133,10 +140,9 @@ def run(wanted: Wanted) -> list[Night]:
     """
     start_log()
     outer = load_settings()
-    numbers = EXECUTORS if wanted.executors else ()
-    nights = [of_shop(own_home(outer, wanted, size), size, numbers) for size in wanted.sizes]
+    nights = [of_shop(own_home(outer, wanted, size), size, wanted) for size in wanted.sizes]
     if wanted.as_json:
-        write_atomically(wanted.as_json, json.dumps([asdict(each) for each in nights], indent=1) + "\n")
+        write_atomically(wanted.as_json, json.dumps([asdict(each) for each in nights], indent=1, default=str) + "\n")
     return nights
 
 
@@ -164,8 +170,8 @@ def own_home(outer: Settings, wanted: Wanted, size: Size) -> Settings:
     return own
 
 
-def of_shop(settings: Settings, size: Size, executors: Sequence[int]) -> Night:
-    """Makes the shop, takes in its history, trains, and runs the night; then scores again by so many executors."""
+def of_shop(settings: Settings, size: Size, wanted: Wanted) -> Night:
+    """Makes the shop, takes in its history, trains, and runs the night; then what else was asked for."""
     begun = time.monotonic()
     log.info("Logs of %s users, %s items, %s events …", *(f"{each:,}" for each in asdict(size).values()))
     write(settings.landing, size)
@@ -179,9 +185,21 @@ def of_shop(settings: Settings, size: Size, executors: Sequence[int]) -> Night:
         of_night = taken(settings, steps.night(ds, model, Path(scratch)))
         scoring = tasks.read(Path(scratch))
     users = lake.count(settings, RECOMMENDATIONS, (pads.field(C.DS) == NIGHT) & is_own(pads.field))
-    again = [scored_by(settings, ds, model, number) for number in executors]
+    again = [scored_by(settings, ds, model, number) for number in (EXECUTORS if wanted.executors else ())]
     log.info("Parts of scoring, of some users in this process …")
-    return Night(size, users, of_night, scoring, parts.of_users(settings, model, ds), again)
+    of_users = parts.of_users(settings, model, ds)
+    after = night_after(settings, size, model, wanted.changed) if wanted.changed else None
+    return Night(size, users, of_night, scoring, of_users, again, after)
+
+
+def night_after(settings: Settings, size: Size, model: str, changed: float) -> Compared:
+    """Runs the night in which a share of the users did something, and scores it in full and with lists carried over."""
+    ds = Interval.of_night(NIGHT + timedelta(days=1))
+    write_day_after(settings.landing, size, changed)
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
+        taken(settings, steps.night(ds, model, Path(scratch)))
+    log.info("That night in full, and with lists carried over …")
+    return compared(settings, ds.ds, idle_days=1, idle_nights=IDLE_NIGHTS)
 
 
 def scored_by(settings: Settings, ds: Interval, model: str, executors: int) -> Again:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from contracts.columns import Columns as C
 from contracts.interval import Interval
@@ -64,8 +65,7 @@ def draw(size: Size) -> Events:
     activity = random.lognormal(0, 1.3, size.users)
     others = random.choice(size.users, size.events - size.heavy - size.users, p=activity / activity.sum())
     users = np.concatenate([np.arange(size.users), np.zeros(size.heavy, np.int64), others]).astype(np.int32)
-    popularity = 1 / np.arange(1, size.items + 1) ** 0.9
-    popularity /= popularity.sum()
+    popularity = popularity_of(size.items)
     own = random.choice(size.items, (size.users, FAVOURITES), p=popularity).astype(np.int32)
     items = random.choice(size.items, len(users), p=popularity).astype(np.int32)
     again = random.random(len(users)) < AGAIN
@@ -76,17 +76,43 @@ def draw(size: Size) -> Events:
     return Events(users[order], items[order], times[order], behaviours[order])
 
 
+def draw_day_after(size: Size, share: float) -> Events:
+    """The events of the day after the night, as many as of any day, but all of them of a ``share`` of the users."""
+    random = np.random.default_rng(1)
+    count = size.events // DAYS
+    active = random.permutation(size.users)[: max(1, round(share * size.users))]
+    users = random.choice(active, count).astype(np.int32)
+    items = random.choice(size.items, count, p=popularity_of(size.items)).astype(np.int32)
+    times = np.sort(random.integers(DAYS * SECONDS, (DAYS + 1) * SECONDS, count))
+    return Events(users, items, times, random.choice(len(BEHAVIOURS), count, p=CHANCES).astype(np.int32))
+
+
+def popularity_of(items: int) -> NDArray[np.float64]:
+    """Chances by Zipf's law, [items]."""
+    chances = 1 / np.arange(1, items + 1) ** 0.9
+    popularity: NDArray[np.float64] = chances / chances.sum()
+    return popularity
+
+
+def write_day_after(landing: Path, size: Size, share: float) -> None:
+    """Writes the log of that day; the catalogue stays as it is."""
+    write_log(landing, NIGHT + timedelta(days=1), records(draw_day_after(size, share), slice(None)))
+
+
+def write_log(landing: Path, day: date, events: pd.DataFrame) -> None:
+    """Writes the log of a day."""
+    folder = landing / "events" / f"ds={day}"
+    folder.mkdir(parents=True)
+    events.to_json(folder / "events.jsonl", orient="records", lines=True)
+
+
 def write(landing: Path, size: Size) -> None:
     """Writes a log of JSON lines a day, the catalogue of the first day, and that of the night."""
     events = draw(size)
     first = days().start
     ends = np.searchsorted(events.times, np.arange(DAYS + 1) * SECONDS)
     for number, day in enumerate(days().days):
-        folder = landing / "events" / f"ds={day}"
-        folder.mkdir(parents=True)
-        records(events, slice(ends[number], ends[number + 1])).to_json(
-            folder / "events.jsonl", orient="records", lines=True
-        )
+        write_log(landing, day, records(events, slice(ends[number], ends[number + 1])))
     for day in (first, NIGHT):
         folder = landing / "items" / f"ds={day}"
         folder.mkdir(parents=True)

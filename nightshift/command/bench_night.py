@@ -11,6 +11,7 @@ import typer
 from contracts.errors import InputError
 from nightshift.command.options import file
 from nightshift.command.terminal import count, line, percent, screen, table
+from nightshift.command.verify_incremental import draw as draw_comparison
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,16 @@ def bench_night(
         bool,
         typer.Option("--executors", help="Then score everyone again by one executor on one core, and by two on two."),
     ] = False,
+    changed: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0001,
+            max=1.0,
+            help="Then run the night after, in which this share of the users did something, and score it in full and "
+            "with the lists of all others carried over.",
+            show_default=False,
+        ),
+    ] = None,
     driver_memory: Annotated[str, typer.Option(help="Memory of the driver's Java.")] = "4g",
     as_json: Annotated[Path | None, file("--json", "Write everything there, for machines.")] = None,
 ) -> None:
@@ -54,7 +65,7 @@ def bench_night(
       nightshift bench-night --users 100000 --items 50000 --events 3000000 --json night.json
       nightshift bench-night --users 1000000 --items 100000 --events 20000000 --driver-memory 8g
       nightshift bench-night --compare-users 40000
-      nightshift bench-night --users 100000 --items 50000 --events 3000000 --executors
+      nightshift bench-night --users 100000 --items 50000 --events 3000000 --executors --changed 0.05
     """
     if events < 2 * users:
         raise InputError(f"{users:,} users need {2 * users:,} events at least, not {events:,}: raise --events.")
@@ -63,7 +74,7 @@ def bench_night(
 
     first = Size(users, items, events)
     others = [replace(first, users=compare_users, events=events * compare_users // users)] if compare_users else []
-    nights = run(Wanted((first, *others), master, driver_memory, as_json, executors))
+    nights = run(Wanted((first, *others), master, driver_memory, as_json, executors, changed))
     for each in nights:
         draw(screen(), each)
     if len(nights) > 1:
@@ -104,6 +115,9 @@ def draw(console: Console, night: Night) -> None:
     )
     console.print(table(("part", "seconds", "share"), parts, right=("seconds", "share")))
     scoring = night.scoring
+    if night.after:
+        draw_comparison(console, night.after)
+        line(console)
     if night.again:
         draw_again(console, night.again)
     line(console, f"The longest task that scores took {scoring.longest:.1f} s, the median one {scoring.median:.1f} s.")

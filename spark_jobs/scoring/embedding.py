@@ -40,8 +40,8 @@ TEXTS_A_SLICE = 1024
 """Texts sorted by length together: enough that a batch holds like lengths, small beside the catalogue."""
 
 FEW_TEXTS, FEW_ITEMS = 2_000, 200_000
-"""So many texts that nobody has encoded yet, and so many items, are embedded without Spark: in less time than that takes
-to start, and with some 8 kB of memory an item."""
+"""So many texts that nobody has encoded yet, and so many items, are embedded without Spark: in less time than that
+takes to start, and with some 8 kB of memory an item."""
 
 
 def stale_items(settings: Settings, model_id: str, edition: Edition) -> pa.Table:

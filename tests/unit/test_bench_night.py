@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from contracts.settings import PROJECT, Settings
 from nightshift.bench_night import steps, tasks
 from nightshift.bench_night.parts import grouped
 from nightshift.bench_night.run import Again, Night, only_cores
-from nightshift.bench_night.shop import DAYS, NIGHT, Size, catalogue, days, draw, write
+from nightshift.bench_night.shop import DAYS, NIGHT, Size, catalogue, days, draw, write, write_day_after
 from nightshift.bench_night.steps import DRIVER, DRIVER_PYTHON, EXECUTORS, WORKERS, Step, Taken
 from nightshift.bench_night.tasks import IN_PYTHON, Tasks
 from nightshift.command.app import app
@@ -56,6 +57,16 @@ def test_its_logs_are_the_same_each_time_and_the_nights_catalogue_has_new_texts(
     before, after = (catalogue(SIZE, changed=changed)["title"] for changed in (False, True))
     assert before.is_unique
     assert (before != after).sum() == SIZE.items // 100
+
+
+def test_the_day_after_has_as_many_events_as_any_and_all_of_some_users(tmp_path: Path) -> None:
+    write(tmp_path, SIZE)
+    write_day_after(tmp_path, SIZE, 0.05)
+    day = NIGHT + timedelta(days=1)
+    rows = [json.loads(each) for each in (tmp_path / f"events/ds={day}/events.jsonl").open()]
+    assert len(rows) == SIZE.events // DAYS
+    assert len({row["user_id"] for row in rows}) == 10
+    assert {row["event_time"][:10] for row in rows} == {str(day)}
 
 
 def test_the_steps_are_those_of_the_dag() -> None:
