@@ -133,16 +133,8 @@ def replace_small(settings: Settings, table: Table, rows: Sequence[tuple[object,
 
     made = pa.Table.from_pylist([dict(zip(table.names, row, strict=True)) for row in rows], schema(table))
     with _writing(settings, table):
-        folder = path(settings, table)
-        deltalake.write_deltalake(
-            str(folder),
-            made,
-            mode="overwrite",
-            schema_mode="merge",
-            partition_by=list(table.partition_by) or None,
-            predicate=where if exists(settings, table) else None,
-            storage_options=delta_options(settings, folder),
-        )
+        predicate = where if exists(settings, table) else None
+        deltalake.write_deltalake(data=made, mode="overwrite", predicate=predicate, **_write_options(settings, table))
 
 
 def add(settings: Settings, table: Table, rows: pa.Table, where: Where) -> None:
@@ -164,15 +156,18 @@ def add(settings: Settings, table: Table, rows: pa.Table, where: Where) -> None:
             keys = rows.select(table.key).append_column(place, pa.array(np.arange(rows.num_rows)))
             new = keys.join(there, keys=list(table.key), join_type="left anti")
             rows = rows.take(new[place].sort())
-        folder = path(settings, table)
-        deltalake.write_deltalake(
-            str(folder),
-            rows.cast(schema(table)),
-            mode="append",
-            schema_mode="merge",
-            partition_by=list(table.partition_by) or None,
-            storage_options=delta_options(settings, folder),
-        )
+        deltalake.write_deltalake(data=rows.cast(schema(table)), mode="append", **_write_options(settings, table))
+
+
+def _write_options(settings: Settings, table: Table) -> dict[str, Any]:
+    """How rows are written into a table without Spark."""
+    folder = path(settings, table)
+    return {
+        "table_or_uri": str(folder),
+        "schema_mode": "merge",
+        "partition_by": list(table.partition_by) or None,
+        "storage_options": delta_options(settings, folder),
+    }
 
 
 def version(settings: Settings, table: Table) -> int:

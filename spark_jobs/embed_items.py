@@ -64,7 +64,6 @@ def wanted(settings: Settings, arguments: Arguments) -> tuple[Path, pa.Table]:
     stale = stale_items(settings, folder.name, Edition(arguments.ds))
     if stale.num_rows:
         artifact.verify(folder)
-        log.info("Embedding %s items with model %s …", f"{stale.num_rows:,}", folder.name)
     return folder, stale
 
 

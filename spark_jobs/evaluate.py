@@ -215,10 +215,8 @@ def split_rows(spark: SparkSession, settings: Settings, windows: Windows) -> Dat
 def embed_stale(spark: SparkSession, settings: Settings, folder: Path, edition: Edition) -> None:
     """Gives every item its vector of the model in ``folder``."""
     stale = stale_items(settings, folder.name, edition)
-    if stale.num_rows:
-        log.info("Embedding %s items with model %s …", f"{stale.num_rows:,}", folder.name)
-        if not embed_here(settings, folder, stale):
-            embed_on_executors(spark, settings, folder, stale)
+    if stale.num_rows and not embed_here(settings, folder, stale):
+        embed_on_executors(spark, settings, folder, stale)
 
 
 def rows_of(snapshot_id: str, results: Mapping[str, Mapping[tuple[str, str], Estimate]]) -> list[tuple[object, ...]]:

@@ -38,6 +38,9 @@ USERS_A_SLICE = 5_000
 EXECUTORS = (1, 2)
 """Executors of a core each, by which everyone is scored again."""
 
+EXECUTOR_MEGABYTES = 2048
+"""Memory of an executor's Java."""
+
 IDLE_NIGHTS = 28
 """In the night after, an idle user has a turn once in so many nights."""
 
@@ -45,8 +48,6 @@ HOW_TRAINED = (
     "The model was trained as cheaply as it goes: no text tuned, one pass over 5,000 users. Its networks are as large "
     "as always, and that decides how long a night takes."
 )
-
-EXECUTOR_MEGABYTES = 2048
 
 SETTINGS = """
 profile = "full"

@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 
 from contracts import catalogue, lake
 from contracts.catalogue import Edition
+from contracts.cli import log
 from contracts.columns import Columns as C
 from contracts.settings import Settings
 from contracts.tables import ITEM_VECTORS
@@ -102,9 +103,8 @@ def embed_here(settings: Settings, folder: Path, stale: pa.Table) -> bool:
     distinct, of_item = texts.dictionary.to_pylist(), texts.indices.to_numpy().astype(np.int32)
     if np.count_nonzero(embedder.known.rows(distinct) < 0) > FEW_TEXTS:
         return False
-    id_rows = id_rows_of(embedder.model.items)
-    own = np.array(pd.Series(stale[C.ITEM_ID].to_pylist()).map(id_rows).fillna(0), dtype=np.int32)
-    made, said = embedder.vectors(distinct, of_item, own)
+    tell(folder, stale)
+    made, said = embedder.vectors(distinct, of_item, id_rows_of(embedder.model.items, stale[C.ITEM_ID].to_pylist()))
     columns = {
         C.MODEL_ID: pa.repeat(folder.name, stale.num_rows),
         C.ITEM_ID: stale[C.ITEM_ID],
@@ -116,9 +116,15 @@ def embed_here(settings: Settings, folder: Path, stale: pa.Table) -> bool:
     return True
 
 
-def id_rows_of(known: ItemKnowledge) -> pd.Series[int]:
-    """Row of the id embedding by item id."""
-    return pd.Series(known.id_rows, index=list(known.item_ids))
+def tell(folder: Path, stale: pa.Table) -> None:
+    """Logs what is going to be embedded."""
+    log.info("Embedding %s items with model %s …", f"{stale.num_rows:,}", folder.name)
+
+
+def id_rows_of(known: ItemKnowledge, items: list[str]) -> Ints:
+    """Row of each item's id embedding, [items]; 0 for an item new since training."""
+    rows: Ints = pd.Series(known.id_rows, index=list(known.item_ids)).reindex(items, fill_value=0).to_numpy()
+    return rows
 
 
 def as_lists(vectors: Floats) -> pa.Array:
@@ -131,7 +137,8 @@ def embed_on_executors(spark: SparkSession, settings: Settings, folder: Path, st
     from models.published import PublishedModel
 
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(TEXTS_A_SLICE))
-    model_id, id_rows = folder.name, id_rows_of(PublishedModel.load(folder).items)
+    tell(folder, stale)
+    model_id, known = folder.name, PublishedModel.load(folder).items
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         shipped = Path(scratch) / f"tower-{model_id}"
         not_read = shutil.ignore_patterns(artifact.PAIR_MODEL)
@@ -140,17 +147,17 @@ def embed_on_executors(spark: SparkSession, settings: Settings, folder: Path, st
         slices = max(2 * spark.sparkContext.defaultParallelism, 1 + stale.num_rows // 10_000)
         # a few texts are encoded in less time than another worker takes to start
         slices = min(slices, 1 + stale.num_rows // 1_000)
-        made = encoded(distinct_texts(spark, stale, id_rows, slices), ship(spark, shipped), model_id)
+        made = encoded(distinct_texts(spark, stale, known, slices), ship(spark, shipped), model_id)
         kept = lake.read_or_empty(spark, settings, ITEM_VECTORS).where(F.col(C.MODEL_ID) == model_id)
         # vectors of texts that an item had on other days stay: a backfilled night needs them
         rows = kept.select(*ITEM_VECTORS.names).unionByName(made)
         lake.replace(rows, settings, ITEM_VECTORS, f"{C.MODEL_ID} = '{model_id}'", {"model_id": model_id})
 
 
-def distinct_texts(spark: SparkSession, stale: pa.Table, id_rows: pd.Series[int], slices: int) -> DataFrame:
+def distinct_texts(spark: SparkSession, stale: pa.Table, known: ItemKnowledge, slices: int) -> DataFrame:
     """One row a distinct text with the items that carry it, in an order that does not depend on the machine."""
     frame = stale.to_pandas()
-    frame[ID_ROW] = frame[C.ITEM_ID].map(id_rows).fillna(0).astype("int32")
+    frame[ID_ROW] = id_rows_of(known, frame[C.ITEM_ID].tolist())
     ddl = f"{C.ITEM_ID} string, {C.TEXT} string, {C.TEXT_HASH} string, {ID_ROW} int"
     return (
         spark.createDataFrame(frame, ddl)
